@@ -1,0 +1,124 @@
+"""Report days: calendar dates in an ad account's own time zone, and windows of them.
+
+Meta reports insights by the ad account's calendar, so a report day is a label, not an instant.
+This is the only module that turns an instant into a report day, and the only one that turns
+Meta's (and people's) inclusive `until` into the half-open windows used everywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from actuals_pipeline.errors import InputError
+
+SETTLED_AFTER_DAYS = 28
+"""Days after which Meta no longer restates a report day.
+
+Source: Insights best practices, "do not change after 28 days of being reported" (2026-09-12).
+"""
+
+RETENTION_MONTHS = 37
+"""Months of totals that Meta keeps; an older start is error 3018 (Insights reference)."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DayWindow:
+    """Report days from `start` up to, but not including, `end`; never empty."""
+
+    start: date
+    end: date
+
+    def __post_init__(self) -> None:
+        if self.end <= self.start:
+            raise InputError(f"The window ends ({self.until}) before it starts ({self.since}).")
+
+    @classmethod
+    def inclusive(cls, since: date, until: date) -> DayWindow:
+        """The window that people and Meta write as since..until, both days included."""
+        return cls(since, until + timedelta(days=1))
+
+    @classmethod
+    def trailing(cls, last: date, days: int) -> DayWindow:
+        """The `days` days that end with `last`, itself included."""
+        return cls.inclusive(last - timedelta(days=days - 1), last)
+
+    @property
+    def since(self) -> date:
+        """First day, as Meta's `time_range.since`."""
+        return self.start
+
+    @property
+    def until(self) -> date:
+        """Last day, as Meta's inclusive `time_range.until`."""
+        return self.end - timedelta(days=1)
+
+    def __len__(self) -> int:
+        return (self.end - self.start).days
+
+    def __iter__(self) -> Iterator[date]:
+        return (self.start + timedelta(days=offset) for offset in range(len(self)))
+
+    def __contains__(self, day: date) -> bool:
+        return self.start <= day < self.end
+
+    def __str__(self) -> str:
+        return f"{self.since}..{self.until}"
+
+    def clipped(self, *, since: date | None = None, until: date | None = None) -> DayWindow | None:
+        """The part that lies in since..until (inclusive), or None when nothing does."""
+        start = max(self.start, since or self.start)
+        end = min(self.end, until + timedelta(days=1) if until else self.end)
+        return DayWindow(start, end) if start < end else None
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """The IANA time zone called `name`; `InputError` when there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InputError(f"{name!r} is not an IANA time zone such as Europe/Berlin.") from error
+
+
+def report_day(instant: datetime, zone: ZoneInfo) -> date:
+    """The calendar day on which `instant` falls in `zone`; the instant must be aware."""
+    if instant.tzinfo is None:
+        raise ValueError("a naive datetime names no instant")
+    return instant.astimezone(zone).date()
+
+
+def day_start(day: date, zone: ZoneInfo) -> datetime:
+    """The instant, in UTC, at which `day` begins in `zone`."""
+    return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
+
+
+def is_settled(day: date, today: date) -> bool:
+    """Whether Meta no longer restates `day`, seen on `today` in the same calendar."""
+    return today - day > timedelta(days=SETTLED_AFTER_DAYS)
+
+
+def retention_floor(today: date) -> date:
+    """The oldest report day that Meta still answers for, seen on `today`."""
+    months = today.year * 12 + today.month - 1 - RETENTION_MONTHS
+    year, month = divmod(months, 12)
+    # A day of the month that the shorter month lacks falls on the first of the next.
+    first = date(year, month + 1, 1)
+    return min(first + timedelta(days=today.day - 1), _next_month(first))
+
+
+def _next_month(first: date) -> date:
+    return date(first.year + first.month // 12, first.month % 12 + 1, 1)
+
+
+def parse_day(text: str) -> date:
+    """The ISO day written in `text`, such as 2026-03-07; `InputError` for anything else."""
+    try:
+        return date.fromisoformat(text) if len(text) == 10 else _refuse(text)
+    except ValueError:
+        return _refuse(text)
+
+
+def _refuse(text: str) -> date:
+    raise InputError(f"{text!r} is not a day; write it as YYYY-MM-DD, such as 2026-03-07.")

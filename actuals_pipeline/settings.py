@@ -1,0 +1,205 @@
+"""Every environment variable: name, type, unit, default, meaning.
+
+`Settings.from_environment()` validates and never connects; the `require_...` methods say in one
+sentence which variable a command still needs.  `.env` is read by the command line only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from actuals_pipeline.errors import SettingsError
+from actuals_pipeline.report_days import time_zone
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseModel):
+    """The settings of one installation, as read from the environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    meta_access_token: SecretStr = Field(
+        SecretStr(""), alias="META_ACCESS_TOKEN", description="System user token with `ads_read`."
+    )
+    meta_ad_account_ids: tuple[str, ...] = Field(
+        (),
+        alias="META_AD_ACCOUNT_ID",
+        description="Ad accounts, comma-separated, with or without `act_`.",
+    )
+    meta_app_id: str = Field("", alias="META_APP_ID", description="The app that the token is of.")
+    meta_app_secret: SecretStr = Field(
+        SecretStr(""), alias="META_APP_SECRET", description="Signs each call (`appsecret_proof`)."
+    )
+    meta_api_version: str = Field(
+        "v26.0", alias="META_API_VERSION", description="Marketing API version."
+    )
+    meta_graph_url: str = Field(
+        "https://graph.facebook.com", alias="META_GRAPH_URL", description="Graph API host."
+    )
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        alias="DATABASE_URL",
+        description="Postgres, in any usual spelling; empty means the embedded server.",
+    )
+    home: Path = Field(
+        PROJECT_ROOT / ".actuals",
+        alias="ACTUALS_HOME",
+        description="Embedded Postgres data, Dagster state and logs.",
+    )
+    start_date: date = Field(
+        date(2025, 1, 1), alias="ACTUALS_START_DATE", description="First daily partition; fixed."
+    )
+    time_zone_name: str = Field(
+        "UTC", alias="ACTUALS_TIMEZONE", description="Time zone of the schedule and of 'today'."
+    )
+    purchase_action_type: str = Field(
+        "omni_purchase",
+        alias="ACTUALS_PURCHASE_ACTION_TYPE",
+        description=(
+            "The one action type counted as a purchase; another for one account by "
+            "`omni_purchase,act_42=offsite_conversion.fb_pixel_purchase`."
+        ),
+    )
+    recent_days: int = Field(
+        2, alias="ACTUALS_RECENT_DAYS", ge=1, le=90, description="Days refreshed every hour."
+    )
+    week_days: int = Field(
+        7, alias="ACTUALS_WEEK_DAYS", ge=1, le=90, description="Days refreshed every six hours."
+    )
+    month_days: int = Field(
+        28, alias="ACTUALS_MONTH_DAYS", ge=1, le=90, description="Days refreshed once a day."
+    )
+    min_age_hours: int = Field(
+        24,
+        alias="ACTUALS_MIN_AGE_HOURS",
+        ge=0,
+        description="A video younger than this is not compared yet (hours).",
+    )
+    max_age_days: int = Field(
+        30,
+        alias="ACTUALS_MAX_AGE_DAYS",
+        ge=1,
+        description="A video older than this is not compared any more (days).",
+    )
+    reconciliation_tolerance: Decimal = Field(
+        Decimal("0.005"),
+        alias="ACTUALS_RECONCILIATION_TOLERANCE",
+        ge=0,
+        le=1,
+        description="Share of Meta's total by which the ads may differ before it is an error.",
+    )
+    is_stand_in: bool = Field(
+        default=False,
+        alias="ACTUALS_STAND_IN",
+        description="Set by `actuals demo`: the data comes from the local Graph API stand-in.",
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read `environment` (the process's own by default); `SettingsError` names the variable."""
+        source = os.environ if environment is None else environment
+        names = {str(field.alias) for field in cls.model_fields.values()}
+        # An empty value in a .env file means "not set", so that defaults apply.
+        given = {name: source[name] for name in names if source.get(name)}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            variable = first["loc"][0] if first["loc"] else "environment"
+            reason = first["msg"].removeprefix("Value error, ")
+            raise SettingsError(f"{variable} cannot be used: {reason}.") from None
+
+    @field_validator("meta_ad_account_ids", mode="before")
+    @classmethod
+    def _split_accounts(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        accounts = [part.strip().removeprefix("act_") for part in value.split(",") if part.strip()]
+        for account in accounts:
+            if not account.isascii() or not account.isdigit():
+                raise ValueError(
+                    f"{account!r} is no ad account id; write act_ and digits, such as act_42"
+                )
+        return tuple(dict.fromkeys(accounts))
+
+    @field_validator("meta_api_version")
+    @classmethod
+    def _check_version(cls, value: str) -> str:
+        if not re.fullmatch(r"v\d+\.\d+", value):
+            raise ValueError(f"{value!r} is no API version such as v26.0")
+        return value
+
+    @field_validator("meta_graph_url")
+    @classmethod
+    def _check_graph_url(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
+            raise ValueError(f"{value!r} is no http(s) address such as https://graph.facebook.com")
+        return value.rstrip("/")
+
+    @field_validator("meta_access_token")
+    @classmethod
+    def _check_token(cls, value: SecretStr) -> SecretStr:
+        if any(character.isspace() for character in value.get_secret_value()):
+            raise ValueError("it contains white space; copy the token again")
+        return value
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("time_zone_name")
+    @classmethod
+    def _check_zone(cls, value: str) -> str:
+        try:
+            time_zone(value)
+        except Exception as error:
+            raise ValueError(str(error).rstrip(".")) from error
+        return value
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The schedule's time zone."""
+        return time_zone(self.time_zone_name)
+
+    def purchase_action_type_of(self, account_id: str) -> str:
+        """The action type that counts as a purchase in `account_id` (digits, no `act_`)."""
+        default, *overrides = [part.strip() for part in self.purchase_action_type.split(",")]
+        chosen = dict(part.removeprefix("act_").split("=", 1) for part in overrides)
+        return chosen.get(account_id, default)
+
+    @field_validator("purchase_action_type")
+    @classmethod
+    def _check_purchase_types(cls, value: str) -> str:
+        default, *overrides = [part.strip() for part in value.split(",")]
+        if "=" in default or not default:
+            raise ValueError("the first part is the action type for every account")
+        for override in overrides:
+            if not re.fullmatch(r"(act_)?\d+=\S+", override):
+                raise ValueError(f"{override!r} is not of the form act_42=purchase")
+        return value
+
+    def require_meta(self) -> Self:
+        """These settings, if a Meta account can be asked with them."""
+        if not self.meta_access_token.get_secret_value():
+            raise SettingsError(
+                "META_ACCESS_TOKEN is missing; put a system user token with ads_read in .env "
+                "or the environment (or try `actuals demo`)."
+            )
+        if not self.meta_ad_account_ids:
+            raise SettingsError(
+                "META_AD_ACCOUNT_ID is missing; put the ad account, such as act_42, in .env "
+                "or the environment."
+            )
+        return self
