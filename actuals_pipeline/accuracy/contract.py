@@ -1,0 +1,285 @@
+"""The frames of this package as data: columns, units, keys and the rules of their rows.
+
+Predicted and actual CTR are fractions; errors are percent of the predicted value; accuracies are
+fractions from 0 to 1, except `prediction_accuracy`, which is the dashboard's percent.
+"""
+
+from __future__ import annotations
+
+from actuals_pipeline.frames import Column, Contract, Kind, at_least_zero, at_most, one_of
+
+LAUNCH_TO_DATE = "launch_to_date"
+"""The protocol that compares with everything since launch, up to and including the as-of day."""
+
+PAIR_STATUSES = (
+    "leaked",
+    "no_delivery",
+    "invalid_prediction",
+    "too_young",
+    "too_old",
+    "eligible",
+)
+"""Whether a pair counts; the first that applies, in this order."""
+
+METRIC_STATUSES = (
+    "no_prediction",
+    "no_delivery",
+    "no_spend",
+    "invalid_prediction",
+    "degenerate_pred",
+    "ok",
+)
+"""What one predicted metric can be compared with; the first that applies, in this order."""
+
+DIRECTIONS = ("over", "under", "exact")
+"""The prediction against the actual."""
+
+_MONEY = "account currency, major units"
+
+_AS_OF_DATE = Column(
+    "as_of_date", Kind.DAY, "Last report day that is looked at", "day in the account's time zone"
+)
+_AD_ID = Column("ad_id", Kind.TEXT, "Ad")
+_VIDEO_ID = Column("video_id", Kind.TEXT, "The video that the ad shows")
+_ACCOUNT_ID = Column(
+    "account_id", Kind.TEXT, "Ad account, digits; missing before its first figure", nullable=True
+)
+_CURRENCY = Column("currency", Kind.TEXT, "Currency of the account", "ISO 4217", nullable=True)
+_IMPRESSIONS = Column("impressions", Kind.COUNT, "Times shown", "impressions")
+_CLICKS = Column("clicks", Kind.COUNT, "Clicks of any kind (Meta's clicks (all))", "clicks")
+_SPEND = Column("spend", Kind.DECIMAL, "Money spent", _MONEY)
+_CONVERSIONS = Column("conversions", Kind.COUNT, "Purchases", "purchases")
+_REVENUE = Column("revenue", Kind.DECIMAL, "Value of the purchases", _MONEY)
+_FIGURES = (_IMPRESSIONS, _CLICKS, _SPEND, _CONVERSIONS, _REVENUE)
+
+_MODEL = (
+    Column("model_name", Kind.TEXT, "Model"),
+    Column("model_version", Kind.TEXT, "Version of the model"),
+)
+_PROTOCOL = Column("protocol", Kind.TEXT, "Which days are compared")
+_PREDICTED = (
+    Column("predicted_ctr", Kind.CLAIM, "Predicted CTR", "fraction", nullable=True),
+    Column("predicted_roas", Kind.CLAIM, "Predicted ROAS", "multiple", nullable=True),
+)
+_SETTLED_SPEND_SHARE = Column(
+    "settled_spend_share",
+    Kind.NUMBER,
+    "Share of the spend on days that Meta no longer restates; missing = no spend",
+    "fraction",
+    nullable=True,
+)
+
+PREDICTIONS = Contract(
+    "predictions",
+    key=("prediction_id",),
+    columns=(
+        Column("prediction_id", Kind.TEXT, "The prediction"),
+        _VIDEO_ID,
+        *_MODEL,
+        *_PREDICTED,
+        Column("logged_at", Kind.INSTANT, "When the database received it", "UTC"),
+    ),
+)
+"""What models said, as they said it: even a value that makes no sense is kept and judged."""
+
+DAILY_FIGURES = Contract(
+    "ad_actuals",
+    key=("account_id", "ad_id", "report_date"),
+    columns=(
+        Column("account_id", Kind.TEXT, "Ad account, digits"),
+        _AD_ID,
+        Column("report_date", Kind.DAY, "Report day"),
+        Column("currency", Kind.TEXT, "Currency of the account", "ISO 4217"),
+        *_FIGURES,
+    ),
+    rules=at_least_zero("impressions", "clicks", "spend"),
+)
+"""What is read of the daily actuals: all days since launch."""
+
+_FIGURES_TO_DATE = (
+    *_FIGURES,
+    Column("first_delivery_on", Kind.DAY, "First report day with impressions", nullable=True),
+    Column("last_delivery_on", Kind.DAY, "Last report day with impressions", nullable=True),
+    _SETTLED_SPEND_SHARE,
+)
+
+AD_TO_DATE = Contract(
+    "ad_to_date",
+    key=("as_of_date", "ad_id"),
+    columns=(
+        _AS_OF_DATE,
+        _AD_ID,
+        _VIDEO_ID,
+        Column("created_at", Kind.INSTANT, "When the video was made", "UTC", nullable=True),
+        _ACCOUNT_ID,
+        _CURRENCY,
+        *_FIGURES_TO_DATE,
+        Column("delivery_start", Kind.INSTANT, "Start of first_delivery_on", "UTC", nullable=True),
+        Column("day_end", Kind.INSTANT, "Midnight after the as-of day", "UTC"),
+    ),
+)
+"""One ad as of one day: what it did since its launch."""
+
+DELIVERED_ADS = Contract(
+    "delivered_ads",
+    key=("as_of_date", "ad_id"),
+    columns=(_AS_OF_DATE, _AD_ID, _VIDEO_ID, _ACCOUNT_ID, _CURRENCY, _SPEND),
+    rules=at_least_zero("spend"),
+)
+"""One ad that a prediction could be compared with as of one day, predicted or not."""
+
+_PAIR_KEY = ("as_of_date", "ad_id", "model_name", "model_version", "protocol")
+_SHARE_RULES = (*at_least_zero("settled_spend_share"), at_most("settled_spend_share", 1))
+
+PAIRS = Contract(
+    "pairs",
+    key=_PAIR_KEY,
+    columns=(
+        _AS_OF_DATE,
+        _AD_ID,
+        *_MODEL,
+        _PROTOCOL,
+        Column("status", Kind.TEXT, "Whether the pair counts"),
+        _ACCOUNT_ID,
+        _CURRENCY,
+        _VIDEO_ID,
+        Column("prediction_id", Kind.TEXT, "The prediction that counts"),
+        *_PREDICTED,
+        Column("predicted_at", Kind.INSTANT, "When that prediction was logged", "UTC"),
+        Column(
+            "days_since_prediction",
+            Kind.COUNT,
+            "Whole days from the prediction to the end of the as-of day",
+            "days",
+        ),
+        *_FIGURES_TO_DATE,
+    ),
+    rules=(
+        one_of("status", PAIR_STATUSES),
+        *at_least_zero("days_since_prediction", "impressions", "clicks", "spend"),
+        *_SHARE_RULES,
+    ),
+)
+"""One prediction and what its ad did, as of one day."""
+
+
+def _scores(metric: str, unit: str) -> dict[str, Column]:
+    actual = Column(
+        f"actual_{metric}", Kind.NUMBER, "The actual; missing = undefined", unit, nullable=True
+    )
+    error = Column(
+        f"{metric}_error",
+        Kind.NUMBER,
+        "100 * (predicted - actual) / predicted; + = overestimated",
+        "percent of the predicted value",
+        nullable=True,
+    )
+    accuracy = Column(
+        f"{metric}_accuracy", Kind.NUMBER, "The raw accuracy within 0..1", "fraction", nullable=True
+    )
+    raw = Column(
+        f"{metric}_accuracy_raw",
+        Kind.NUMBER,
+        "1 - |predicted - actual| / predicted; negative = off by more than the prediction",
+        "fraction",
+        nullable=True,
+    )
+    direction = Column(f"{metric}_direction", Kind.TEXT, "Predicted against actual", nullable=True)
+    status = Column(f"{metric}_status", Kind.TEXT, "What the metric can be compared with")
+    return {
+        "actual": actual,
+        "error": error,
+        "accuracy": accuracy,
+        "accuracy_raw": raw,
+        "direction": direction,
+        "status": status,
+    }
+
+
+_CTR, _ROAS = _scores("ctr", "fraction"), _scores("roas", "multiple")
+
+SCORED_PAIRS = Contract(
+    "prediction_accuracy",
+    key=_PAIR_KEY,
+    columns=(*PAIRS.columns, *(scores[part] for part in _CTR for scores in (_CTR, _ROAS))),
+    rules=(
+        *PAIRS.rules,
+        *(
+            rule
+            for metric in ("ctr", "roas")
+            for rule in (
+                *at_least_zero(f"{metric}_accuracy"),
+                at_most(f"{metric}_accuracy", 1),
+                one_of(f"{metric}_direction", DIRECTIONS),
+                one_of(f"{metric}_status", METRIC_STATUSES),
+            )
+        ),
+    ),
+)
+"""A pair with its errors and accuracies."""
+
+MODEL_ACCURACY = Contract(
+    "model_accuracy",
+    key=("as_of_date", "model_name", "model_version", "protocol"),
+    columns=(
+        _AS_OF_DATE,
+        *_MODEL,
+        _PROTOCOL,
+        Column(
+            "ctr_mae",
+            Kind.NUMBER,
+            "Mean |predicted - actual| CTR, each pair alike",
+            "percentage points",
+            nullable=True,
+        ),
+        Column(
+            "roas_mae",
+            Kind.NUMBER,
+            "Mean |predicted - actual| ROAS, each pair alike",
+            "multiple",
+            nullable=True,
+        ),
+        Column(
+            "prediction_accuracy",
+            Kind.NUMBER,
+            "Mean over pairs of the mean of their accuracies",
+            "percent",
+            nullable=True,
+        ),
+        Column("n_pairs", Kind.COUNT, "Pairs in prediction_accuracy", "pairs"),
+        Column("n_ctr", Kind.COUNT, "Pairs in ctr_mae", "pairs"),
+        Column("n_roas", Kind.COUNT, "Pairs in roas_mae", "pairs"),
+        Column("n_predicted", Kind.COUNT, "All pairs, counted or not", "pairs"),
+        Column("n_leaked", Kind.COUNT, "Predicted only after the ad had delivered", "pairs"),
+        Column("n_no_delivery", Kind.COUNT, "Predicted, not shown so far", "pairs"),
+        Column("n_invalid", Kind.COUNT, "Without one usable predicted value", "pairs"),
+        Column("n_too_young", Kind.COUNT, "Video too young to compare", "pairs"),
+        Column("n_too_old", Kind.COUNT, "Video too old to compare", "pairs"),
+        Column("n_unscored", Kind.COUNT, "Eligible, but neither metric is comparable", "pairs"),
+        Column("n_no_prediction", Kind.COUNT, "Comparable ads that this version left out", "ads"),
+        Column(
+            "coverage_ads",
+            Kind.NUMBER,
+            "Share of the comparable ads that n_pairs covers",
+            "fraction",
+            nullable=True,
+        ),
+        Column(
+            "coverage_spend",
+            Kind.NUMBER,
+            "The same share by spend; missing where currencies mix",
+            "fraction",
+            nullable=True,
+        ),
+        _SETTLED_SPEND_SHARE,
+    ),
+    rules=(
+        *at_least_zero("ctr_mae", "roas_mae", "prediction_accuracy", "n_pairs", "n_no_prediction"),
+        at_most("prediction_accuracy", 100),
+        *at_least_zero("coverage_ads", "coverage_spend"),
+        at_most("coverage_ads", 1),
+        at_most("coverage_spend", 1),
+        *_SHARE_RULES,
+    ),
+)
+"""One model version as of one day: the dashboard's numbers with what they rest on."""

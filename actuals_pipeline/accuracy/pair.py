@@ -1,0 +1,187 @@
+"""Join each prediction to what its ad did, as of a day, without letting the future in.
+
+A prediction counts only if the database had it before the first day with impressions began in
+the ad account's time zone: a prediction made later may have seen the results, and a model that is
+scored again after launch would otherwise win by hindsight.  Such a pair is kept as `leaked`.
+
+Every predicted ad has a row, whether it was shown or not, because leaving out the ads that never
+ran would flatter the model.  Which rows count is said by `status`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from actuals_pipeline.accuracy.contract import (
+    DELIVERED_ADS,
+    LAUNCH_TO_DATE,
+    PAIRS,
+    PREDICTIONS,
+)
+from actuals_pipeline.accuracy.launch_to_date import launch_to_date
+from actuals_pipeline.frames import check_frame, conform, empty_frame, first_that_applies
+from actuals_pipeline.videos import VIDEOS, one_video_per_ad
+
+_SERIES = ["ad_id", "model_name", "model_version"]
+
+
+def pair(
+    predictions: pd.DataFrame,
+    videos: pd.DataFrame,
+    actuals: pd.DataFrame,
+    time_zones: Mapping[str, str],
+    as_of_days: Sequence[date],
+    *,
+    protocol: str = LAUNCH_TO_DATE,
+    min_age_hours: int,
+    max_age_days: int,
+    default_zone: str,
+) -> pd.DataFrame:
+    """The PAIRS frame, ordered by key: one row per as-of day, ad, model version and protocol.
+
+    A row stands for every ad of a video that existed and had a prediction by the end of the
+    as-of day, which is midnight after it in the account's zone (`default_zone` while the account
+    is unknown).  `actuals` holds all days since launch; later ones than the as-of day are not
+    looked at.  A video's age counts from `created_at` to the end of the as-of day.
+    `FrameMismatch` when a frame breaks its contract.
+    """
+    if protocol != LAUNCH_TO_DATE:
+        raise ValueError(f"{protocol!r} is no known protocol")
+    check_frame(predictions, PREDICTIONS, exact=False)
+    check_frame(videos, VIDEOS, exact=False)
+    ads = one_video_per_ad(videos)
+    ads = ads[ads["video_id"].isin(predictions["video_id"])].reset_index(drop=True)
+    to_date = launch_to_date(ads, actuals, time_zones, as_of_days, default_zone=default_zone)
+    if to_date.empty:
+        return empty_frame(PAIRS)
+    # Sorted, so that the last of two predictions logged at one instant is always the same one.
+    logged = predictions.merge(
+        ads[["ad_id", "video_id"]], on="video_id", validate="many_to_one"
+    ).sort_values(["logged_at", "prediction_id"], ignore_index=True)
+    logged = logged.assign(series=logged.groupby(_SERIES).ngroup())
+    candidates = _candidates(logged, ads, to_date)
+
+    until = candidates["delivery_start"].fillna(candidates["day_end"])
+    in_time = _latest_before(until, candidates["series"], logged)
+    at_all = _latest_before(candidates["day_end"], candidates["series"], logged)
+    existing = (at_all >= 0) & (candidates["created_at"] < candidates["day_end"]).to_numpy()
+    chosen = np.where(in_time >= 0, in_time, at_all)[existing]
+    rows = candidates[existing].reset_index(drop=True)
+    prediction = logged.iloc[chosen].reset_index(drop=True)
+    since = rows["day_end"] - prediction["logged_at"]
+    rows = rows.assign(
+        protocol=protocol,
+        prediction_id=prediction["prediction_id"],
+        predicted_ctr=prediction["predicted_ctr"],
+        predicted_roas=prediction["predicted_roas"],
+        predicted_at=prediction["logged_at"],
+        days_since_prediction=since.dt.days,
+    )
+    status = _statuses(
+        rows,
+        leaked=pd.Series(in_time[existing] < 0),
+        min_age_hours=min_age_hours,
+        max_age_days=max_age_days,
+    )
+    pairs = conform(rows.assign(status=status), PAIRS)
+    check_frame(pairs, PAIRS)
+    return pairs
+
+
+def delivered_ads(
+    videos: pd.DataFrame,
+    actuals: pd.DataFrame,
+    time_zones: Mapping[str, str],
+    as_of_days: Sequence[date],
+    *,
+    min_age_hours: int,
+    max_age_days: int,
+    default_zone: str,
+) -> pd.DataFrame:
+    """The DELIVERED_ADS frame: every ad that a prediction could be compared with, by as-of day.
+
+    The ads of a video of eligible age that were shown by the end of the as-of day, predicted or
+    not, with their spend since launch.  This is what a model's coverage is a share of.
+    """
+    check_frame(videos, VIDEOS, exact=False)
+    to_date = launch_to_date(
+        one_video_per_ad(videos), actuals, time_zones, as_of_days, default_zone=default_zone
+    )
+    age = to_date["day_end"] - to_date["created_at"]
+    comparable = (
+        (to_date["impressions"] > 0)
+        & (age > pd.Timedelta(0))
+        & (age >= pd.Timedelta(hours=min_age_hours))
+        & (age <= pd.Timedelta(days=max_age_days))
+    )
+    delivered = conform(to_date[comparable].reset_index(drop=True), DELIVERED_ADS)
+    check_frame(delivered, DELIVERED_ADS)
+    return delivered
+
+
+def usable_ctr(predicted: pd.Series[float]) -> pd.Series[bool]:
+    """Whether each predicted CTR is a fraction at all: finite and within 0..1."""
+    return predicted.between(0, 1)
+
+
+def usable_roas(predicted: pd.Series[float]) -> pd.Series[bool]:
+    """Whether each predicted ROAS is a multiple at all: finite and not negative."""
+    return predicted.ge(0) & predicted.lt(np.inf)
+
+
+def _candidates(logged: pd.DataFrame, ads: pd.DataFrame, to_date: pd.DataFrame) -> pd.DataFrame:
+    """The figures of each as-of day for each series of predictions, ordered by day and series."""
+    series = logged.drop_duplicates("series").sort_values("series")
+    position = pd.Series(np.arange(len(ads)), index=pd.Index(ads["ad_id"]))
+    ad = series["ad_id"].map(position).to_numpy(dtype="int64")
+    n_days = len(to_date) // len(ads)
+    figures = (np.arange(n_days)[:, None] * len(ads) + ad).ravel()
+    return (
+        to_date.take(figures)
+        .reset_index(drop=True)
+        .assign(
+            series=np.tile(series["series"].to_numpy(), n_days),
+            model_name=np.tile(series["model_name"].to_numpy(), n_days),
+            model_version=np.tile(series["model_version"].to_numpy(), n_days),
+        )
+    )
+
+
+def _latest_before(
+    instants: pd.Series[Any], series: pd.Series[int], logged: pd.DataFrame
+) -> npt.NDArray[np.int64]:
+    """Position in `logged` of the series' last prediction strictly before each instant, or -1."""
+    asked = pd.DataFrame({"instant": instants, "series": series}).sort_values("instant")
+    joined = pd.merge_asof(
+        asked.reset_index(names="row"),
+        logged[["logged_at", "series"]].reset_index(names="position"),
+        left_on="instant",
+        right_on="logged_at",
+        by="series",
+        direction="backward",
+        allow_exact_matches=False,
+    )
+    found = np.full(len(asked), -1, dtype=np.int64)
+    found[joined["row"]] = joined["position"].fillna(-1)
+    return found
+
+
+def _statuses(
+    rows: pd.DataFrame, *, leaked: pd.Series[bool], min_age_hours: int, max_age_days: int
+) -> pd.Series[str]:
+    age = rows["day_end"] - rows["created_at"]
+    applies = {
+        "leaked": leaked,
+        "no_delivery": rows["impressions"].eq(0),
+        "invalid_prediction": ~usable_ctr(rows["predicted_ctr"])
+        & ~usable_roas(rows["predicted_roas"]),
+        "too_young": age < pd.Timedelta(hours=min_age_hours),
+        "too_old": age > pd.Timedelta(days=max_age_days),
+    }
+    return first_that_applies(applies, otherwise="eligible")

@@ -1,0 +1,293 @@
+"""Fetch a window of several ad accounts at once, each with its own outcome.
+
+One failing account never blocks or erases another: its fetch ends with an error as a value, and
+only complete fetches yield frames.  A fetch covers the window up to the account's own today.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import pandas as pd
+
+from actuals_pipeline.errors import (
+    ActualsError,
+    InputError,
+    MetaRefused,
+    MetaThrottled,
+    SettingsError,
+)
+from actuals_pipeline.meta.client import FetchUsage, InsightsClient, MetaAccount, RawInsight
+from actuals_pipeline.meta.parse import parse_totals, report_dates
+from actuals_pipeline.report_days import DayWindow, report_day, retention_floor, time_zone
+
+logger = logging.getLogger(__name__)
+
+CONCURRENT_ACCOUNTS = 4
+"""Accounts fetched at once; chosen: Meta's limits are per account, ours is two cores."""
+
+Outcome = Literal["complete", "rate_limited", "refused", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFetch:
+    """One account's fetch: rows and control totals of `covered`, or the error that ended it.
+
+    `covered` is None when nothing of the window has begun in the account's time zone.  With
+    `ad_id` only that ad was asked for, and there are no totals.
+    """
+
+    account_id: str
+    window: DayWindow
+    started_at: datetime
+    finished_at: datetime
+    usage: FetchUsage
+    account: MetaAccount | None = None
+    covered: DayWindow | None = None
+    rows: tuple[RawInsight, ...] = ()
+    totals: tuple[RawInsight, ...] = ()
+    error: ActualsError | None = None
+    ad_id: str | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended; only a complete fetch may replace days."""
+        match self.error:
+            case None:
+                return "complete"
+            case MetaThrottled():
+                return "rate_limited"
+            case MetaRefused():
+                return "refused"
+            case _:
+                return "failed"
+
+    def log_row(self, run_id: str) -> dict[str, Any]:
+        """The fetch as a row of `fetch_log`."""
+        return {
+            "run_id": run_id,
+            "kind": "ad" if self.ad_id else "account",
+            "account_id": self.account_id,
+            "ad_id": self.ad_id,
+            "since": self.window.since,
+            "until": self.window.until,
+            "started_at": self.started_at,
+            "duration_seconds": (self.finished_at - self.started_at).total_seconds(),
+            "outcome": self.outcome,
+            "calls": self.usage.calls,
+            "pages": self.usage.pages,
+            "rows": len(self.rows),
+            "retries": self.usage.retries,
+            "rate_limits_hit": self.usage.rate_limits_hit,
+            "throttled_seconds": self.usage.throttled_seconds,
+            "error_class": type(self.error).__name__ if self.error else None,
+            "error_message": str(self.error) if self.error else None,
+            "is_stand_in": bool(self.account and self.account.is_stand_in),
+        }
+
+
+def fetch_accounts(
+    account_ids: Sequence[str],
+    window: DayWindow,
+    new_client: Callable[[], InsightsClient],
+    *,
+    expects_stand_in: bool = False,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> list[AccountFetch]:
+    """Fetch `window` of every account, in the order given; errors are values, not raised."""
+
+    def fetch(account_id: str) -> AccountFetch:
+        with new_client() as client:
+            return fetch_account(
+                account_id, window, client, expects_stand_in=expects_stand_in, clock=clock
+            )
+
+    with ThreadPoolExecutor(CONCURRENT_ACCOUNTS, thread_name_prefix="account") as pool:
+        return list(pool.map(fetch, account_ids))
+
+
+def fetch_account(
+    account_id: str,
+    window: DayWindow,
+    client: InsightsClient,
+    *,
+    expects_stand_in: bool = False,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> AccountFetch:
+    """Fetch one account: its node, its ads' daily insights and its own control totals."""
+    started_at = clock()
+    account: MetaAccount | None = None
+    covered: DayWindow | None = None
+    rows: list[RawInsight] = []
+    totals: list[RawInsight] = []
+    error: ActualsError | None = None
+    try:
+        account = client.account(account_id)
+        refuse_mistaken_source(account, expects_stand_in=expects_stand_in)
+        covered = fetchable(window, account, started_at)
+        if covered is not None:
+            rows = list(client.ad_insights(account_id, covered))
+            totals = list(client.account_totals(account_id, covered))
+    except ActualsError as caught:
+        logger.warning("fetch failed account=act_%s window=%s: %s", account_id, window, caught)
+        error, rows, totals = caught, [], []
+    else:
+        logger.info("fetched account=act_%s window=%s rows=%d", account_id, covered, len(rows))
+    return AccountFetch(
+        account_id=account_id,
+        window=window,
+        started_at=started_at,
+        finished_at=clock(),
+        usage=client.usage,
+        account=account,
+        covered=covered,
+        rows=tuple(rows),
+        totals=tuple(totals),
+        error=error,
+    )
+
+
+def fetch_ad(
+    ad_id: str,
+    account_id: str,
+    days_back: int,
+    client: InsightsClient,
+    *,
+    expects_stand_in: bool = False,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> AccountFetch:
+    """Fetch the trailing `days_back` days of one ad, today in its account's time zone included."""
+    started_at = clock()
+    account: MetaAccount | None = None
+    window = DayWindow.trailing(started_at.date(), days_back)
+    rows: list[RawInsight] = []
+    error: ActualsError | None = None
+    try:
+        account = client.account(account_id)
+        refuse_mistaken_source(account, expects_stand_in=expects_stand_in)
+        today = report_day(started_at, time_zone(account.time_zone))
+        window = DayWindow.trailing(today, days_back)
+        fetchable(window, account, started_at)
+        rows = client.ad_insights(account_id, window, ad_id=ad_id)
+    except ActualsError as caught:
+        logger.warning("fetch failed account=act_%s ad=%s: %s", account_id, ad_id, caught)
+        error = caught
+    return AccountFetch(
+        account_id=account_id,
+        window=window,
+        started_at=started_at,
+        finished_at=clock(),
+        usage=client.usage,
+        account=account,
+        covered=window,
+        rows=tuple(rows),
+        error=error,
+        ad_id=ad_id,
+    )
+
+
+def fetchable(window: DayWindow, account: MetaAccount, instant: datetime) -> DayWindow | None:
+    """The part of `window` that has begun in the account's time zone by `instant`.
+
+    `InputError` when it begins before what Meta keeps: such days would silently stay empty.
+    """
+    today = report_day(instant, time_zone(account.time_zone))
+    floor = retention_floor(today)
+    if window.since < floor:
+        raise InputError(
+            f"{window.since} lies beyond the 37 months that Meta keeps: start on {floor} or later."
+        )
+    return window.clipped(until=today)
+
+
+def refuse_mistaken_source(account: MetaAccount, *, expects_stand_in: bool) -> None:
+    """Raise when stand-in data would pass for real data, or real data for stand-in data."""
+    if account.is_stand_in and not expects_stand_in:
+        raise SettingsError(
+            "META_GRAPH_URL points at the Graph API stand-in, whose data is made up: point it at "
+            "https://graph.facebook.com, or use `actuals demo`."
+        )
+    if expects_stand_in and not account.is_stand_in:
+        raise SettingsError(
+            "ACTUALS_STAND_IN is set but a real Graph API answered: unset ACTUALS_STAND_IN."
+        )
+
+
+def raw_frame(fetches: Iterable[AccountFetch], *, run_id: str, api_version: str) -> pd.DataFrame:
+    """Complete fetches as rows of `raw_meta_insights`, payloads verbatim."""
+    complete = [fetch for fetch in fetches if fetch.error is None]
+    rows = [(fetch.account_id, fetch.started_at, row) for fetch in complete for row in fetch.rows]
+    payloads = [row for _, _, row in rows]
+    return pd.DataFrame(
+        {
+            "account_id": pd.Series([account_id for account_id, _, _ in rows], dtype="str"),
+            "ad_id": pd.Series([str(row["ad_id"]) for row in payloads], dtype="str"),
+            "report_date": pd.Series(report_dates(payloads), dtype="object"),
+            "payload": pd.Series(payloads, dtype="object"),
+            "api_version": pd.Series([api_version] * len(rows), dtype="str"),
+            "run_id": pd.Series([run_id] * len(rows), dtype="str"),
+            "fetched_at": _instants(started_at for _, started_at, _ in rows),
+        }
+    )
+
+
+def totals_frame(
+    fetches: Iterable[AccountFetch],
+    *,
+    run_id: str,
+    api_version: str,
+    purchase_action_type: Callable[[str], str],
+) -> pd.DataFrame:
+    """Complete fetches as rows of `meta_account_totals`, one for every covered day.
+
+    A covered day that Meta reports nothing for is a known zero, marked `is_reported` False.
+    """
+    complete = [
+        (fetch, fetch.account, fetch.covered)
+        for fetch in fetches
+        if fetch.error is None and fetch.account is not None and fetch.covered is not None
+    ]
+    days: list[tuple[AccountFetch, MetaAccount, date]] = [
+        (fetch, account, day) for fetch, account, covered in complete for day in covered
+    ]
+    known = pd.DataFrame(
+        {
+            "account_id": pd.Series([fetch.account_id for fetch, _, _ in days], dtype="str"),
+            "report_date": pd.Series([day for _, _, day in days], dtype="object"),
+            "account_name": pd.Series([account.name for _, account, _ in days], dtype="str"),
+            "currency": pd.Series([account.currency for _, account, _ in days], dtype="str"),
+            "time_zone": pd.Series([account.time_zone for _, account, _ in days], dtype="str"),
+            "purchase_action_type": pd.Series(
+                [purchase_action_type(fetch.account_id) for fetch, _, _ in days], dtype="str"
+            ),
+            "is_stand_in": pd.Series([account.is_stand_in for _, account, _ in days], dtype="bool"),
+            "api_version": pd.Series([api_version] * len(days), dtype="str"),
+            "run_id": pd.Series([run_id] * len(days), dtype="str"),
+            "fetched_at": _instants(fetch.started_at for fetch, _, _ in days),
+        }
+    )
+    reported = parse_totals(
+        [row for fetch, _, _ in complete for row in fetch.totals],
+        purchase_action_type=purchase_action_type,
+    ).drop(columns=["currency", "purchase_action_type"])
+    totals = known.merge(
+        reported, on=["account_id", "report_date"], how="left", validate="1:1", indicator=True
+    )
+    is_reported = totals["_merge"] == "both"
+    counts = ["impressions", "clicks", "conversions"]
+    money = ["spend", "revenue"]
+    return totals.assign(
+        is_reported=is_reported,
+        **{name: totals[name].astype("Int64").fillna(0).astype("int64") for name in counts},
+        **{name: totals[name].where(is_reported, Decimal(0)) for name in money},
+    ).drop(columns="_merge")
+
+
+def _instants(values: Iterable[datetime]) -> pd.Series[Any]:
+    return pd.Series(list(values), dtype="datetime64[us, UTC]")

@@ -1,0 +1,350 @@
+"""Turn an error of Meta into the error class that says what to do.
+
+One table from (code, subcode) to a reaction.  The message text decides only where Meta gives
+nothing else, because "the description string is subject to change".  A code that the table does
+not know becomes `MetaError` itself and is not retried, so that new behaviour is noticed.
+
+Here: what an error means and what a person should do.  Not here: waiting and repeating (graph).
+
+Sources, read 2026-11-22: Marketing API error reference [ER] and insights error codes [EC]
+(2026-09-12), Graph API error handling [GE], rate limiting [RL], insights reference [REF];
+[SEEN] marks what public connectors met (Airbyte, Singer, Estuary, ingestr and their issues).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from facebook_business.exceptions import FacebookRequestError
+
+from actuals_pipeline.errors import (
+    AdNotFound,
+    MetaError,
+    MetaRefused,
+    MetaThrottled,
+    MetaUnavailable,
+    ReportFailed,
+    RequestTooLarge,
+)
+from actuals_pipeline.meta import throttle
+
+Scope = Literal["app", "account"]
+
+CURSOR_REFUSED: Final = 2642
+"""Code of a cursor that Meta no longer takes: paging starts again from the first page [SEEN]."""
+
+MISSING_OBJECT: Final = (100, 33)
+"""No such object, or the token may not see it; for a minute, also a report run just created."""
+
+_UNKNOWN_ALIAS: Final = 803
+
+LONG_WAIT_SECONDS: Final = 3600.0
+"""Wait after a block for abuse, whose end Meta does not announce.  Chosen: it lasts up to 1 h."""
+
+_QUOTED_CHARACTERS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one kind of error means: reaction, meaning, what to do, and whom a limit stops."""
+
+    reaction: type[MetaError]
+    meaning: str
+    advice: str
+    scope: Scope | None = None
+    least_wait_seconds: float = 0.0
+    lead: str = ""
+
+
+def _refused(meaning: str, advice: str) -> Rule:
+    return Rule(MetaRefused, meaning, advice)
+
+
+def _token(meaning: str) -> Rule:
+    advice = "create a new system user token and put it in META_ACCESS_TOKEN"
+    return Rule(MetaRefused, meaning, advice, lead="Meta refused the token")
+
+
+def _limit(scope: Scope, meaning: str) -> Rule:
+    return Rule(MetaThrottled, meaning, "wait, then ask again", scope)
+
+
+def _blocked(scope: Scope, meaning: str) -> Rule:
+    advice = "wait an hour; if it comes back, ask Meta's support why the app is limited"
+    return Rule(MetaThrottled, meaning, advice, scope, LONG_WAIT_SECONDS)
+
+
+def _too_large(meaning: str) -> Rule:
+    return Rule(RequestTooLarge, meaning, "ask for fewer days at a time")
+
+
+def _transient(meaning: str) -> Rule:
+    return Rule(MetaUnavailable, meaning, "ask again later")
+
+
+def _our_bug(meaning: str) -> Rule:
+    return Rule(MetaError, meaning, "the request is wrong and is not repeated; report it")
+
+
+_PERMISSION = _refused(
+    "permission denied",
+    "grant the token's system user `ads_read` and the Analyze task on the ad account",
+)
+_UNSIGNED = _refused(
+    "signature missing or wrong", "set META_APP_SECRET to the secret of the app that made the token"
+)
+_OTHER_PRODUCT_LIMITS = (80001, 80002, 80005, 80006, 80008, 80009, 80014)
+
+RULES: Final[Mapping[tuple[int, int | None], Rule]] = {
+    # A subcode of None stands for every subcode without a row of its own.
+    # Limits of the whole app [EC, RL, GE].
+    (4, None): _limit("app", "app call limit reached"),
+    (4, 1504022): _limit("app", "insights are overloaded"),
+    (4, 1504039): _limit("app", "insights are overloaded"),
+    (341, None): _limit("app", "app limit reached"),
+    (613, 5044001): _limit("app", "too many changes a second"),
+    # Limits of one ad account [GE, RL].
+    (17, None): _limit("account", "account call limit reached"),
+    (17, 2446079): _limit("account", "account call limit reached"),
+    (32, None): _limit("account", "page call limit reached"),
+    (613, 1487742): _limit("account", "too many calls from this ad account"),
+    (80000, None): _limit("account", "insights limit reached"),
+    (80003, None): _limit("account", "custom audience limit reached"),
+    (80004, None): _limit("account", "ads management limit reached"),
+    **{(code, None): _limit("account", "call limit reached") for code in _OTHER_PRODUCT_LIMITS},
+    # Blocks that only patience and a person end [ER, GE].
+    (368, None): _blocked("app", "temporarily blocked for policy reasons"),
+    (613, None): _blocked("app", "calls reduced because of abuse"),
+    (613, 1996): _blocked("app", "inconsistent number of calls"),
+    # Too much asked for at once [EC]; 960 [SEEN].
+    (100, 1487534): _too_large("too much data"),
+    (100, 1504018): _too_large("timed out"),
+    (2, 1504038): _too_large("timed out"),
+    (-3, 1504045): _too_large("report too large"),
+    (960, None): _too_large("timed out"),
+    # Passing trouble [EC, GE]; 99 is documented as a wrong `level`, 2601 and 2637 [SEEN].
+    (1, None): _transient("unknown error"),
+    (1, 99): _transient("unknown error"),
+    (2, None): _transient("service unavailable"),
+    (2, 1504043): _transient("service unavailable"),
+    (2, 1504044): _transient("service unavailable"),
+    (-2, 2490547): _transient("report failed"),
+    (2601, None): _transient("report result not ready"),
+    (2601, 1815107): _transient("report result not ready"),
+    (2637, None): _transient("report result not ready"),
+    (CURSOR_REFUSED, None): _transient("cursor no longer valid"),
+    # The token [GE, ER]; 104 comes with an HTTP 5xx when it is passing trouble [SEEN].
+    (102, None): _token("session invalid"),
+    (104, None): _UNSIGNED,
+    (190, None): _token("token invalid"),
+    (190, 458): _token("app not installed"),
+    (190, 459): _refused("checkpoint", "let the token's user log in at facebook.com and confirm"),
+    (190, 460): _token("password changed"),
+    (190, 463): _token("session expired"),
+    (190, 464): _refused("user unconfirmed", "let the token's user log in and confirm the account"),
+    (190, 467): _token("token invalid"),
+    (190, 492): _token("session invalid"),
+    (492, None): _token("session invalid"),
+    # Permissions [EC, ER, GE].
+    MISSING_OBJECT: _refused(
+        "no such object, or not visible to the token",
+        "check META_AD_ACCOUNT_ID and that the token's system user is assigned to the ad account",
+    ),
+    (_UNKNOWN_ALIAS, None): _refused(
+        "no such object", "check META_AD_ACCOUNT_ID; it is act_ and the account's digits"
+    ),
+    (3, None): _PERMISSION,
+    (10, None): _PERMISSION,
+    **{(code, None): _PERMISSION for code in range(200, 300)},
+    (100, 3191001): _PERMISSION,
+    # The API version [REF].
+    (2635, None): _refused(
+        "API version expired", "set META_API_VERSION to a version that Meta still serves"
+    ),
+    # Our own mistakes [EC, GE]; repeating them lowers the quota [RL].
+    (100, None): _our_bug("invalid parameter"),
+    (2500, None): _our_bug("request not understood"),
+    (3018, None): _our_bug("start more than 37 months ago"),
+    (100, 3018): _our_bug("start more than 37 months ago"),
+    (2, 1504041): _our_bug("invalid breakdowns"),
+    (2, 1504042): _our_bug("invalid custom metrics"),
+}
+"""What each error of Meta means, by code and subcode."""
+
+BY_MESSAGE: Final = (
+    # Code 1 is both "unknown" and "too much", told apart by the text alone (SDK issues 294, 470).
+    (1, "reduce the amount of data", _too_large("too much data")),
+    # Comes and goes on reports that are read back unchanged [SEEN: Stitch, Airbyte, Keboola].
+    (100, "in summary param", _transient("report not ready")),
+    # An app may be set to require signed calls; Meta has no code of its own for it.
+    (100, "appsecret_proof", _UNSIGNED),
+)
+"""(code, words in the message in lower case, rule), for codes that mean two things."""
+
+_SERVER_ERROR_WINS: Final = frozenset({104})
+_OUTAGE = _transient("server error")
+
+
+def rule_for(
+    code: int | None,
+    subcode: int | None = None,
+    *,
+    message: str = "",
+    is_transient: bool = False,
+    http_status: int | None = None,
+) -> Rule | None:
+    """The rule for one error, or None when nothing is known about it."""
+    for with_code, words, rule in BY_MESSAGE:
+        if code == with_code and words in message.lower():
+            return rule
+    outage = _OUTAGE if is_transient or (http_status or 0) >= 500 else None
+    if code is None:
+        return outage
+    exact = RULES.get((code, subcode)) if subcode is not None else None
+    known = exact or RULES.get((code, None))
+    # Meta marks limits as transient too, so the flag counts only where the code says nothing.
+    says_nothing = known is None or (known.reaction is MetaError and exact is None)
+    if outage and (says_nothing or code in _SERVER_ERROR_WINS):
+        return outage
+    return known
+
+
+def throttle_scope(error: MetaThrottled) -> Scope:
+    """Whom a limit stops: every account of the app, or the one account."""
+    rule = RULES.get((error.code or 0, error.subcode)) or RULES.get((error.code or 0, None))
+    return (rule and rule.scope) or "account"
+
+
+@contextmanager
+def translated(*, account_id: str | None, ad_id: str | None = None) -> Iterator[None]:
+    """Let a refusal by Meta leave the block as one of our errors, each with its account."""
+    try:
+        yield
+    except MetaError as error:
+        error.account_id = error.account_id or account_id
+        raise
+    except FacebookRequestError as error:
+        failure = translate(error, account_id=account_id, ad_id=ad_id)
+    else:
+        return
+    # The SDK's twenty lines about the request would only repeat this one.
+    raise failure from None
+
+
+def translate(
+    error: FacebookRequestError, *, account_id: str | None, ad_id: str | None = None
+) -> MetaError:
+    """Our error for Meta's refusal of a call about an account, or about one ad of it.
+
+    With `ad_id` an object that does not exist is `AdNotFound` instead of `MetaRefused`.
+    """
+    # The SDK has no annotations.
+    body: object = error.body()  # type: ignore[no-untyped-call]
+    headers: Mapping[str, str] | None = error.http_headers()  # type: ignore[no-untyped-call]
+    http_status: int | None = error.http_status()  # type: ignore[no-untyped-call]
+    facts = body.get("error") if isinstance(body, Mapping) else None
+    return failure_of(
+        facts if isinstance(facts, Mapping) else {},
+        account_id=account_id,
+        ad_id=ad_id,
+        http_status=http_status,
+        headers=headers,
+    )
+
+
+def report_failure(run: Mapping[str, Any], *, account_id: str) -> MetaError:
+    """Our error for a report run that ended as `Job Failed`; `run` is its node."""
+    code = _integer(run.get("error_code"))
+    message = str(run.get("error_message") or "")
+    if code is None:
+        return ReportFailed(
+            f"Meta's report for account act_{account_id} failed without a reason"
+            f"{f' ({_quote(message)})' if message else ''}: ask again, for fewer days.",
+            account_id=account_id,
+        )
+    facts = {"code": code, "error_subcode": run.get("error_subcode"), "message": message}
+    return failure_of(facts, account_id=account_id)
+
+
+def failure_of(
+    facts: Mapping[str, Any],
+    *,
+    account_id: str | None,
+    ad_id: str | None = None,
+    http_status: int | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> MetaError:
+    """Our error for Meta's error object `facts` (`code`, `error_subcode`, `message`, ...)."""
+    code, subcode = _integer(facts.get("code")), _integer(facts.get("error_subcode"))
+    message = str(facts.get("message") or "")
+    rule = rule_for(
+        code,
+        subcode,
+        message=message,
+        is_transient=facts.get("is_transient") is True,
+        http_status=http_status,
+    )
+    reaction = rule.reaction if rule else MetaError
+    subject = f" for account act_{account_id}" if account_id else ""
+    if ad_id is not None:
+        subject = f" for ad {ad_id}"
+        if _is_missing(code, subcode):
+            reaction = AdNotFound
+    request_id = str(facts.get("fbtrace_id") or "") or None
+    number = "/".join(str(part) for part in (code, subcode) if part is not None) or "no code"
+    # Our own mistakes and unknown codes are explained by nobody but Meta.
+    said = f" Meta says: {_quote(message)}" if message and reaction is MetaError else ""
+    trace = f" (fbtrace_id {request_id})" if request_id else ""
+    return reaction(
+        _sentence(reaction, rule, subject, number) + said + trace,
+        account_id=account_id,
+        code=code,
+        subcode=subcode,
+        http_status=http_status,
+        request_id=request_id,
+        retry_after=_retry_after(rule, headers or {}) if reaction is MetaThrottled else None,
+    )
+
+
+def _is_missing(code: int | None, subcode: int | None) -> bool:
+    return (code, subcode) == MISSING_OBJECT or code == _UNKNOWN_ALIAS
+
+
+_LEADS: Final[Mapping[type[MetaError], str]] = {
+    MetaRefused: "Meta refused the request",
+    AdNotFound: "Meta found nothing",
+    MetaThrottled: "Meta asks to wait",
+    MetaUnavailable: "Meta could not answer",
+    RequestTooLarge: "Meta refused the request as too large",
+    MetaError: "Meta answered with an error",
+}
+
+
+def _sentence(reaction: type[MetaError], rule: Rule | None, subject: str, number: str) -> str:
+    meaning = rule.meaning if rule else "not known to this program"
+    advice = rule.advice if rule else "it is not repeated; report it"
+    if reaction is AdNotFound:
+        meaning, advice = "no such ad, or not visible to the token", "check the id of the ad"
+    lead = rule.lead if rule and rule.lead else _LEADS[reaction]
+    return f"{lead}{subject} ({number}, {meaning}): {advice}."
+
+
+def _quote(message: str) -> str:
+    shortened = " ".join(message.split())[:_QUOTED_CHARACTERS]
+    return f'"{shortened}"'
+
+
+def _retry_after(rule: Rule | None, headers: Mapping[str, str]) -> float:
+    hinted = throttle.seconds_to_wait(headers)
+    return max(hinted or throttle.DEFAULT_PAUSE_SECONDS, rule.least_wait_seconds if rule else 0)
+
+
+def _integer(value: object) -> int | None:
+    """`value` as an integer, also when it is sent as text; None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    text = str(value)
+    return int(text) if text.removeprefix("-").isdecimal() and len(text) < 12 else None

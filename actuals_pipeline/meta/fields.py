@@ -1,0 +1,137 @@
+"""What we ask Meta's Insights for, in Meta's own words.
+
+Every name here is checked against the SDK's enumerations by a test.
+Source: `AdsInsights`, `Ad`, `AdAccount` and `AdReportRun` of facebook-business 26.0.3, Insights
+parameters and best practices (Marketing API v26.0, read 2026-11-22).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+LEVEL_AD: Final = "ad"
+LEVEL_ACCOUNT: Final = "account"
+
+DAILY: Final = 1
+"""`time_increment` that gives one row per report day; the default would be one for all days."""
+
+DATE_PRESET_MAXIMUM: Final = "maximum"
+"""The 37 months that Meta keeps."""
+
+_MEASURES: Final = (
+    "spend",
+    "impressions",
+    "reach",
+    "clicks",
+    "inline_link_clicks",
+    "actions",
+    "action_values",
+)
+
+AD_FIELDS: Final = (
+    "account_id",
+    "account_currency",
+    "campaign_id",
+    "campaign_name",
+    "adset_id",
+    "adset_name",
+    "ad_id",
+    "ad_name",
+    "attribution_setting",
+    "date_start",
+    "date_stop",
+    *_MEASURES,
+)
+"""Fields of one ad's day.
+
+Ratios (`ctr`, `cpm`, `frequency`, `purchase_roas`, ...) are left out: they are recomputed from
+counts, because Meta's are rounded and cannot be added up.
+"""
+
+ACCOUNT_FIELDS: Final = (
+    "account_id",
+    "account_currency",
+    "date_start",
+    "date_stop",
+    *_MEASURES,
+)
+"""Fields of one account's day: the control total of the ads' days."""
+
+LIFETIME_FIELDS: Final = ("account_id", "ad_id", "date_start", "date_stop", "impressions")
+
+ACCOUNT_NODE_FIELDS: Final = ("account_id", "name", "currency", "timezone_name")
+"""`timezone_name` is an IANA name; `timezone_offset_hours_utc` knows no summer time."""
+
+AD_NODE_FIELDS: Final = ("account_id", "adset_id")
+"""`adset_id` makes Meta refuse the id of a campaign or an ad set, which have an account too."""
+
+ATTRIBUTION_WINDOWS: Final = ("1d_click", "7d_click", "28d_click", "1d_view", "1d_ev")
+"""Attribution windows, always sent: the GET and the POST page document different defaults.
+
+`7d_view` and `28d_view` are answered with silence since 2026-01-12 (developers' blog, 2025-10-16).
+"""
+
+AD_STATUSES: Final = (
+    "ACTIVE",
+    "ADSET_PAUSED",
+    "ARCHIVED",
+    "CAMPAIGN_PAUSED",
+    "DELETED",
+    "DISAPPROVED",
+    "IN_PROCESS",
+    "PAUSED",
+    "PENDING_BILLING_INFO",
+    "PENDING_REVIEW",
+    "PREAPPROVED",
+    "WITH_ISSUES",
+)
+"""All effective statuses of an ad.
+
+Without a filter that names them, ARCHIVED and DELETED ads are missing from an account's ad-level
+insights although its totals include them (Manage your ad object's status, 2026-09-12).
+"""
+
+ALL_STATUSES_FILTER: Final = (
+    {"field": "ad.effective_status", "operator": "IN", "value": list(AD_STATUSES)},
+)
+"""The filter that brings archived and deleted ads back.
+
+No filter on impressions: web purchases are dated by conversion, so a day without delivery can
+still carry revenue.
+"""
+
+PURCHASE_ACTION_TYPES: Final = (
+    "omni_purchase",
+    "purchase",
+    "offsite_conversion.fb_pixel_purchase",
+    "onsite_web_purchase",
+    "onsite_web_app_purchase",
+    "web_in_store_purchase",
+    "web_app_in_store_purchase",
+    "app_custom_event.fb_mobile_purchase",
+    "onsite_conversion.purchase",
+    "offline_conversion.purchase",
+    "offsite_purchase_add_20_s_calls",
+)
+"""Action types under which Meta repeats one and the same set of purchases.
+
+They are aliases and roll-ups of each other, never parts: one of them is counted, none are added.
+`omni_purchase` is the de-duplicated total that Ads Manager shows as "Purchases".  Meta documents
+no list; this one comes from payloads seen in public repositories (2025-12).
+"""
+
+CUSTOM_CONVERSION_PREFIX: Final = "offsite_conversion.custom."
+"""Start of the action type of a custom conversion, which an account may count as its purchase."""
+
+REPORT_RUN_FIELDS: Final = (
+    "async_status",
+    "async_percent_completion",
+    "error_code",
+    "error_subcode",
+    "error_message",
+)
+
+JOB_COMPLETED: Final = "Job Completed"
+JOB_FAILED: Final = "Job Failed"
+JOB_SKIPPED: Final = "Job Skipped"
+"""The run expired before it started; to be submitted again unchanged (Insights best practices)."""

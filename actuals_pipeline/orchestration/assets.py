@@ -1,0 +1,231 @@
+"""The assets: each loads frames, calls one plain function and says which slices it covers.
+
+    Meta -> raw_meta_insights -> ad_actuals -> prediction_accuracy -> model_accuracy
+        `-> meta_account_totals -> spend_reconciliation
+
+A run covers a range of partitions; an hour, a day and a backfill are the same code path.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from actuals_pipeline.accuracy.pair import delivered_ads, pair
+from actuals_pipeline.accuracy.score import score, score_models
+from actuals_pipeline.actuals.normalize import normalize
+from actuals_pipeline.actuals.reconcile import reconcile
+from actuals_pipeline.errors import MetaThrottled
+from actuals_pipeline.meta.accounts import AccountFetch, raw_frame, totals_frame
+from actuals_pipeline.meta.parse import parse_insights
+from actuals_pipeline.orchestration.descriptions import (
+    META_POOL,
+    OWNERS,
+    described,
+    source_tags,
+)
+from actuals_pipeline.orchestration.figures import figures_by_day, scores_by_day
+from actuals_pipeline.orchestration.partitions import window_of
+from actuals_pipeline.orchestration.reactions import reacting_to_errors
+from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
+from actuals_pipeline.report_days import DayWindow, report_day, time_zone
+from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse import history, product
+from actuals_pipeline.warehouse.store import CoveredRows, Slice, Warehouse, slices_of
+from actuals_pipeline.warehouse.tables import fetch_log
+
+Daily = dict[str, Any]
+"""What every daily asset shares: the one partitions definition and backfill policy."""
+
+
+def product_tables(settings: Settings) -> list[dg.AssetSpec]:
+    """The product's tables, where lineage starts; this pipeline only reads them."""
+    rows = {
+        "videos": "One row is one video; `meta_platform_id` is the Meta ad that runs it.",
+        "predictions": "One row is one prediction of one model version for one video.",
+    }
+    return [
+        dg.AssetSpec(
+            name,
+            description=text,
+            group_name="product",
+            kinds={"postgres"},
+            owners=OWNERS,
+            tags=source_tags(settings),
+            metadata={"dagster/table_name": f"public.{name}"},
+        )
+        for name, text in rows.items()
+    ]
+
+
+def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
+    """Both tables that come straight from Meta, fetched in one go so that they can be compared."""
+
+    @dg.multi_asset(
+        name="meta_insights_fetch",
+        outs={
+            name: dg.AssetOut.from_spec(
+                dg.AssetSpec(name, **described(name, settings, group="meta", kinds={"meta"})),
+                dagster_type=dg.Any,
+            )
+            for name in ("raw_meta_insights", "meta_account_totals")
+        },
+        pool=META_POOL,
+        **daily,
+    )
+    def meta_insights_fetch(
+        context: dg.AssetExecutionContext, meta: MetaApi, postgres: WarehouseResource
+    ) -> Iterator[dg.MaterializeResult[CoveredRows]]:
+        with reacting_to_errors():
+            fetches = meta.fetch(window_of(context.partition_keys))
+            for fetch in fetches:
+                postgres.warehouse().append(fetch_log, fetch.log_row(context.run_id))
+            _raise_if_all_failed(fetches)
+        provenance = {"run_id": context.run_id, "api_version": settings.meta_api_version}
+        raw = raw_frame(fetches, **provenance)
+        totals = totals_frame(
+            fetches, purchase_action_type=settings.purchase_action_type_of, **provenance
+        )
+        covered = slices_of(totals)
+        calls = {"run_api_calls": sum(fetch.usage.calls for fetch in fetches)}
+        yield dg.MaterializeResult(
+            asset_key="raw_meta_insights", value=CoveredRows(raw, covered), metadata=calls
+        )
+        figures_by_day(context, totals, asset="meta_account_totals")
+        yield dg.MaterializeResult(
+            asset_key="meta_account_totals", value=CoveredRows(totals, covered), metadata=calls
+        )
+
+    return meta_insights_fetch
+
+
+def normalized(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
+    """Typed daily figures of every ad."""
+
+    @_daily_asset("ad_actuals", settings, daily, group="actuals", deps=["videos"])
+    def ad_actuals(
+        context: dg.AssetExecutionContext,
+        raw_meta_insights: pd.DataFrame,
+        meta_account_totals: pd.DataFrame,
+        postgres: WarehouseResource,
+    ) -> CoveredRows:
+        insights = parse_insights(
+            raw_meta_insights["payload"],
+            purchase_action_type=settings.purchase_action_type_of,
+            fetched_at=raw_meta_insights["fetched_at"],
+        )
+        videos = product.videos(postgres.warehouse())
+        actuals = normalize(insights, videos, _days_of_fetch(meta_account_totals))
+        figures_by_day(context, actuals)
+        return CoveredRows(actuals, slices_of(meta_account_totals))
+
+    return ad_actuals
+
+
+def reconciled(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
+    """The ads' spend against Meta's own totals."""
+
+    @_daily_asset("spend_reconciliation", settings, daily, group="actuals")
+    def spend_reconciliation(
+        ad_actuals: pd.DataFrame, meta_account_totals: pd.DataFrame
+    ) -> CoveredRows:
+        compared = reconcile(ad_actuals, meta_account_totals, settings.reconciliation_tolerance)
+        return CoveredRows(compared, slices_of(meta_account_totals))
+
+    return spend_reconciliation
+
+
+def scored(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
+    """Predictions against what the ads did, as of each day."""
+
+    @_daily_asset(
+        "prediction_accuracy",
+        settings,
+        daily,
+        group="accuracy",
+        deps=["ad_actuals", "videos", "predictions"],
+    )
+    def prediction_accuracy(
+        context: dg.AssetExecutionContext, postgres: WarehouseResource
+    ) -> CoveredRows:
+        window, warehouse = window_of(context.partition_keys), postgres.warehouse()
+        pairs = pair(
+            product.predictions(warehouse),
+            **_launched_videos(warehouse, window),
+            **_eligibility(settings),
+        )
+        return CoveredRows(score(pairs), (Slice(window),))
+
+    return prediction_accuracy
+
+
+def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
+    """How good each model version was, as of each day."""
+
+    @_daily_asset(
+        "model_accuracy", settings, daily, group="accuracy", deps=["ad_actuals", "videos"]
+    )
+    def model_accuracy(
+        context: dg.AssetExecutionContext,
+        prediction_accuracy: pd.DataFrame,
+        postgres: WarehouseResource,
+    ) -> CoveredRows:
+        window, warehouse = window_of(context.partition_keys), postgres.warehouse()
+        delivered = delivered_ads(**_launched_videos(warehouse, window), **_eligibility(settings))
+        models = score_models(prediction_accuracy, delivered)
+        scores_by_day(context, models)
+        return CoveredRows(models, (Slice(window),))
+
+    return model_accuracy
+
+
+def _daily_asset(
+    name: str, settings: Settings, daily: Daily, *, group: str, deps: Sequence[str] = ()
+) -> Callable[[Callable[..., CoveredRows]], dg.AssetsDefinition]:
+    """The decorator of an asset that computes the table called `name`, day by day."""
+    look = described(name, settings, group=group, kinds={"pandas"})
+
+    def decorate(compute: Callable[..., CoveredRows]) -> dg.AssetsDefinition:
+        asset: dg.AssetsDefinition = dg.asset(deps=deps, **daily, **look)(compute)
+        return asset
+
+    return decorate
+
+
+def _launched_videos(warehouse: Warehouse, window: DayWindow) -> dict[str, Any]:
+    """Everything that is known of the product's ads, for comparing as of the window's days."""
+    videos = product.videos(warehouse)
+    return {
+        "videos": videos,
+        "actuals": history.ads_since_launch(warehouse, videos["ad_id"].tolist(), window.until),
+        "time_zones": history.account_time_zones(warehouse),
+        "as_of_days": list(window),
+    }
+
+
+def _eligibility(settings: Settings) -> dict[str, Any]:
+    return {
+        "min_age_hours": settings.min_age_hours,
+        "max_age_days": settings.max_age_days,
+        "default_zone": settings.time_zone_name,
+    }
+
+
+def _days_of_fetch(totals: pd.DataFrame) -> dict[str, date]:
+    """The account-local day on which each account was last fetched."""
+    latest = totals.groupby("account_id")[["fetched_at", "time_zone"]].max()
+    return {
+        str(account_id): report_day(row.fetched_at.to_pydatetime(), time_zone(row.time_zone))
+        for account_id, row in latest.iterrows()
+    }
+
+
+def _raise_if_all_failed(fetches: list[AccountFetch]) -> None:
+    """A run in which no account was fetched failed; with throttling, the longest wait counts."""
+    errors = [fetch.error for fetch in fetches if fetch.error is not None]
+    if not errors or len(errors) < len(fetches):
+        return
+    throttled = [error for error in errors if isinstance(error, MetaThrottled)]
+    raise max(throttled, key=lambda error: error.retry_after or 0) if throttled else errors[0]

@@ -1,0 +1,50 @@
+"""Assemble the code location; every part is listed by name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from actuals_pipeline.orchestration import assets, checks
+from actuals_pipeline.orchestration.io_manager import PostgresIOManager
+from actuals_pipeline.orchestration.jobs import actuals_job
+from actuals_pipeline.orchestration.partitions import daily_partitions
+from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
+from actuals_pipeline.orchestration.schedules import hourly_actuals
+from actuals_pipeline.settings import Settings
+
+
+def build_definitions(
+    settings: Settings, *, resources: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """The code location for `settings`; `resources` replaces resources by name.
+
+    Connects to nothing: what is missing is said when a run starts.
+    """
+    daily: assets.Daily = {
+        "partitions_def": daily_partitions(settings),
+        "backfill_policy": dg.BackfillPolicy.single_run(),
+    }
+    job = actuals_job(settings)
+    postgres = WarehouseResource(database_url=dg.EnvVar("DATABASE_URL"))
+    return dg.Definitions(
+        assets=[
+            *assets.product_tables(settings),
+            assets.meta_fetch(settings, daily),
+            assets.normalized(settings, daily),
+            assets.reconciled(settings, daily),
+            assets.scored(settings, daily),
+            assets.judged(settings, daily),
+        ],
+        asset_checks=checks.checks(settings),
+        jobs=[job],
+        schedules=[hourly_actuals(settings, job)],
+        resources={
+            "meta": MetaApi.of(settings),
+            "postgres": postgres,
+            "io_manager": PostgresIOManager(postgres=postgres),
+            **(resources or {}),
+        },
+        # Six short steps gain nothing from a process each: 0.6 s against 8 s.
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,165 @@
+"""What must hold of the tables after a run, each check named as the sentence it proves."""
+
+from collections.abc import Sequence
+from typing import Any, LiteralString
+
+import dagster as dg
+
+from actuals_pipeline.orchestration.partitions import window_of
+from actuals_pipeline.orchestration.resources import WarehouseResource
+from actuals_pipeline.settings import Settings
+
+_SHOWN = 50
+"""Offending rows listed in a check's metadata; the rest is counted."""
+
+_FAILED_FETCHES = """
+SELECT account_id, outcome, error_class, error_message
+FROM actuals.fetch_log
+WHERE run_id = %(run_id)s AND outcome <> 'complete'
+ORDER BY account_id
+"""
+
+_UNRECONCILED = """
+SELECT account_id, report_date, currency, ads_spend, meta_spend, spend_difference, verdict
+FROM actuals.spend_reconciliation
+WHERE report_date >= %(since)s AND report_date <= %(until)s AND verdict <> 'exact'
+ORDER BY report_date DESC, account_id
+"""
+
+_OTHER_PURCHASES = """
+SELECT account_id, action ->> 'action_type' AS action_type, count(*) AS ad_days
+FROM actuals.raw_meta_insights AS raw
+CROSS JOIN jsonb_array_elements(raw.payload -> 'actions') AS action
+WHERE raw.report_date >= %(since)s AND raw.report_date <= %(until)s
+  AND action ->> 'action_type' LIKE '%%purchase%%'
+GROUP BY account_id, action_type
+ORDER BY account_id, action_type
+"""
+
+_UNUSABLE_PREDICTIONS = """
+SELECT DISTINCT ad_id, model_name, model_version, predicted_ctr, predicted_roas
+FROM actuals.prediction_accuracy
+WHERE as_of_date >= %(since)s AND as_of_date <= %(until)s
+  AND 'invalid_prediction' IN (status, ctr_status, roas_status)
+ORDER BY ad_id, model_name, model_version
+"""
+
+
+def checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
+    """Every check of the code location."""
+    return [
+        _accounts_fetched(),
+        _purchases_counted(settings),
+        _spend_reconciled(),
+        _predictions_usable(),
+    ]
+
+
+def _accounts_fetched() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="raw_meta_insights",
+        name="every_account_was_fetched",
+        description="Each configured account's window was fetched whole; others keep their rows.",
+    )
+    def every_account_was_fetched(
+        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
+    ) -> dg.AssetCheckResult:
+        failed = _rows(postgres, _FAILED_FETCHES, {"run_id": context.run.run_id})
+        return dg.AssetCheckResult(
+            passed=not failed, severity=dg.AssetCheckSeverity.ERROR, metadata=_listed(failed)
+        )
+
+    return every_account_was_fetched
+
+
+def _purchases_counted(settings: Settings) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="raw_meta_insights",
+        name="the_purchase_action_type_occurs",
+        description=(
+            "Accounts that report purchases report them under ACTUALS_PURCHASE_ACTION_TYPE; one "
+            "that does not would show none."
+        ),
+    )
+    def the_purchase_action_type_occurs(
+        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
+    ) -> dg.AssetCheckResult:
+        seen = _rows(postgres, _OTHER_PURCHASES, _days(context))
+        counted = {
+            row["account_id"]
+            for row in seen
+            if row["action_type"] == settings.purchase_action_type_of(row["account_id"])
+        }
+        others = [row for row in seen if row["account_id"] not in counted]
+        return dg.AssetCheckResult(
+            passed=not others, severity=dg.AssetCheckSeverity.WARN, metadata=_listed(others)
+        )
+
+    return the_purchase_action_type_occurs
+
+
+def _spend_reconciled() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="spend_reconciliation",
+        name="ads_add_up_to_metas_total",
+        description=(
+            "The ads' spend equals Meta's account total on every account-day; WARN inside the "
+            "tolerance, ERROR outside."
+        ),
+    )
+    def ads_add_up_to_metas_total(
+        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
+    ) -> dg.AssetCheckResult:
+        unequal = _rows(postgres, _UNRECONCILED, _days(context))
+        is_gap = any(row["verdict"] == "gap" for row in unequal)
+        return dg.AssetCheckResult(
+            passed=not unequal,
+            severity=dg.AssetCheckSeverity.ERROR if is_gap else dg.AssetCheckSeverity.WARN,
+            metadata=_listed(unequal),
+        )
+
+    return ads_add_up_to_metas_total
+
+
+def _predictions_usable() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="prediction_accuracy",
+        name="every_prediction_is_usable",
+        description="No prediction is negative, not finite, or a CTR above 1 (a percent?).",
+    )
+    def every_prediction_is_usable(
+        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
+    ) -> dg.AssetCheckResult:
+        unusable = _rows(postgres, _UNUSABLE_PREDICTIONS, _days(context))
+        return dg.AssetCheckResult(
+            passed=not unusable, severity=dg.AssetCheckSeverity.ERROR, metadata=_listed(unusable)
+        )
+
+    return every_prediction_is_usable
+
+
+def _days(context: dg.AssetCheckExecutionContext) -> dict[str, Any]:
+    window = window_of(context.partition_keys)
+    return {"since": window.since, "until": window.until}
+
+
+def _rows(
+    postgres: WarehouseResource, query: LiteralString, values: dict[str, Any]
+) -> list[dict[str, Any]]:
+    with postgres.warehouse().transaction() as connection:
+        cursor = connection.execute(query, values)
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _listed(rows: Sequence[dict[str, Any]]) -> dict[str, dg.MetadataValue[Any]]:
+    """How many rows offend, and the first of them as a table."""
+    listed: dict[str, dg.MetadataValue[Any]] = {"rows": dg.MetadataValue.int(len(rows))}
+    if rows:
+        listed["examples"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord({name: str(value) for name, value in row.items()})
+                for row in rows[:_SHOWN]
+            ]
+        )
+    return listed

@@ -1,0 +1,58 @@
+"""Per-day figures of a frame as materialization metadata, so that the UI can plot them.
+
+Money is named with its currency (`spend_eur`): amounts of different currencies are never added.
+"""
+
+import math
+from datetime import date
+from decimal import Decimal
+
+import dagster as dg
+import pandas as pd
+
+
+def figures_by_day(
+    context: dg.AssetExecutionContext, figures: pd.DataFrame, *, asset: str | None = None
+) -> None:
+    """Attach spend, revenue, ROAS, CTR, clicks and conversions of each day to its partition."""
+    days = dict(iter(figures.groupby("report_date"))) if len(figures) else {}
+    for key in context.partition_keys:
+        day = days.get(date.fromisoformat(key))
+        if day is not None:
+            context.add_asset_metadata(_figures(day), asset_key=asset, partition_key=key)
+
+
+def scores_by_day(context: dg.AssetExecutionContext, models: pd.DataFrame) -> None:
+    """Attach each model version's accuracy as of each day to its partition."""
+    for key in context.partition_keys:
+        day = models[models["as_of_date"] == date.fromisoformat(key)]
+        scores: dict[str, float | int] = {}
+        for name, version, n_pairs, accuracy in zip(
+            day["model_name"],
+            day["model_version"],
+            day["n_pairs"],
+            day["prediction_accuracy"],
+            strict=True,
+        ):
+            scores[f"pairs of {name} {version}"] = int(n_pairs)
+            if not math.isnan(accuracy):
+                scores[f"accuracy of {name} {version} (%)"] = float(accuracy)
+        context.add_asset_metadata(scores, partition_key=key)
+
+
+def _figures(day: pd.DataFrame) -> dict[str, float | int]:
+    impressions, clicks = int(day["impressions"].sum()), int(day["clicks"].sum())
+    figures: dict[str, float | int] = {
+        "impressions": impressions,
+        "clicks": clicks,
+        "conversions": int(day["conversions"].sum()),
+    }
+    if impressions:
+        figures["ctr"] = clicks / impressions
+    for currency, part in day.groupby("currency"):
+        code = str(currency).lower()
+        spend, revenue = sum(part["spend"], Decimal(0)), sum(part["revenue"], Decimal(0))
+        figures |= {f"spend_{code}": float(spend), f"revenue_{code}": float(revenue)}
+        if spend:
+            figures[f"roas_{code}"] = float(revenue / spend)
+    return figures

@@ -1,0 +1,24 @@
+"""The one job: every daily asset over the partitions of a run, and the checks."""
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,  # what define_asset_job returns; dagster does not export it
+)
+
+from actuals_pipeline.orchestration.descriptions import source_tags
+from actuals_pipeline.settings import Settings
+
+JOB_NAME = "actuals_job"
+
+MAX_RUN_SECONDS = 7200
+"""A run that takes longer is stopped, so that a lost worker cannot hold its window for ever."""
+
+
+def actuals_job(settings: Settings) -> UnresolvedAssetJobDefinition:
+    """Fetch, normalize, reconcile and score the partitions of a run."""
+    return dg.define_asset_job(
+        JOB_NAME,
+        selection=dg.AssetSelection.groups("meta", "actuals", "accuracy"),
+        description="Fetch, normalize, reconcile and score the report days of a run.",
+        tags={"dagster/max_runtime": str(MAX_RUN_SECONDS), **source_tags(settings)},
+    )

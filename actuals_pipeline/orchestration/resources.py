@@ -1,0 +1,77 @@
+"""What assets reach the outside through: Meta's API and the warehouse.
+
+Secrets arrive as environment variable names (`EnvVar`), so the UI shows the name and never the
+value; they are resolved when a run starts, so the code location loads with nothing set.
+"""
+
+from collections.abc import Callable
+from typing import Self
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from actuals_pipeline.errors import SettingsError
+from actuals_pipeline.meta.accounts import AccountFetch, fetch_accounts
+from actuals_pipeline.meta.client import InsightsClient, MetaCredentials
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse.store import Warehouse
+
+
+class MetaApi(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own idiom
+    """Meta's Graph API for the configured ad accounts."""
+
+    access_token: str = Field(description="System user token with ads_read.")
+    app_id: str = Field(description="App that the token is of.")
+    app_secret: str = Field(description="Signs every call; empty when the app does not ask it.")
+    account_ids: list[str] = Field(description="Ad accounts, digits without act_.")
+    graph_url: str = Field(description="Graph API host.")
+    api_version: str = Field(description="Marketing API version.")
+    is_stand_in: bool = Field(description="Whether the local stand-in is meant to answer.")
+    _on_page: Callable[[int], None] | None = PrivateAttr(default=None)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The resource for `settings`; a secret that is not set is left empty."""
+        return cls(
+            access_token=_secret("META_ACCESS_TOKEN", settings.meta_access_token),
+            app_id=settings.meta_app_id,
+            app_secret=_secret("META_APP_SECRET", settings.meta_app_secret),
+            account_ids=list(settings.meta_ad_account_ids),
+            graph_url=settings.meta_graph_url,
+            api_version=settings.meta_api_version,
+            is_stand_in=settings.is_stand_in,
+        )
+
+    def client(self) -> InsightsClient:
+        """A client of its own throttle state and counters, for one account."""
+        return InsightsClient(
+            MetaCredentials(self.access_token, self.app_id, self.app_secret),
+            graph_url=self.graph_url,
+            api_version=self.api_version,
+            on_page=self._on_page,
+        )
+
+    def fetch(self, window: DayWindow) -> list[AccountFetch]:
+        """Fetch `window` of every configured account, each with its own outcome."""
+        if not self.access_token or not self.account_ids:
+            missing = "META_AD_ACCOUNT_ID" if self.access_token else "META_ACCESS_TOKEN"
+            raise SettingsError(f"{missing} is missing; set it and start Dagster again.")
+        return fetch_accounts(
+            self.account_ids, window, self.client, expects_stand_in=self.is_stand_in
+        )
+
+
+class WarehouseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The Postgres database of the warehouse."""
+
+    database_url: str = Field(description="Postgres, in any of the usual spellings.")
+
+    def warehouse(self) -> Warehouse:
+        """The warehouse at this address; nothing is connected yet."""
+        return Warehouse(self.database_url)
+
+
+def _secret(variable: str, value: object) -> str:
+    """A reference to `variable` if it is set, so that its value is stored nowhere."""
+    return dg.EnvVar(variable) if str(value) else ""

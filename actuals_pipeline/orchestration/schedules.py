@@ -1,0 +1,86 @@
+"""The hourly tick: which window is due, and whether a run already holds it.
+
+Meta restates figures for 28 days, mostly the newest, so recent days are refreshed every hour, the
+trailing week every six hours and the whole restatement window once a day.
+"""
+
+from datetime import datetime
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from actuals_pipeline.orchestration.jobs import JOB_NAME
+from actuals_pipeline.orchestration.partitions import range_tags, window_of_tags
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.settings import Settings
+
+SCHEDULE_NAME = "hourly_actuals"
+TIER_TAG = "actuals/tier"
+
+MINUTE = 7
+"""Past the full hour, when everybody else's jobs ask Meta too."""
+
+MONTH_TIER_HOUR = 3
+"""Local hour of the daily sweep over the restatement window: little traffic, before work."""
+
+WEEK_TIER_EVERY_HOURS = 6
+
+LIVE = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def hourly_actuals(settings: Settings, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """The schedule `hourly_actuals`, running from the start."""
+
+    @dg.schedule(
+        name=SCHEDULE_NAME,
+        cron_schedule=f"{MINUTE} * * * *",
+        job=job,
+        execution_timezone=settings.time_zone_name,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=(
+            f"Every hour the last {settings.recent_days} days, every {WEEK_TIER_EVERY_HOURS} "
+            f"hours the last {settings.week_days}, once a day the last {settings.month_days}."
+        ),
+    )
+    def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        tick = context.scheduled_execution_time
+        tier, window = due(tick, settings)
+        if window is None:
+            return dg.SkipReason(f"The first partition is {settings.start_date}.")
+        holder = _run_over(context.instance, window)
+        if holder is not None:
+            return dg.SkipReason(f"Run {holder} still holds {window}.")
+        return dg.RunRequest(
+            run_key=f"{tick.isoformat()}:{tier}",
+            tags={**range_tags(window), TIER_TAG: tier},
+        )
+
+    return hourly
+
+
+def due(tick: datetime, settings: Settings) -> tuple[str, DayWindow | None]:
+    """The tier that is due at `tick` (in the schedule's time zone) and its window.
+
+    None before the first partition.
+    """
+    if tick.hour == MONTH_TIER_HOUR:
+        tier, days = "month", settings.month_days
+    elif tick.hour % WEEK_TIER_EVERY_HOURS == MONTH_TIER_HOUR:
+        tier, days = "week", settings.week_days
+    else:
+        tier, days = "recent", settings.recent_days
+    return tier, DayWindow.trailing(tick.date(), days).clipped(since=settings.start_date)
+
+
+def _run_over(instance: dg.DagsterInstance, window: DayWindow) -> str | None:
+    """The id of a live run whose partitions include the whole of `window`."""
+    for run in instance.get_runs(dg.RunsFilter(job_name=JOB_NAME, statuses=LIVE)):
+        held = window_of_tags(dict(run.tags))
+        if held and held.start <= window.start and window.end <= held.end:
+            return run.run_id
+    return None

@@ -1,0 +1,227 @@
+"""The JSON of the command line, with the specification's keys and units.
+
+Numbers are JSON numbers, as the specification's examples have them; money is exact, because it is
+written with the digits it has.  What is unknown is null, never zero.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+from actuals_pipeline.accuracy.score import at_the_edge
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.serving import queries
+from actuals_pipeline.serving.queries import Money
+from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse.store import Warehouse
+
+SCHEDULE = "hourly_actuals"
+INTERVAL_HOURS = 1
+
+CENTS = Decimal("0.01")
+
+RATE = Decimal("0.0001")
+"""Rates are rounded here, at the edge, and nowhere else."""
+
+
+def summary(warehouse: Warehouse, window: DayWindow | None, settings: Settings) -> dict[str, Any]:
+    """The dashboard: money of the window, and each model's accuracy as of its last day."""
+    source = {"source": "stand-in" if settings.is_stand_in else "meta"}
+    if window is None:
+        return {"status": "empty", **source, "window": None, **_totals([])}
+    found = queries.money(warehouse, window)
+    scored = [_ml_accuracy(row) for row in queries.models(warehouse, window.until)]
+    return {
+        "status": "success",
+        **source,
+        "window": _window(window),
+        **_totals(found),
+        "by_currency": [_amounts(part) for part in found],
+        "ml_accuracy": scored[0] if scored else None,
+        "models": scored,
+        "reconciliation": [
+            {**row, "spend_difference": number(row["spend_difference"])}
+            for row in queries.reconciliation(warehouse, window)
+        ],
+    }
+
+
+def sync(
+    warehouse: Warehouse,
+    window: DayWindow,
+    run_ids: Sequence[str],
+    settings: Settings,
+    *,
+    now: datetime,
+    duration_seconds: float,
+) -> dict[str, Any]:
+    """What runs over `window` brought: the specification's sync answer."""
+    accounts = queries.account_outcomes(warehouse, run_ids)
+    complete = sum(row["outcome"] == "complete" for row in accounts)
+    found = queries.money(warehouse, window)
+    status = "success" if complete == len(accounts) else "partial" if complete else "failed"
+    return {
+        "status": status,
+        "summary": {
+            **queries.ad_outcomes(warehouse, window, run_ids, settings, now),
+            "total_spend": _single(found, "spend"),
+            "total_conversions": sum(part.conversions for part in found),
+            "total_revenue": _single(found, "revenue"),
+            "duration_seconds": round(duration_seconds, 2),
+            "timestamp": now.isoformat(),
+        },
+        "window": _window(window),
+        "by_currency": [_amounts(part) for part in found],
+        "accounts": accounts,
+        "run_ids": list(run_ids),
+    }
+
+
+def scheduler_status(warehouse: Warehouse, settings: Settings, now: datetime) -> dict[str, Any]:
+    """Whether the schedule runs, what the last run did, and the fetcher's counts."""
+    run = queries.last_run(warehouse)
+    last = None
+    if run is not None:
+        last = sync(
+            warehouse,
+            DayWindow.inclusive(run["since"], run["until"]),
+            [run["run_id"]],
+            settings,
+            now=run["finished_at"],
+            duration_seconds=(run["finished_at"] - run["started_at"]).total_seconds(),
+        )
+    is_running = queries.scheduler_is_running(warehouse, SCHEDULE, now)
+    return {
+        "status": "healthy" if is_running and last and last["status"] == "success" else "unhealthy",
+        "scheduler": {
+            "is_running": is_running,
+            "interval_hours": INTERVAL_HOURS,
+            "last_run": run["finished_at"].isoformat() if run else None,
+            "last_summary": last["summary"] if last else None,
+            "fetcher_stats": _fetcher_stats(warehouse),
+        },
+    }
+
+
+def stats(warehouse: Warehouse, settings: Settings) -> dict[str, Any]:
+    """Counts over every fetch, with the money of every report day counted once."""
+    configured = bool(
+        settings.meta_access_token.get_secret_value() and settings.meta_ad_account_ids
+    )
+    return {
+        "status": "success",
+        "stats": {**_fetcher_stats(warehouse), "meta_api_configured": configured},
+    }
+
+
+def as_json(answer: object) -> str:
+    """`answer` as indented JSON; days and instants in ISO form."""
+    return json.dumps(answer, indent=2, ensure_ascii=False, default=_plain, allow_nan=False)
+
+
+def _fetcher_stats(warehouse: Warehouse) -> dict[str, Any]:
+    window = queries.known_window(warehouse)
+    found = queries.money(warehouse, window) if window else []
+    return {
+        **queries.fetch_stats(warehouse),
+        "total_spend_tracked": _single(found, "spend"),
+        "total_conversions_tracked": sum(part.conversions for part in found),
+        "spend_tracked_by_currency": {part.currency: number(part.spend) for part in found},
+    }
+
+
+def _totals(found: Sequence[Money]) -> dict[str, Any]:
+    """The single totals, known only where there is a single currency."""
+    only = found[0] if len(found) == 1 else None
+    return {
+        "currency": only.currency if only else None,
+        "total_spend": _single(found, "spend"),
+        "total_revenue": _single(found, "revenue"),
+        "overall_roas": rounded(only.roas, CENTS) if only else None,
+        "total_conversions": sum(part.conversions for part in found),
+        "avg_cpa": rounded(only.cpa, CENTS) if only else None,
+    }
+
+
+def _amounts(part: Money) -> dict[str, Any]:
+    return {
+        "currency": part.currency,
+        "spend": number(part.spend),
+        "revenue": number(part.revenue),
+        "roas": rounded(part.roas, CENTS),
+        "conversions": part.conversions,
+        "cpa": rounded(part.cpa, CENTS),
+        "impressions": part.impressions,
+        "clicks": part.clicks,
+        "ctr_percent": rounded(100 * part.ctr if part.ctr is not None else None, CENTS),
+        "settled_spend_share": rounded(part.settled_share, Decimal("0.0001")),
+    }
+
+
+def _ml_accuracy(row: queries.Row) -> dict[str, Any]:
+    accuracy = row["prediction_accuracy"]
+    return {
+        "model_name": row["model_name"],
+        "model_version": row["model_version"],
+        "ctr_mae": row["ctr_mae"],
+        "roas_mae": row["roas_mae"],
+        "prediction_accuracy": None if accuracy is None else float(at_the_edge(accuracy) or 0),
+        "basis": "relative_to_predicted",
+        "weighting": "equal_per_pair",
+        "protocol": row["protocol"],
+        "as_of": row["as_of_date"],
+        "n_ads": row["n_pairs"],
+        "n_ctr": row["n_ctr"],
+        "n_roas": row["n_roas"],
+        "n_predicted": row["n_predicted"],
+        "coverage_ads": row["coverage_ads"],
+        "coverage_spend": row["coverage_spend"],
+        "settled_spend_share": row["settled_spend_share"],
+        "excluded": {
+            "leaky": row["n_leaked"],
+            "no_prediction": row["n_no_prediction"],
+            "no_delivery": row["n_no_delivery"],
+            "invalid": row["n_invalid"],
+            "too_young": row["n_too_young"],
+            "too_old": row["n_too_old"],
+            "unscored": row["n_unscored"],
+        },
+    }
+
+
+def _single(found: Sequence[Money], name: str) -> int | float | None:
+    """The amount of the only currency; 0 when nothing was found, None when currencies differ."""
+    if not found:
+        return 0
+    return number(getattr(found[0], name)) if len(found) == 1 else None
+
+
+def rounded(value: Decimal | None, unit: Decimal) -> int | float | None:
+    """`value` to the digits of `unit`, halves to even; None stays None."""
+    return None if value is None else number(value.quantize(unit, ROUND_HALF_EVEN))
+
+
+def number(value: Decimal) -> int | float:
+    """The JSON number with the same digits; a float writes up to 15 of them exactly."""
+    if value == value.to_integral_value():
+        return int(value)
+    number = float(value)
+    if Decimal(repr(number)) != value:
+        raise ValueError(f"{value} has more digits than a JSON number holds")
+    return number
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return number(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _window(window: DayWindow) -> dict[str, str]:
+    return {"since": window.since.isoformat(), "until": window.until.isoformat()}

@@ -1,0 +1,318 @@
+"""The command line `actuals`.
+
+Answers go to stdout (`--json` wherever something is printed), everything else to stderr.  Exit 0:
+done; 2: something you can fix, said in one sentence; 1: we failed.  Days are inclusive ISO days.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from actuals_pipeline.errors import (
+    ActualsError,
+    AdNotFound,
+    InputError,
+    MetaRefused,
+    SchemaOutOfDate,
+    WarehouseUnavailable,
+)
+from actuals_pipeline.report_days import DayWindow, parse_day, report_day
+
+logger = logging.getLogger(__name__)
+
+SYNC_DAYS = 7
+"""Trailing days that `sync` refreshes without dates (the specification's default)."""
+
+DEFAULT_PORT = 3000
+
+_YOURS_TO_FIX = (InputError, MetaRefused, AdNotFound, SchemaOutOfDate, WarehouseUnavailable)
+
+
+class _Commands(click.Group):
+    """A group whose errors become one sentence and an exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except _YOURS_TO_FIX as error:
+            click.echo(f"actuals: {error}", err=True)
+            context.exit(2)
+        except ActualsError as error:
+            click.echo(f"actuals: {error}", err=True)
+            context.exit(1)
+
+
+class _Day(click.ParamType[date]):
+    name = "day"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> date:
+        try:
+            return value if isinstance(value, date) else parse_day(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def _print(answer: Any, printer: Callable[[Any], None], *, as_json: bool) -> None:
+    from actuals_pipeline.serving import answers
+
+    if as_json:
+        click.echo(answers.as_json(answer))
+    else:
+        printer(answer)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="actuals_pipeline")
+@click.option("-v", "--verbose", is_flag=True, help="Log what is done to stderr.")
+def main(*, verbose: bool) -> None:
+    """What Meta ads really did, every cent reconciled, and how good the predictions were."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.ERROR,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Keep it open in the Dagster UI until Ctrl-C.")
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 60))
+@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port of the UI.")
+@_json_option
+def demo(*, keep: bool, days: int, port: int, as_json: bool) -> None:
+    """Backfill made-up data from a local Graph API and show what comes out; needs nothing."""
+    from actuals_pipeline.serving import demo as demonstration
+    from actuals_pipeline.serving.printing import print_summary
+
+    with demonstration.world(days) as shown:
+        _print(shown.answer, print_summary, as_json=as_json)
+        if keep:
+            demonstration.keep_open(shown, port)
+        elif not as_json:
+            click.echo("See it in the Dagster UI: make up DEMO=1 (or: actuals demo --keep)")
+
+
+@main.command()
+@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port of the UI.")
+def up(*, port: int) -> None:
+    """Run the Dagster UI on 127.0.0.1, its daemon and the hourly schedule until Ctrl-C."""
+    from actuals_pipeline.serving import installation, supervisor
+
+    installation.settings().require_meta()
+    with installation.checked() as here:
+        supervisor.run_dagster(here, port)
+
+
+@main.command()
+@click.option("--since", type=_Day(), help="First day; default: six days before the last.")
+@click.option("--until", type=_Day(), help="Last day; default: today.")
+@_json_option
+def sync(*, since: date | None, until: date | None, as_json: bool) -> None:
+    """Refresh the trailing 7 days (or the days given) of every account."""
+    _run(since, until, tier="sync", as_json=as_json)
+
+
+@main.command()
+@click.option("--since", type=_Day(), required=True, help="First day.")
+@click.option("--until", type=_Day(), required=True, help="Last day.")
+@_json_option
+def backfill(*, since: date, until: date, as_json: bool) -> None:
+    """Fetch and score historical days of every account."""
+    _run(since, until, tier="backfill", as_json=as_json)
+
+
+def _run(since: date | None, until: date | None, *, tier: str, as_json: bool) -> None:
+    from actuals_pipeline.serving import dagster_runs, installation
+    from actuals_pipeline.serving.printing import print_sync
+
+    # Refuse what cannot work before anything is started.
+    settings, now = installation.settings().require_meta(), datetime.now(UTC)
+    last = until or report_day(now, settings.zone)
+    first = since or max(DayWindow.trailing(last, SYNC_DAYS).since, settings.start_date)
+    window = dagster_runs.runnable(DayWindow.inclusive(first, last), settings, now)
+    with installation.checked() as here:
+        answer = dagster_runs.run(here, window, tier=tier)
+    _print(answer, print_sync, as_json=as_json)
+    failed = [row for row in answer["accounts"] if row["outcome"] != "complete"]
+    for row in failed:
+        click.echo(f"actuals: {row['error_message']}", err=True)
+    if failed:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("ad_id")
+@click.option("--video-id", help="Video to name in the answer; default: the ad's own.")
+@click.option("--days-back", default=SYNC_DAYS, show_default=True, type=click.IntRange(1, 1100))
+@_json_option
+def fetch(*, ad_id: str, video_id: str | None, days_back: int, as_json: bool) -> None:
+    """Fetch and store one ad's trailing days."""
+    from actuals_pipeline.serving import installation, single_ad
+    from actuals_pipeline.serving.printing import print_pairs
+
+    installation.settings().require_meta()
+    with installation.checked() as here:
+        answer = single_ad.fetch(
+            here.warehouse, here.settings, ad_id, days_back=days_back, video_id=video_id
+        )
+    _print(answer, lambda shown: print_pairs(f"Ad {ad_id}", shown["actuals"]), as_json=as_json)
+
+
+@main.command()
+@_json_option
+def status(*, as_json: bool) -> None:
+    """Whether the hourly schedule runs, and what the last run did."""
+    from actuals_pipeline.serving import answers, installation
+    from actuals_pipeline.serving.printing import print_pairs
+
+    with installation.checked() as here:
+        answer = answers.scheduler_status(here.warehouse, here.settings, datetime.now(UTC))
+    _print(
+        answer,
+        lambda shown: print_pairs(f"Scheduler: {shown['status']}", shown["scheduler"]),
+        as_json=as_json,
+    )
+
+
+@main.command()
+@_json_option
+def stats(*, as_json: bool) -> None:
+    """Counts over every fetch."""
+    from actuals_pipeline.serving import answers, installation
+    from actuals_pipeline.serving.printing import print_pairs
+
+    with installation.checked() as here:
+        answer = answers.stats(here.warehouse, here.settings)
+    _print(answer, lambda shown: print_pairs("Fetches", shown["stats"]), as_json=as_json)
+
+
+@main.command()
+@click.option("--since", type=_Day(), help="First day; default: the first day ever fetched.")
+@click.option("--until", type=_Day(), help="Last day; default: the last day ever fetched.")
+@_json_option
+def summary(*, since: date | None, until: date | None, as_json: bool) -> None:
+    """Spend, revenue, ROAS, conversions, CPA and each model's accuracy."""
+    from actuals_pipeline.serving import answers, installation, queries
+    from actuals_pipeline.serving.printing import print_summary
+
+    with installation.checked() as here:
+        window = queries.known_window(here.warehouse)
+        if window is not None:
+            window = DayWindow.inclusive(since or window.since, until or window.until)
+        answer = answers.summary(here.warehouse, window, here.settings)
+    _print(answer, print_summary, as_json=as_json)
+
+
+@main.group()
+def videos() -> None:
+    """The product's videos."""
+
+
+@main.group()
+def predictions() -> None:
+    """The product's predictions."""
+
+
+@videos.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@_json_option
+def import_videos(*, file: Path, as_json: bool) -> None:
+    """Load videos from a CSV file: title, meta_platform_id, created_at."""
+    from actuals_pipeline.serving import csv_import, installation
+
+    with installation.checked() as here:
+        report = csv_import.import_videos(here.warehouse, file)
+    _print_import(report, as_json=as_json)
+
+
+@predictions.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--ctr-unit",
+    type=click.Choice(["fraction", "percent"]),
+    required=True,
+    help="Whether a predicted CTR of two in a hundred is written 0.02 or 2.",
+)
+@_json_option
+def import_predictions(*, file: Path, ctr_unit: Any, as_json: bool) -> None:
+    """Load predictions from a CSV file: video_id or ad_id, predicted_ctr, predicted_roas."""
+    from actuals_pipeline.serving import csv_import, installation
+
+    with installation.checked() as here:
+        report = csv_import.import_predictions(here.warehouse, file, ctr_unit=ctr_unit)
+    _print_import(report, as_json=as_json)
+
+
+def _print_import(report: Any, *, as_json: bool) -> None:
+    """Say what was kept and which lines were not; exit 2 when some were not."""
+    counts = {
+        "inserted": report.inserted,
+        "updated": report.updated,
+        "unchanged": report.unchanged,
+        "bad": len(report.bad),
+    }
+    answer = {**counts, "bad_rows": [{"line": line, "reason": why} for line, why in report.bad]}
+    _print(
+        answer,
+        lambda _: click.echo(", ".join(f"{n} {name}" for name, n in counts.items())),
+        as_json=as_json,
+    )
+    for line, why in report.bad:
+        click.echo(f"actuals: line {line}: {why}", err=True)
+    if report.bad:
+        sys.exit(2)
+
+
+@main.group()
+def db() -> None:
+    """The database."""
+
+
+@db.command()
+@_json_option
+def upgrade(*, as_json: bool) -> None:
+    """Bring the database to this version's schema."""
+    from actuals_pipeline.serving import installation
+    from actuals_pipeline.warehouse import schema
+
+    with installation.opened() as here:
+        before, after = schema.upgrade(here.database_url)
+    _print(
+        {"before": before, "after": after},
+        lambda _: click.echo(f"The schema is at revision {after} (was: {before or 'none'})."),
+        as_json=as_json,
+    )
+
+
+@db.command()
+def url() -> None:
+    """Print the database's address, for psql and BI tools."""
+    from actuals_pipeline.serving import installation
+
+    with installation.opened() as here:
+        if here.lock_fd is not None:
+            installation.hold_for_the_shell(here)
+        click.echo(here.database_url)
+
+
+@main.command()
+def env() -> None:
+    """Print exports for plain Dagster: eval "$(actuals env)" && dagster dev -w workspace.yaml."""
+    from actuals_pipeline.serving import installation
+
+    with installation.checked() as here:
+        if here.lock_fd is not None:
+            installation.hold_for_the_shell(here)
+        for name, value in here.dagster_variables().items():
+            click.echo(f"export {name}={shlex.quote(value)}")

@@ -1,0 +1,227 @@
+"""Load videos and predictions from CSV files, for people without a product database.
+
+Good rows are kept, bad rows are named by line, and importing the same file again changes nothing:
+a row without an id gets one that its content determines.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID, uuid5
+
+from psycopg import sql
+
+from actuals_pipeline.errors import InputError
+from actuals_pipeline.warehouse.store import Warehouse
+
+_NAMESPACE = UUID("0b6c3a52-6f0e-4d52-9f0c-5a1e2f7a9d11")
+"""Namespace of ids made from a row's content; any constant of our own (chosen at random)."""
+
+CtrUnit = Literal["fraction", "percent"]
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """Rows of a file: new ones, ones already there, and bad ones as (line, reason)."""
+
+    inserted: int = 0
+    unchanged: int = 0
+    updated: int = 0
+    bad: list[tuple[int, str]] = field(default_factory=list)
+
+
+class _BadRow(ValueError):
+    """A row that cannot be imported; its message says why."""
+
+
+def import_videos(warehouse: Warehouse, path: Path) -> ImportReport:
+    """Insert or update the videos of a CSV file.
+
+    Columns: `title, meta_platform_id, created_at` and, if present, `id, campaign_id, status`.
+    """
+    return _import(
+        warehouse,
+        path,
+        required={"title", "meta_platform_id", "created_at"},
+        parse=_video,
+        table="videos",
+        update=True,
+    )
+
+
+def import_predictions(warehouse: Warehouse, path: Path, *, ctr_unit: CtrUnit) -> ImportReport:
+    """Insert the predictions of a CSV file; `ctr_unit` is the file's, a fraction is stored.
+
+    Columns: `predicted_ctr, predicted_roas`, `video_id` or `ad_id` and, if present,
+    `model_name, model_version, logged_at`.
+    """
+    with warehouse.transaction() as connection:
+        rows = connection.execute(
+            "SELECT meta_platform_id::text, id::text FROM public.videos "
+            "ORDER BY created_at DESC, id DESC"
+        ).fetchall()
+    # The oldest video of an ad comes last and wins, as everywhere.
+    video_of_ad = {ad_id: video_id for ad_id, video_id in rows if ad_id}
+    videos = {video_id for _, video_id in rows}
+
+    def parse(row: Mapping[str, str]) -> dict[str, Any]:
+        return _prediction(row, ctr_unit, video_of_ad, videos)
+
+    return _import(
+        warehouse,
+        path,
+        required={"predicted_ctr", "predicted_roas"},
+        parse=parse,
+        table="predictions",
+        update=False,
+    )
+
+
+def _import(
+    warehouse: Warehouse,
+    path: Path,
+    *,
+    required: set[str],
+    parse: Callable[[Mapping[str, str]], dict[str, Any]],
+    table: str,
+    update: bool,
+) -> ImportReport:
+    report = ImportReport()
+    with warehouse.transaction() as connection:
+        for line, row in _lines(path, required):
+            try:
+                values = parse(row)
+            except _BadRow as error:
+                report.bad.append((line, str(error)))
+                continue
+            outcome = connection.execute(_upsert(table, values, update=update), values).fetchone()
+            if outcome is None:
+                report.unchanged += 1
+            elif outcome[0]:
+                report.inserted += 1
+            else:
+                report.updated += 1
+    return report
+
+
+def _upsert(table: str, values: Mapping[str, Any], *, update: bool) -> sql.Composed:
+    """Insert by id; answers whether the row is new, or no row when nothing was to be changed."""
+    others = [sql.Identifier(name) for name in values if name != "id"]
+    resolution: sql.Composable = sql.SQL("NOTHING")
+    if update:
+        resolution = sql.SQL("UPDATE SET {} WHERE ({}) IS DISTINCT FROM ({})").format(
+            sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(name) for name in others),
+            sql.SQL(", ").join(sql.SQL("kept.{}").format(name) for name in others),
+            sql.SQL(", ").join(sql.SQL("excluded.{}").format(name) for name in others),
+        )
+    return sql.SQL(
+        "INSERT INTO {} AS kept ({}) VALUES ({}) ON CONFLICT (id) DO {} RETURNING xmax = 0"
+    ).format(
+        sql.Identifier("public", table),
+        sql.SQL(", ").join(map(sql.Identifier, values)),
+        sql.SQL(", ").join(map(sql.Placeholder, values)),
+        resolution,
+    )
+
+
+def _lines(path: Path, required: set[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Every row of the file with the line it ends on; cells stripped, "" for missing ones."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = required - set(reader.fieldnames or ())
+            if missing:
+                raise InputError(
+                    f"{path} has no column {', '.join(sorted(missing))}: the first line names "
+                    "the columns."
+                )
+            for row in reader:
+                yield (
+                    reader.line_num,
+                    {str(name): (value or "").strip() for name, value in row.items() if name},
+                )
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a CSV file in UTF-8: {error}.") from error
+
+
+def _video(row: Mapping[str, str]) -> dict[str, Any]:
+    ad_id = row["meta_platform_id"]
+    if ad_id and not (ad_id.isascii() and ad_id.isdigit()):
+        raise _BadRow(f"meta_platform_id {ad_id!r} is no Meta ad id (digits)")
+    created_at = _instant(row["created_at"], "created_at")
+    content = f"video {ad_id or row['title']}"
+    return {
+        "id": _uuid(row["id"], "id") if row.get("id") else uuid5(_NAMESPACE, content),
+        "campaign_id": _uuid(row["campaign_id"], "campaign_id") if row.get("campaign_id") else None,
+        "title": row["title"] or None,
+        "meta_platform_id": ad_id or None,
+        "status": row.get("status") or None,
+        # public.videos.created_at is a timestamp without zone, in UTC.
+        "created_at": created_at.astimezone(UTC).replace(tzinfo=None),
+    }
+
+
+def _prediction(
+    row: Mapping[str, str],
+    ctr_unit: CtrUnit,
+    video_of_ad: Mapping[str, str],
+    videos: set[str],
+) -> dict[str, Any]:
+    video_id = row.get("video_id") or video_of_ad.get(row.get("ad_id", ""), "")
+    if not video_id:
+        raise _BadRow(f"no video runs as ad {row.get('ad_id')!r}; import the videos first")
+    video_id = str(_uuid(video_id, "video_id"))
+    if video_id not in videos:
+        raise _BadRow(f"there is no video {video_id}; import the videos first")
+    ctr = _number(row["predicted_ctr"], "predicted_ctr")
+    if ctr is not None and ctr_unit == "percent":
+        ctr /= 100
+    if ctr is not None and ctr > 1:
+        raise _BadRow(f"predicted_ctr {row['predicted_ctr']} is above 100 %; check --ctr-unit")
+    roas = _number(row["predicted_roas"], "predicted_roas")
+    if ctr is None and roas is None:
+        raise _BadRow("neither predicted_ctr nor predicted_roas is given")
+    values: dict[str, Any] = {
+        "video_id": video_id,
+        "model_name": row.get("model_name") or "default",
+        "model_version": row.get("model_version") or "1",
+        "predicted_ctr": ctr,
+        "predicted_roas": roas,
+    }
+    if row.get("logged_at"):
+        values["logged_at"] = _instant(row["logged_at"], "logged_at")
+    content = "prediction " + " ".join(str(value) for value in values.values())
+    return {"id": uuid5(_NAMESPACE, content), **values}
+
+
+def _number(text: str, column: str) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise _BadRow(f"{column} {text!r} is no number") from None
+    if not math.isfinite(value) or value < 0:
+        raise _BadRow(f"{column} {text!r} is not a number of 0 or more")
+    return value
+
+
+def _instant(text: str, column: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise _BadRow(f"{column} {text!r} is no instant such as 2026-03-07T12:00:00Z") from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _uuid(text: str, column: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise _BadRow(f"{column} {text!r} is no uuid") from None

@@ -1,0 +1,105 @@
+"""Run the Dagster job over a window from the command line, in chunks, with progress.
+
+A chunk is one run: committed when it ends, so a backfill that stops can be started again where
+it was.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from actuals_pipeline.errors import ActualsError, InputError
+from actuals_pipeline.report_days import DayWindow, report_day, retention_floor
+from actuals_pipeline.serving import answers, queries
+from actuals_pipeline.serving.installation import Installation
+from actuals_pipeline.serving.printing import progress_bar
+from actuals_pipeline.settings import Settings
+
+CHUNK_DAYS = 30
+"""Days a run of a backfill covers: bounded memory, and a window that Meta answers at once."""
+
+_YOURS_TO_FIX = {"InputError", "SettingsError", "MetaRefused"}
+"""Errors of a fetch that the person at the command line can mend."""
+
+
+def run(installation: Installation, window: DayWindow, *, tier: str) -> dict[str, Any]:
+    """Fetch, normalize, reconcile and score `window`; returns the specification's sync answer.
+
+    Raises `InputError` when every account failed for a reason that a person can mend,
+    `ActualsError` when a run failed otherwise.
+    """
+    started = time.monotonic()
+    run_ids = []
+    with progress_bar(tier, len(window)) as advance:
+        done = 0
+        for chunk in chunks(window):
+            result = _run_chunk(installation, chunk, tier, done, advance)
+            run_ids.append(result.run_id)
+            if not result.succeeded:
+                _raise_failure(installation, result)
+            done += len(chunk)
+    return answers.sync(
+        installation.warehouse,
+        window,
+        run_ids,
+        installation.settings,
+        now=datetime.now(UTC),
+        duration_seconds=time.monotonic() - started,
+    )
+
+
+def runnable(window: DayWindow, settings: Settings, now: datetime) -> DayWindow:
+    """`window` if its days are partitions that Meta still answers for; else `InputError`."""
+    today = report_day(now, settings.zone)
+    floor = retention_floor(today)
+    if window.since < floor:
+        raise InputError(
+            f"{window.since} lies beyond the 37 months that Meta keeps: start on {floor} or later."
+        )
+    if window.since < settings.start_date:
+        raise InputError(
+            f"{window.since} lies before the first partition, {settings.start_date}: start there, "
+            "or set ACTUALS_START_DATE to an earlier day."
+        )
+    if window.until > today:
+        raise InputError(f"{window.until} lies in the future: end on {today} or earlier.")
+    return window
+
+
+def chunks(window: DayWindow) -> Iterator[DayWindow]:
+    """`window` in pieces of at most `CHUNK_DAYS`, oldest first."""
+    days = list(window)
+    for start in range(0, len(days), CHUNK_DAYS):
+        piece = days[start : start + CHUNK_DAYS]
+        yield DayWindow.inclusive(piece[0], piece[-1])
+
+
+def _run_chunk(
+    installation: Installation, chunk: DayWindow, tier: str, done: int, advance: Any
+) -> Any:
+    installation.enter_dagster()
+    with warnings.catch_warnings():
+        # Dagster announces betas and successors on import; they tell a reader nothing.
+        warnings.simplefilter("ignore")
+        from actuals_pipeline.orchestration.runs import run_window  # noqa: PLC0415
+
+        def on_progress(steps_done: int, steps: int, step: str) -> None:
+            advance(done + len(chunk) * steps_done / steps, step)
+
+        return run_window(installation.settings, chunk, tier=tier, on_progress=on_progress)
+
+
+def _raise_failure(installation: Installation, result: Any) -> None:
+    """Say why a run failed: in the words of the accounts' fetches where those failed."""
+    accounts = queries.account_outcomes(installation.warehouse, [result.run_id])
+    failed = [row for row in accounts if row["outcome"] != "complete"]
+    if failed and len(failed) == len(accounts):
+        reasons = " ".join(dict.fromkeys(row["error_message"] for row in failed))
+        if all(row["error_class"] in _YOURS_TO_FIX for row in failed):
+            raise InputError(reasons)
+        raise ActualsError(reasons)
+    raise ActualsError(" ".join(result.failures) or f"Run {result.run_id} failed.")

@@ -1,0 +1,126 @@
+"""The demonstration: made-up data from a local Graph API, through the whole pipeline.
+
+Its data lives apart, under ACTUALS_HOME/demo and in a database of its own, and says everywhere
+that it is stand-in data.  Each demonstration starts afresh.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from csv import DictWriter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from actuals_pipeline.graph_stand_in.server import GraphStandIn, running_stand_in
+from actuals_pipeline.graph_stand_in.world import World
+from actuals_pipeline.report_days import DayWindow, report_day
+from actuals_pipeline.serving import answers, csv_import, dagster_runs, supervisor
+from actuals_pipeline.serving.installation import (
+    Installation,
+    environment_with_dotenv,
+    opened,
+)
+from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse import embedded
+
+DATABASE = "actuals_demo"
+
+
+class _Clock:
+    """The made-up world's clock: it stands still for the backfill, so that the figures add up.
+
+    Once started it follows the real one in steps of 15 minutes, as Meta's insights do.
+    """
+
+    def __init__(self) -> None:
+        self.instant = datetime.now(UTC)
+        self.is_running = False
+
+    def __call__(self) -> datetime:
+        if self.is_running:
+            now = datetime.now(UTC)
+            stepped = now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
+            self.instant = max(self.instant, stepped)
+        return self.instant
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """A backfilled demonstration, with its stand-in still answering."""
+
+    installation: Installation
+    answer: dict[str, Any]
+    clock: _Clock
+
+
+@contextmanager
+def world(days: int) -> Iterator[Demonstration]:
+    """Backfill the last `days` days of a made-up world; it answers until the block ends."""
+    clock = _Clock()
+    invented = World(now=clock())
+    with running_stand_in(invented, clock=clock) as graph:
+        environment = _environment(graph, invented)
+        _drop_database(Settings.from_environment(environment))
+        with opened(environment, database=DATABASE) as here:
+            _load_product(here, invented)
+            today = report_day(datetime.now(UTC), here.settings.zone)
+            window = DayWindow.trailing(today, days)
+            dagster_runs.run(here, window, tier="demo backfill")
+            answer = answers.summary(here.warehouse, window, here.settings)
+            yield Demonstration(here, answer, clock)
+
+
+def keep_open(shown: Demonstration, port: int) -> None:
+    """Serve the Dagster UI over the demonstration until it is stopped."""
+    shown.clock.is_running = True
+    supervisor.run_dagster(shown.installation, port)
+
+
+def _environment(graph: GraphStandIn, invented: World) -> Mapping[str, str]:
+    """The user's own environment with everything that is real replaced."""
+    given = environment_with_dotenv()
+    home = Settings.from_environment({"ACTUALS_HOME": given.get("ACTUALS_HOME", "")}).home
+    return given | {
+        "ACTUALS_HOME": str(home / "demo"),
+        "ACTUALS_STAND_IN": "1",
+        "DATABASE_URL": "",
+        "META_GRAPH_URL": graph.url,
+        "META_ACCESS_TOKEN": graph.access_token,
+        "META_APP_SECRET": graph.app_secret,
+        "META_APP_ID": "",
+        "META_AD_ACCOUNT_ID": ",".join(invented.account_ids),
+        "ACTUALS_PURCHASE_ACTION_TYPE": "",
+    }
+
+
+def _drop_database(settings: Settings) -> None:
+    with (
+        embedded.hold(settings.home) as server,
+        psycopg.connect(server.url("postgres"), autocommit=True) as connection,
+    ):
+        name = sql.Identifier(DATABASE)
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+
+
+def _load_product(here: Installation, invented: World) -> None:
+    """Bring videos and predictions in as anyone without a product database would."""
+    with tempfile.TemporaryDirectory() as folder:
+        videos, predictions = Path(folder) / "videos.csv", Path(folder) / "predictions.csv"
+        _write_csv(videos, invented.videos())
+        _write_csv(predictions, invented.predictions())
+        csv_import.import_videos(here.warehouse, videos)
+        csv_import.import_predictions(here.warehouse, predictions, ctr_unit="fraction")
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

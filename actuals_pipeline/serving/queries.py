@@ -1,0 +1,260 @@
+"""The read models: what readers ask of the warehouse, and the only SQL for readers.
+
+Amounts of different currencies are never added: each answer that holds money has one entry per
+currency, and single totals only where there is a single currency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, LiteralString
+
+from psycopg.rows import dict_row
+
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse.store import Warehouse
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What was spent and earned in one currency, major units."""
+
+    currency: str
+    spend: Decimal
+    revenue: Decimal
+    conversions: int
+    impressions: int
+    clicks: int
+    settled_spend: Decimal
+
+    @property
+    def roas(self) -> Decimal | None:
+        """Revenue / spend, a multiple; None without spend."""
+        return self.revenue / self.spend if self.spend else None
+
+    @property
+    def cpa(self) -> Decimal | None:
+        """Spend / conversions; None without conversions."""
+        return self.spend / self.conversions if self.conversions else None
+
+    @property
+    def ctr(self) -> Decimal | None:
+        """Clicks / impressions, a fraction; None without impressions."""
+        return Decimal(self.clicks) / self.impressions if self.impressions else None
+
+    @property
+    def conversion_rate(self) -> Decimal | None:
+        """Conversions / clicks, a fraction; None without clicks."""
+        return Decimal(self.conversions) / self.clicks if self.clicks else None
+
+    @property
+    def settled_share(self) -> Decimal | None:
+        """Share of the spend on days that Meta restates no more; None without spend."""
+        return self.settled_spend / self.spend if self.spend else None
+
+
+_MONEY: LiteralString = """
+SELECT currency, sum(spend) AS spend, sum(revenue) AS revenue,
+       sum(conversions)::bigint AS conversions, sum(impressions)::bigint AS impressions,
+       sum(clicks)::bigint AS clicks,
+       coalesce(sum(spend) FILTER (WHERE is_settled), 0) AS settled_spend
+FROM actuals.ad_actuals
+WHERE report_date >= %(since)s AND report_date <= %(until)s
+GROUP BY currency
+ORDER BY currency
+"""
+
+_MODELS: LiteralString = """
+SELECT *
+FROM actuals.model_accuracy
+WHERE as_of_date = (
+    SELECT max(as_of_date) FROM actuals.model_accuracy WHERE as_of_date <= %(until)s
+)
+ORDER BY n_pairs DESC, model_name, model_version DESC
+"""
+
+_RECONCILED: LiteralString = """
+SELECT currency, verdict, count(*) AS account_days, sum(spend_difference) AS spend_difference
+FROM actuals.spend_reconciliation
+WHERE report_date >= %(since)s AND report_date <= %(until)s
+GROUP BY currency, verdict
+ORDER BY currency, verdict
+"""
+
+_KNOWN_DAYS: LiteralString = """
+SELECT min(report_date) AS since, max(report_date) AS until FROM actuals.meta_account_totals
+"""
+
+_FETCH_STATS: LiteralString = """
+SELECT count(*) AS total_fetches,
+       count(*) FILTER (WHERE outcome = 'complete') AS successful_fetches,
+       count(*) FILTER (WHERE outcome <> 'complete') AS failed_fetches,
+       coalesce(sum(rate_limits_hit), 0)::bigint AS rate_limits_hit
+FROM actuals.fetch_log
+"""
+
+_LAST_RUN: LiteralString = """
+SELECT run_id, min(since) AS since, max(until) AS until, min(started_at) AS started_at,
+       max(started_at + duration_seconds * interval '1 second') AS finished_at
+FROM actuals.fetch_log
+WHERE kind = 'account'
+GROUP BY run_id
+ORDER BY started_at DESC
+LIMIT 1
+"""
+
+_FETCHES_OF_RUNS: LiteralString = """
+SELECT DISTINCT ON (account_id) account_id, outcome, error_class, error_message
+FROM actuals.fetch_log
+WHERE run_id = ANY(%(run_ids)s)
+ORDER BY account_id, (outcome = 'complete'), id DESC
+"""
+
+_ELIGIBLE_ADS: LiteralString = """
+SELECT DISTINCT trim(video.meta_platform_id::text) AS ad_id, known.account_id,
+       coalesce(stored.has_rows, FALSE) AS has_rows
+FROM public.videos AS video
+LEFT JOIN LATERAL (
+    SELECT account_id FROM actuals.ad_actuals
+    WHERE ad_id = trim(video.meta_platform_id::text) ORDER BY report_date DESC LIMIT 1
+) AS known ON TRUE
+LEFT JOIN LATERAL (
+    SELECT TRUE AS has_rows FROM actuals.ad_actuals
+    WHERE ad_id = trim(video.meta_platform_id::text)
+      AND report_date >= %(since)s AND report_date <= %(until)s
+    LIMIT 1
+) AS stored ON TRUE
+WHERE trim(video.meta_platform_id::text) <> ''
+  AND video.created_at <= %(youngest)s AND video.created_at >= %(oldest)s
+"""
+
+_SCHEDULER: LiteralString = """
+SELECT max(timestamp) AS heartbeat FROM dagster.daemon_heartbeats
+WHERE daemon_type = 'SCHEDULER'
+"""
+
+_SCHEDULE_STATE: LiteralString = """
+SELECT status FROM dagster.instigators
+WHERE instigator_body::jsonb -> 'origin' ->> 'job_name' = %(schedule)s
+ORDER BY update_timestamp DESC LIMIT 1
+"""
+
+HEARTBEAT_TOLERANCE = timedelta(seconds=120)
+"""The daemon writes every 30 s; Dagster itself calls one dead after 5 minutes."""
+
+
+def known_window(warehouse: Warehouse) -> DayWindow | None:
+    """The first to the last report day that was ever fetched, or None before the first fetch."""
+    row = _one(warehouse, _KNOWN_DAYS)
+    return DayWindow.inclusive(row["since"], row["until"]) if row["since"] else None
+
+
+def money(warehouse: Warehouse, window: DayWindow) -> list[Money]:
+    """Spend and revenue of the window, one entry a currency."""
+    return [Money(**row) for row in _all(warehouse, _MONEY, _days(window))]
+
+
+def models(warehouse: Warehouse, until: date) -> list[Row]:
+    """Accuracy of each model version as of the last scored day, the one with most pairs first."""
+    return _all(warehouse, _MODELS, {"until": until})
+
+
+def reconciliation(warehouse: Warehouse, window: DayWindow) -> list[Row]:
+    """Account-days and spend difference by currency and verdict."""
+    return _all(warehouse, _RECONCILED, _days(window))
+
+
+def fetch_stats(warehouse: Warehouse) -> Row:
+    """Counts over the whole fetch log; `success_rate` in percent, None before the first fetch."""
+    row = _one(warehouse, _FETCH_STATS)
+    total = row["total_fetches"]
+    rate = round(100 * row["successful_fetches"] / total, 2) if total else None
+    return {**row, "success_rate": rate}
+
+
+def last_run(warehouse: Warehouse) -> Row | None:
+    """The last run that fetched accounts: run_id, since, until, started_at, finished_at."""
+    rows = _all(warehouse, _LAST_RUN)
+    return rows[0] if rows else None
+
+
+def account_outcomes(warehouse: Warehouse, run_ids: Sequence[str]) -> list[Row]:
+    """How each account's fetch ended over some runs; a failure outweighs a success."""
+    return _all(warehouse, _FETCHES_OF_RUNS, {"run_ids": list(run_ids)})
+
+
+def ad_outcomes(
+    warehouse: Warehouse,
+    window: DayWindow,
+    run_ids: Sequence[str],
+    settings: Settings,
+    now: datetime,
+) -> dict[str, int]:
+    """The ads of videos of eligible age, counted by what the runs brought for them.
+
+    `successful` have figures stored in the window, `no_data` delivered nothing in it;
+    `rate_limited` and `failed` are of an account whose fetch ended so.  An ad that was never seen
+    may be of any account, so while one failed it counts there.
+    """
+    outcomes = {row["account_id"]: row["outcome"] for row in account_outcomes(warehouse, run_ids)}
+    worst = next((outcome for outcome in outcomes.values() if outcome != "complete"), "complete")
+    ads = _all(
+        warehouse,
+        _ELIGIBLE_ADS,
+        {
+            **_days(window),
+            # public.videos.created_at is in UTC, without zone.
+            "youngest": _utc(now - timedelta(hours=settings.min_age_hours)),
+            "oldest": _utc(now - timedelta(days=settings.max_age_days)),
+        },
+    )
+    counts = {"successful": 0, "failed": 0, "rate_limited": 0, "no_data": 0}
+    for ad in ads:
+        outcome = outcomes.get(ad["account_id"], worst)
+        if outcome == "complete":
+            counts["successful" if ad["has_rows"] else "no_data"] += 1
+        else:
+            counts["rate_limited" if outcome == "rate_limited" else "failed"] += 1
+    return {"total_ads": len(ads), **counts}
+
+
+def scheduler_is_running(warehouse: Warehouse, schedule: str, now: datetime) -> bool:
+    """Whether Dagster's scheduler lives and the schedule is not switched off.
+
+    Read from Dagster's own tables, so that asking needs no Dagster.
+    """
+    with warehouse.transaction() as connection:
+        known = connection.execute("SELECT to_regclass('dagster.daemon_heartbeats')").fetchone()
+    if known is None or known[0] is None:
+        return False
+    heartbeat = _one(warehouse, _SCHEDULER)["heartbeat"]
+    if heartbeat is None or now - heartbeat.replace(tzinfo=UTC) > HEARTBEAT_TOLERANCE:
+        return False
+    state = _all(warehouse, _SCHEDULE_STATE, {"schedule": schedule})
+    return not state or state[0]["status"] != "STOPPED"
+
+
+def _days(window: DayWindow) -> dict[str, Any]:
+    return {"since": window.since, "until": window.until}
+
+
+def _utc(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(tzinfo=None)
+
+
+def _one(warehouse: Warehouse, query: LiteralString) -> Row:
+    return _all(warehouse, query)[0]
+
+
+def _all(
+    warehouse: Warehouse, query: LiteralString, values: Mapping[str, Any] | None = None
+) -> list[Row]:
+    with warehouse.transaction() as connection:
+        cursor = connection.cursor(row_factory=dict_row)
+        return cursor.execute(query, values).fetchall()

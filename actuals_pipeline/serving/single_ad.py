@@ -1,0 +1,135 @@
+"""Fetch and store one ad's days in one go, without Dagster.
+
+Three outcomes have their own words: no such ad (`AdNotFound`), an ad that never delivered, and one
+that delivered outside of the window asked for.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pandas as pd
+
+from actuals_pipeline.actuals.normalize import normalize
+from actuals_pipeline.errors import AdNotFound
+from actuals_pipeline.meta.accounts import AccountFetch, fetch_ad, raw_frame
+from actuals_pipeline.meta.client import InsightsClient, MetaCredentials
+from actuals_pipeline.meta.parse import parse_insights
+from actuals_pipeline.serving.answers import RATE, number, rounded
+from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse import product
+from actuals_pipeline.warehouse.store import CoveredRows, Slice, Warehouse, replace
+from actuals_pipeline.warehouse.tables import ad_actuals, fetch_log, raw_meta_insights
+
+
+def fetch(
+    warehouse: Warehouse,
+    settings: Settings,
+    ad_id: str,
+    *,
+    days_back: int,
+    video_id: str | None = None,
+) -> dict[str, Any]:
+    """Fetch the ad's trailing days, store them, and answer with the specification's keys.
+
+    `status` is `success`, `no_delivery` (nothing in 37 months) or `outside_window`; the last two
+    say in `message` what to do.  Raises `AdNotFound` for an ad that is not of these accounts.
+    """
+    credentials = MetaCredentials(
+        settings.meta_access_token.get_secret_value(),
+        settings.meta_app_id,
+        settings.meta_app_secret.get_secret_value(),
+    )
+    with InsightsClient(
+        credentials, graph_url=settings.meta_graph_url, api_version=settings.meta_api_version
+    ) as client:
+        account_id = client.ad_account_id(ad_id)
+        if account_id not in settings.meta_ad_account_ids:
+            raise AdNotFound(
+                f"Ad {ad_id} belongs to account act_{account_id}, which META_AD_ACCOUNT_ID does "
+                "not name: add it there, or check the id."
+            )
+        fetched = fetch_ad(
+            ad_id, account_id, days_back, client, expects_stand_in=settings.is_stand_in
+        )
+        run_id = f"fetch-{uuid4()}"
+        warehouse.append(fetch_log, fetched.log_row(run_id))
+        if fetched.error is not None:
+            raise fetched.error
+        actuals = _store(warehouse, settings, fetched, run_id)
+        answer = {
+            "ad_id": ad_id,
+            "video_id": video_id or _video_id(actuals),
+            "saved_to_db": len(actuals) > 0,
+            "fetched_at": fetched.started_at.isoformat(),
+            "window": {
+                "since": fetched.window.since.isoformat(),
+                "until": fetched.window.until.isoformat(),
+            },
+        }
+        if len(actuals):
+            reach = client.ad_reach(account_id, fetched.window, ad_id)
+            figures = _figures(actuals, reach)
+            return {"status": "success", **answer, "actuals": figures}
+        return {**answer, "actuals": None, **_explained_absence(client, ad_id, fetched)}
+
+
+def _store(
+    warehouse: Warehouse, settings: Settings, fetched: AccountFetch, run_id: str
+) -> pd.DataFrame:
+    """Replace the ad's days in both tables, in one transaction; returns the figures."""
+    raw = raw_frame([fetched], run_id=run_id, api_version=settings.meta_api_version)
+    insights = parse_insights(
+        raw["payload"],
+        purchase_action_type=settings.purchase_action_type_of,
+        fetched_at=raw["fetched_at"],
+    )
+    today = fetched.window.until
+    actuals = normalize(insights, product.videos(warehouse), {fetched.account_id: today})
+    covered = (Slice(fetched.window, fetched.account_id, fetched.ad_id),)
+    with warehouse.transaction() as connection:
+        replace(connection, raw_meta_insights, CoveredRows(raw, covered))
+        replace(connection, ad_actuals, CoveredRows(actuals, covered))
+    return actuals
+
+
+def _figures(actuals: pd.DataFrame, reach: int | None) -> dict[str, Any]:
+    """The window's figures with the specification's keys: `ctr` in percent, money in `currency`."""
+    impressions, clicks = int(actuals["impressions"].sum()), int(actuals["clicks"].sum())
+    spend, revenue = sum(actuals["spend"], Decimal(0)), sum(actuals["revenue"], Decimal(0))
+    return {
+        "impressions": impressions,
+        "clicks": clicks,
+        "ctr": rounded(Decimal(100 * clicks) / impressions if impressions else None, RATE),
+        "spend": number(spend),
+        "conversions": int(actuals["conversions"].sum()),
+        "roas": rounded(revenue / spend if spend else None, RATE),
+        "revenue": number(revenue),
+        "reach": reach,
+        "cpm": rounded(1000 * spend / impressions if impressions else None, RATE),
+        "cpc": rounded(spend / clicks if clicks else None, RATE),
+        "frequency": rounded(Decimal(impressions) / reach if reach else None, RATE),
+        "currency": str(actuals["currency"].iloc[0]),
+    }
+
+
+def _video_id(actuals: pd.DataFrame) -> str | None:
+    known = actuals["video_id"].dropna()
+    return str(known.iloc[-1]) if len(known) else None
+
+
+def _explained_absence(client: InsightsClient, ad_id: str, fetched: AccountFetch) -> dict[str, str]:
+    """Why a window holds nothing: the ad never delivered, or on other days."""
+    lifetime = client.ad_lifetime(ad_id)
+    if lifetime is None:
+        return {"status": "no_delivery", "message": f"Ad {ad_id} has not delivered yet."}
+    first, last = lifetime
+    return {
+        "status": "outside_window",
+        "message": (
+            f"Ad {ad_id} has figures from {first} to {last}, none in {fetched.window}: ask for "
+            "more days with --days-back."
+        ),
+    }

@@ -1,0 +1,94 @@
+"""Run `dagster dev` (UI, daemon, code server) as one child and end with it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+
+from actuals_pipeline.errors import ActualsError, InputError
+from actuals_pipeline.serving.installation import Installation
+from actuals_pipeline.settings import PROJECT_ROOT
+
+HOST = "127.0.0.1"
+"""Dagster's UI has no login, so it listens on this computer only."""
+
+STOP_SECONDS = 30.0
+"""Longest that Dagster may take to stop by itself; measured: 2 to 5 s."""
+
+
+def run_dagster(installation: Installation, port: int) -> None:
+    """Serve the UI on `port` with the daemon and the schedule, until a signal or its own end."""
+    _refuse_taken(port)
+    with _dagster(installation, port) as process, _forwarding_signals(process):
+        click.echo(f"Dagster UI: http://{HOST}:{port} (Ctrl-C stops it)", err=True)
+        code = process.wait()
+    if code not in (0, -signal.SIGTERM, -signal.SIGINT):
+        raise ActualsError(f"Dagster ended by itself with exit code {code}; its log says why.")
+
+
+@contextmanager
+def _dagster(installation: Installation, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    (installation.settings.home / "dagster").mkdir(parents=True, exist_ok=True)
+    command = [
+        *(sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT_ROOT / "workspace.yaml")),
+        *("--host", HOST, "--port", str(port)),
+    ]
+    process = subprocess.Popen(
+        command,
+        cwd=PROJECT_ROOT,
+        env=installation.child_environment(),
+        # Its own session: a signal reaches it once, from us, and not also from the terminal.
+        start_new_session=True,
+        # It holds the embedded database too, should this process be killed.
+        pass_fds=() if installation.lock_fd is None else (installation.lock_fd,),
+    )
+    try:
+        yield process
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _forwarding_signals(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """SIGINT and SIGTERM stop Dagster; waiting for it then ends by itself."""
+
+    def forward(_number: int, _frame: FrameType | None) -> None:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _refuse_taken(port: int) -> None:
+    """`InputError` when the port is in use: Dagster itself notices only after starting the rest."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise InputError(
+                f"Port {port} of {HOST} cannot be used ({error.strerror}): stop what listens "
+                "there, or choose another with --port."
+            ) from error

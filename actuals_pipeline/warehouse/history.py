@@ -1,0 +1,49 @@
+"""What the warehouse knows about ads and accounts over all their days."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import pandas as pd
+
+from actuals_pipeline.warehouse.store import Warehouse, frame_of
+from actuals_pipeline.warehouse.tables import ad_actuals
+
+_HISTORY_COLUMNS = (
+    "account_id",
+    "ad_id",
+    "report_date",
+    "currency",
+    "impressions",
+    "clicks",
+    "spend",
+    "conversions",
+    "revenue",
+)
+
+
+def ads_since_launch(warehouse: Warehouse, ad_ids: Sequence[str], until: date) -> pd.DataFrame:
+    """Every known report day up to and including `until` of the given ads, by ad and day."""
+    columns = [ad_actuals.columns[name] for name in _HISTORY_COLUMNS]
+    query = """
+        SELECT account_id, ad_id, report_date, currency, impressions, clicks, spend, conversions,
+               revenue
+        FROM actuals.ad_actuals
+        WHERE ad_id = ANY(%s) AND report_date <= %s
+        ORDER BY ad_id, report_date, account_id
+    """
+    with warehouse.transaction() as connection:
+        rows = connection.execute(query, [list(ad_ids), until]).fetchall()
+    return frame_of(columns, rows)
+
+
+def account_time_zones(warehouse: Warehouse) -> dict[str, str]:
+    """IANA time zone of every account ever fetched, as last seen."""
+    query = """
+        SELECT DISTINCT ON (account_id) account_id, time_zone
+        FROM actuals.meta_account_totals
+        ORDER BY account_id, report_date DESC
+    """
+    with warehouse.transaction() as connection:
+        return dict(connection.execute(query).fetchall())

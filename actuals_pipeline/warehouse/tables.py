@@ -1,0 +1,461 @@
+"""The declared schema: every table, column, unit and constraint of the warehouse.
+
+Migrations build the same schema step by step; a guard test builds one database from each and
+demands that their dumps do not differ.
+
+`Table.info` tells the store how to replace slices of a table: `day` is its report-day (or as-of
+day) column.  `Column.info["provenance"]` marks columns that say where a row came from and do not
+count when two versions of a row are compared: an unchanged figure keeps its first provenance.
+
+Money is `numeric`, exact to the last digit that Meta sent, in major units of `currency`.  Counts
+are `bigint`, ids `text` (Meta's exceed what a JavaScript number can hold), click-through rates
+fractions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    Identity,
+    Index,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+SCHEMA = "actuals"
+"""Schema of the warehouse's own tables."""
+
+DAGSTER_SCHEMA = "dagster"
+"""Schema that Dagster keeps its instance tables in."""
+
+NAMING = {
+    "pk": "%(table_name)s_pkey",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+}
+
+warehouse = MetaData(schema=SCHEMA, naming_convention=NAMING)
+product = MetaData(schema="public", naming_convention=NAMING)
+"""The product's tables; created by our migrations only where they are missing."""
+
+
+def _currency() -> Column[str]:
+    return Column("currency", Text, nullable=False, comment="ISO 4217 code of the money columns.")
+
+
+def _currency_code() -> CheckConstraint:
+    return CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency")
+
+
+def _key(name: str, comment: str) -> Column[str]:
+    return Column(name, Text, nullable=False, primary_key=True, comment=comment)
+
+
+def _account_key() -> Column[str]:
+    return _key("account_id", "Meta ad account, digits without act_.")
+
+
+def _ad_key() -> Column[str]:
+    return _key("ad_id", "Meta ad.")
+
+
+def _report_day() -> Column[object]:
+    return Column(
+        "report_date",
+        Date,
+        nullable=False,
+        primary_key=True,
+        comment="Calendar day in the ad account's own time zone.",
+    )
+
+
+def _fetched_at() -> Column[object]:
+    return Column(
+        "fetched_at",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="When these figures were first fetched from Meta as they stand.",
+        info={"provenance": True},
+    )
+
+
+def _count(name: str, comment: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable, comment=comment)
+
+
+def _money(name: str, comment: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, Numeric, nullable=nullable, comment=comment)
+
+
+def _rate(name: str, comment: str) -> Column[float]:
+    return Column(name, Double, nullable=True, comment=comment)
+
+
+def _not_negative(*columns: str) -> list[CheckConstraint]:
+    return [CheckConstraint(f"{name} >= 0", name=name) for name in columns]
+
+
+def _finite(*columns: str) -> list[CheckConstraint]:
+    """`numeric` takes NaN and infinities; money may be neither."""
+    return [
+        CheckConstraint(f"{name} > '-Infinity' AND {name} < 'Infinity'", name=f"{name}_finite")
+        for name in columns
+    ]
+
+
+raw_meta_insights = Table(
+    "raw_meta_insights",
+    warehouse,
+    _account_key(),
+    _ad_key(),
+    _report_day(),
+    Column(
+        "payload", JSONB, nullable=False, comment="The insights row exactly as Meta answered it."
+    ),
+    Column(
+        "api_version",
+        Text,
+        nullable=False,
+        comment="Marketing API version of the answer.",
+        info={"provenance": True},
+    ),
+    Column(
+        "run_id",
+        Text,
+        nullable=False,
+        comment="Run that fetched the row as it stands.",
+        info={"provenance": True},
+    ),
+    _fetched_at(),
+    Index(None, "report_date"),
+    comment="One row is one ad's insights for one report day, verbatim.",
+    info={"day": "report_date"},
+)
+
+meta_account_totals = Table(
+    "meta_account_totals",
+    warehouse,
+    _account_key(),
+    _report_day(),
+    Column("account_name", Text, nullable=False, comment="Name of the account when fetched."),
+    _currency(),
+    Column("time_zone", Text, nullable=False, comment="IANA time zone of the account's days."),
+    _count("impressions", "Meta's own total of impressions."),
+    _count("clicks", "Meta's own total of clicks (all)."),
+    _count(
+        "reach", "People reached that day, de-duplicated by Meta; unknown when null.", nullable=True
+    ),
+    _money("spend", "Meta's own total spend, major units of currency."),
+    _count("conversions", "Purchases of purchase_action_type."),
+    _money("revenue", "Value of those purchases, major units of currency."),
+    Column("purchase_action_type", Text, nullable=False, comment="Action type that counts."),
+    Column(
+        "is_reported",
+        Boolean,
+        nullable=False,
+        comment="Whether Meta gave a row; a fetched day without one is a known zero.",
+    ),
+    Column("is_stand_in", Boolean, nullable=False, comment="Whether the local stand-in answered."),
+    Column(
+        "api_version",
+        Text,
+        nullable=False,
+        comment="Marketing API version of the answer.",
+        info={"provenance": True},
+    ),
+    Column(
+        "run_id",
+        Text,
+        nullable=False,
+        comment="Run that fetched the row as it stands.",
+        info={"provenance": True},
+    ),
+    Column(
+        "fetched_at",
+        DateTime(timezone=True),
+        nullable=False,
+        # Not provenance: this table says when an account-day was last asked for.
+        comment="When this account-day was last fetched whole.",
+    ),
+    _currency_code(),
+    *_not_negative("impressions", "clicks", "reach", "spend"),
+    *_finite("spend", "revenue"),
+    comment="One row is Meta's own account-level total for one fetched report day.",
+    info={"day": "report_date"},
+)
+
+ad_actuals = Table(
+    "ad_actuals",
+    warehouse,
+    _account_key(),
+    _ad_key(),
+    _report_day(),
+    Column("video_id", Text, comment="public.videos.id whose meta_platform_id is this ad."),
+    Column("campaign_id", Text, comment="Campaign of the ad on that day."),
+    Column("campaign_name", Text, comment="Its name when fetched."),
+    Column("adset_id", Text, comment="Ad set of the ad on that day."),
+    Column("adset_name", Text, comment="Its name when fetched."),
+    Column("ad_name", Text, comment="Name of the ad when fetched."),
+    _currency(),
+    Column("attribution_setting", Text, comment="The ad set's own attribution setting."),
+    Column(
+        "purchase_action_type",
+        Text,
+        nullable=False,
+        comment="The one action type counted in conversions and revenue.",
+    ),
+    _count("impressions", "Times the ad was shown."),
+    _count("clicks", "Clicks (all), Meta's and the specification's word."),
+    _count("link_clicks", "Clicks on the link (inline_link_clicks)."),
+    _count("reach", "People reached that day; unknown when null; never sum it.", nullable=True),
+    _money("spend", "Spend by day of delivery, major units of currency."),
+    _count("conversions", "Purchases of purchase_action_type, by Meta's dating."),
+    _money("revenue", "Value of those purchases, major units of currency."),
+    _rate("ctr", "clicks / impressions, a fraction; null without impressions."),
+    _rate("roas", "revenue / spend, a multiple; null without spend."),
+    _rate("cpm", "1000 * spend / impressions, major units of currency."),
+    _rate("cpc", "spend / clicks, major units of currency."),
+    _rate("frequency", "impressions / reach, times a person."),
+    Column(
+        "is_settled",
+        Boolean,
+        nullable=False,
+        comment="Whether Meta restates the day no more: it was over 28 days old when fetched.",
+    ),
+    _fetched_at(),
+    _currency_code(),
+    *_not_negative("impressions", "clicks", "link_clicks", "reach", "spend"),
+    *_finite("spend", "revenue"),
+    Index(None, "report_date"),
+    Index(None, "ad_id"),
+    comment="One row is one ad's figures for one report day.",
+    info={"day": "report_date"},
+)
+
+spend_reconciliation = Table(
+    "spend_reconciliation",
+    warehouse,
+    _account_key(),
+    _report_day(),
+    _currency(),
+    _count("n_ads", "Ads with a row in ad_actuals that day."),
+    _money("ads_spend", "Sum of spend over those ads."),
+    _money("meta_spend", "Meta's own account total."),
+    _money("spend_difference", "meta_spend - ads_spend: what no listed ad explains."),
+    _count("ads_impressions", "Sum of impressions over the ads."),
+    _count("meta_impressions", "Meta's own account total."),
+    _count("impressions_difference", "meta_impressions - ads_impressions."),
+    Column(
+        "tolerance_share",
+        Numeric,
+        nullable=False,
+        comment="Share of meta_spend by which the two may differ.",
+    ),
+    Column(
+        "verdict",
+        Text,
+        nullable=False,
+        comment="exact: equal to the cent; within_tolerance; gap: beyond it.",
+    ),
+    _fetched_at(),
+    _currency_code(),
+    CheckConstraint("verdict IN ('exact', 'within_tolerance', 'gap')", name="verdict"),
+    CheckConstraint("spend_difference = meta_spend - ads_spend", name="spend_difference"),
+    comment="One row is one account and report day: the ads' spend against Meta's own total.",
+    info={"day": "report_date"},
+)
+
+
+def _as_of_day() -> Column[object]:
+    return Column(
+        "as_of_date",
+        Date,
+        nullable=False,
+        primary_key=True,
+        comment="The comparison counts report days up to and including this one.",
+    )
+
+
+def _model_keys() -> list[Column[str]]:
+    return [
+        _key("model_name", "Model that predicted."),
+        _key("model_version", "Its version."),
+        _key("protocol", "Which days count; launch_to_date: first delivery to as_of_date."),
+    ]
+
+
+prediction_accuracy = Table(
+    "prediction_accuracy",
+    warehouse,
+    _as_of_day(),
+    _ad_key(),
+    *_model_keys(),
+    Column("account_id", Text, comment="Account of the ad; unknown before its first row."),
+    Column("video_id", Text, nullable=False, comment="public.videos.id of the ad."),
+    Column("prediction_id", Text, nullable=False, comment="public.predictions.id compared."),
+    Column("currency", Text, comment="ISO 4217 code of the money columns."),
+    Column(
+        "status",
+        Text,
+        nullable=False,
+        comment="eligible counts in the headline; otherwise the reason why not.",
+    ),
+    _rate("predicted_ctr", "Predicted click-through rate (all clicks), a fraction."),
+    _rate("actual_ctr", "clicks / impressions, a fraction."),
+    _rate("predicted_roas", "Predicted return on ad spend, a multiple."),
+    _rate("actual_roas", "revenue / spend, a multiple."),
+    _rate("ctr_error", "100 * (predicted - actual) / predicted, percent; + is overestimated."),
+    _rate("roas_error", "100 * (predicted - actual) / predicted, percent; + is overestimated."),
+    _rate("ctr_accuracy", "1 - |predicted - actual| / predicted, clamped to 0..1."),
+    _rate("roas_accuracy", "1 - |predicted - actual| / predicted, clamped to 0..1."),
+    _rate("ctr_accuracy_raw", "The same before clamping; negative when actual > 2 * predicted."),
+    _rate("roas_accuracy_raw", "The same before clamping; negative when actual > 2 * predicted."),
+    Column("ctr_direction", Text, comment="over, under or exact: the prediction's side."),
+    Column("roas_direction", Text, comment="over, under or exact: the prediction's side."),
+    Column("ctr_status", Text, nullable=False, comment="ok, or why the CTR has no score."),
+    Column("roas_status", Text, nullable=False, comment="ok, or why the ROAS has no score."),
+    _count("impressions", "Launch to as_of_date."),
+    _count("clicks", "Clicks (all), launch to as_of_date."),
+    _money("spend", "Launch to as_of_date, major units of currency."),
+    _count("conversions", "Purchases, launch to as_of_date."),
+    _money("revenue", "Value of those purchases, major units of currency."),
+    Column("first_delivery_on", Date, comment="First report day with impressions."),
+    Column("last_delivery_on", Date, comment="Last report day with impressions."),
+    Column(
+        "predicted_at",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="When the prediction was logged (public.predictions.logged_at).",
+    ),
+    _count("days_since_prediction", "Whole days from predicted_at to the end of as_of_date."),
+    _rate("settled_spend_share", "Share of spend on days that Meta restates no more."),
+    CheckConstraint(
+        "status IN ('eligible', 'leaked', 'no_delivery', 'invalid_prediction', 'too_young', "
+        "'too_old')",
+        name="status",
+    ),
+    CheckConstraint("ctr_accuracy BETWEEN 0 AND 1", name="ctr_accuracy"),
+    CheckConstraint("roas_accuracy BETWEEN 0 AND 1", name="roas_accuracy"),
+    Index(None, "ad_id"),
+    comment="One row is one ad, model version and protocol, as of a day.",
+    info={"day": "as_of_date"},
+)
+
+model_accuracy = Table(
+    "model_accuracy",
+    warehouse,
+    _as_of_day(),
+    *_model_keys(),
+    _rate("ctr_mae", "Mean |predicted - actual| CTR over eligible pairs, percentage points."),
+    _rate("roas_mae", "Mean |predicted - actual| ROAS over eligible pairs, multiples."),
+    _rate(
+        "prediction_accuracy",
+        "100 * mean over pairs of the mean of the available ctr_accuracy, roas_accuracy; percent.",
+    ),
+    _count("n_pairs", "Pairs in prediction_accuracy, the column."),
+    _count("n_ctr", "Pairs with a CTR score."),
+    _count("n_roas", "Pairs with a ROAS score."),
+    _count("n_predicted", "Ads with a prediction of this version."),
+    _count("n_leaked", "Left out: predicted only after first delivery."),
+    _count("n_no_delivery", "Left out: not delivered yet."),
+    _count("n_invalid", "Left out: not a usable prediction."),
+    _count("n_too_young", "Left out: the video is younger than ACTUALS_MIN_AGE_HOURS."),
+    _count("n_too_old", "Left out: the video is older than ACTUALS_MAX_AGE_DAYS."),
+    _count("n_unscored", "Left out: eligible, but neither metric can be compared."),
+    _count("n_no_prediction", "Delivered ads of eligible age that this version never predicted."),
+    _rate("coverage_ads", "Share of delivered ads of eligible age that have a scored pair."),
+    _rate("coverage_spend", "The same by spend; null when currencies differ."),
+    _rate("settled_spend_share", "Share of the pairs' spend that Meta restates no more."),
+    CheckConstraint("prediction_accuracy BETWEEN 0 AND 100", name="prediction_accuracy"),
+    comment="One row is one model version and protocol, as of a day.",
+    info={"day": "as_of_date"},
+)
+
+fetch_log = Table(
+    "fetch_log",
+    warehouse,
+    Column("id", BigInteger, Identity(always=True), primary_key=True, comment="Order of writing."),
+    Column("run_id", Text, nullable=False, comment="Run that fetched."),
+    Column("kind", Text, nullable=False, comment="account: a whole account; ad: a single ad."),
+    Column("account_id", Text, comment="Account asked; null when it never became known."),
+    Column("ad_id", Text, comment="Ad asked, when kind is ad."),
+    Column("since", Date, nullable=False, comment="First report day asked."),
+    Column("until", Date, nullable=False, comment="Last report day asked."),
+    Column("started_at", DateTime(timezone=True), nullable=False, comment="Start of the fetch."),
+    _rate("duration_seconds", "Time from start to outcome."),
+    Column(
+        "outcome",
+        Text,
+        nullable=False,
+        comment="complete, rate_limited, refused or failed; only complete replaces days.",
+    ),
+    _count("calls", "Graph API calls."),
+    _count("pages", "Pages of insights read."),
+    _count("rows", "Insights rows read, the account total not counted."),
+    _count("retries", "Calls repeated after a failure."),
+    _count("rate_limits_hit", "Answers that asked us to wait."),
+    _rate("throttled_seconds", "Time spent waiting for quota."),
+    Column("error_class", Text, comment="Class of the error that ended the fetch."),
+    Column("error_message", Text, comment="Its message, without secrets."),
+    Column("is_stand_in", Boolean, nullable=False, comment="Whether the stand-in answered."),
+    CheckConstraint("outcome IN ('complete', 'rate_limited', 'refused', 'failed')", name="outcome"),
+    CheckConstraint("kind IN ('account', 'ad')", name="kind"),
+    Index(None, "started_at"),
+    Index(None, "run_id"),
+    comment="One row is one account's (or one ad's) fetch in one run; append-only.",
+)
+
+videos = Table(
+    "videos",
+    product,
+    Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("campaign_id", Uuid),
+    Column("title", Text),
+    Column("meta_platform_id", Text, comment="The Meta ad that runs this video."),
+    Column("status", Text),
+    Column("created_at", DateTime(timezone=False), nullable=False, server_default=text("now()")),
+    Index(None, "meta_platform_id"),
+    comment="One row is one video of the product.",
+)
+
+predictions = Table(
+    "predictions",
+    product,
+    Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("video_id", Uuid, nullable=False, comment="public.videos.id."),
+    Column("model_name", Text, nullable=False, server_default=text("'default'")),
+    Column("model_version", Text, nullable=False, server_default=text("'1'")),
+    Column("predicted_ctr", Double, comment="Click-through rate (all clicks), a fraction 0..1."),
+    Column("predicted_roas", Double, comment="Return on ad spend, a multiple."),
+    Column(
+        "logged_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("now()"),
+        comment="When the prediction was made known to the database.",
+    ),
+    CheckConstraint("predicted_ctr BETWEEN 0 AND 1", name="predicted_ctr"),
+    CheckConstraint("predicted_roas >= 0 AND predicted_roas < 'Infinity'", name="predicted_roas"),
+    Index(None, "video_id"),
+    comment="One row is one prediction of one model version for one video.",
+)
+
+TABLES: Mapping[str, Table] = MappingProxyType(
+    {table.name: table for table in warehouse.sorted_tables}
+)
+"""The warehouse's own tables by name (which is also the asset's name)."""

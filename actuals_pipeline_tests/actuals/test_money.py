@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from decimal import Decimal, Inexact
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actuals_pipeline.money import exact_arithmetic, exact_sums, ratio, running_totals
+
+AMOUNTS = st.decimals(
+    min_value=Decimal("-1e24"), max_value=Decimal("1e24"), allow_nan=False, places=12
+)
+
+
+def money(*cells: Any) -> pd.Series[Any]:
+    return pd.Series(list(cells), dtype=object)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.sampled_from("ab"), AMOUNTS), max_size=20))
+def test_a_sum_keeps_every_digit(rows: list[tuple[str, Decimal]]) -> None:
+    frame = pd.DataFrame(
+        {
+            "group": pd.Series([group for group, _ in rows], dtype="str"),
+            "amount": money(*(amount for _, amount in rows)),
+        }
+    )
+    got = exact_sums(frame, ["group"], ["amount"])["amount"].to_dict()
+    with exact_arithmetic():
+        want = {
+            group: sum((amount for g, amount in rows if g == group), Decimal(0))
+            for group, _ in rows
+        }
+    assert got == want
+
+
+def test_a_sum_that_cannot_be_exact_is_refused_rather_than_rounded() -> None:
+    frame = pd.DataFrame(
+        {"group": ["a", "a"], "amount": money(Decimal("1e300"), Decimal("1e-300"))}
+    )
+    with pytest.raises(Inexact):
+        exact_sums(frame, ["group"], ["amount"])
+
+
+def test_running_totals_start_again_with_each_group_and_keep_its_scale() -> None:
+    totals = running_totals(
+        money(Decimal("0.10"), Decimal("0.20"), Decimal("1.0000"), Decimal(2)),
+        pd.Series([1, 1, 2, 2]),
+    )
+    assert [str(total) for total in totals] == ["0.10", "0.30", "1.0000", "3.0000"]
+
+
+def test_a_ratio_without_a_denominator_is_undefined() -> None:
+    got = ratio(money(Decimal(3), Decimal(3), Decimal(3)), pd.Series([2, 0, None], dtype="Int64"))
+    assert got[0] == 1.5
+    assert got[1:].isna().all()

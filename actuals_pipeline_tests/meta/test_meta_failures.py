@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import pytest
+from facebook_business import exceptions as sdk_exceptions
+from facebook_business.exceptions import FacebookRequestError
+
+from actuals_pipeline.errors import (
+    AdNotFound,
+    MetaError,
+    MetaRefused,
+    MetaThrottled,
+    MetaUnavailable,
+    ReportFailed,
+    RequestTooLarge,
+)
+from actuals_pipeline.graph_stand_in.faults import Fault
+from actuals_pipeline.graph_stand_in.server import GraphStandIn
+from actuals_pipeline.meta import failures
+from actuals_pipeline.meta.client import InsightsClient
+
+NewClient = Callable[..., InsightsClient]
+
+TOO_MUCH = "Please reduce the amount of data you're asking for, then retry your request"
+CASES: dict[type[MetaError], list[tuple[int, int | None]]] = {
+    MetaThrottled: [
+        (4, None),
+        (4, 1504022),
+        (4, 1504039),
+        (341, None),
+        (80000, 2446079),
+        (80004, 2446079),
+        (80003, 2446079),
+        (17, None),
+        (17, 2446079),
+        (613, 1487742),
+        (613, 5044001),
+        (613, 1996),
+        (613, None),
+        (368, None),
+        (32, None),
+        *((code, None) for code in (80001, 80002, 80005, 80006, 80008, 80009, 80014)),
+    ],
+    RequestTooLarge: [
+        (100, 1487534),
+        (100, 1504018),
+        (2, 1504038),
+        (-3, 1504045),
+        (960, None),
+    ],
+    MetaUnavailable: [
+        (1, None),
+        (1, 99),
+        (2, None),
+        (2, 1504043),
+        (2, 1504044),
+        (-2, 2490547),
+        (2601, 1815107),
+        (2637, None),
+        (2642, None),
+    ],
+    MetaRefused: [
+        *((190, subcode) for subcode in (None, 458, 459, 460, 463, 464, 467, 492, 999)),
+        (492, None),
+        (102, None),
+        (104, None),
+        (3, None),
+        (10, None),
+        (200, None),
+        (270, None),
+        (294, None),
+        (299, 1),
+        (100, 3191001),
+        (100, 33),
+        (803, None),
+        (2635, None),
+    ],
+    MetaError: [
+        (100, None),
+        (100, 4242),
+        (2500, None),
+        (3018, None),
+        (2, 1504041),
+        (2, 1504042),
+        (300, None),
+        (987654, 1),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "subcode", "reaction"),
+    [(*codes, reaction) for reaction, listed in CASES.items() for codes in listed],
+)
+def test_each_error_of_meta_calls_for_its_reaction(
+    *,
+    code: int,
+    subcode: int | None,
+    reaction: type[MetaError],
+    new_client: NewClient,
+    stand_in: GraphStandIn,
+    account_id: str,
+) -> None:
+    error = {"code": code, "subcode": subcode, "message": "see the code"}
+    stand_in.faults.add(Fault({"error": error}, times=None))
+    with pytest.raises(MetaError) as caught:
+        new_client(wait_budget_seconds=0).account(account_id)
+    got = caught.value
+    assert type(got) is reaction
+    assert (got.code, got.subcode, got.http_status) == (code, subcode, 400)
+    assert (got.account_id, got.request_id) == (account_id, "StandInTraceId")
+    assert f"act_{account_id}" in str(got)
+    assert str(code) in str(got)
+    assert (got.retry_after is not None) == (reaction is MetaThrottled)
+
+
+def test_every_row_of_the_table_has_a_case() -> None:
+    listed = {codes for cases in CASES.values() for codes in cases}
+    generated = {(code, None) for code in range(200, 300)}
+    alike = {(2601, None), (80000, None), (80003, None), (80004, None), (100, 3018)}
+    assert set(failures.RULES) - generated - alike <= listed
+
+
+@pytest.mark.parametrize(
+    ("facts", "http_status", "reaction"),
+    [
+        ({"code": 1, "message": TOO_MUCH}, 500, RequestTooLarge),
+        ({"code": 100, "error_subcode": 1487534, "is_transient": True}, 500, RequestTooLarge),
+        ({"code": 100, "is_transient": True}, 400, MetaUnavailable),
+        ({"code": 987654, "is_transient": True}, 400, MetaUnavailable),
+        ({"code": 987654}, 502, MetaUnavailable),
+        ({"code": 104}, 503, MetaUnavailable),
+        ({"code": 190}, 500, MetaRefused),
+        ({"code": 4, "is_transient": True}, 400, MetaThrottled),
+        ({"code": 3018, "is_transient": True}, 400, MetaUnavailable),
+        ({"code": "190", "error_subcode": "463"}, 400, MetaRefused),
+        ({"code": 100, "message": "(#100) Cannot include spend in summary param"}, 400,
+         MetaUnavailable),
+        ({"code": 100, "message": "API calls require an appsecret_proof argument"}, 400,
+         MetaRefused),
+        ({}, 400, MetaError),
+        ({"code": None}, 503, MetaUnavailable),
+        ({"code": "many", "error_subcode": []}, 400, MetaError),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_text_flag_and_status_decide_where_the_code_does_not(
+    facts: dict[str, object], http_status: int, reaction: type[MetaError]
+) -> None:
+    got = failures.failure_of(facts, account_id="42", http_status=http_status)
+    assert type(got) is reaction
+
+
+def test_the_message_says_what_happened_and_what_to_do() -> None:
+    facts = {
+        "code": 190,
+        "error_subcode": 463,
+        "message": "Session has expired",
+        "fbtrace_id": "A1",
+    }
+    assert str(failures.failure_of(facts, account_id="42")) == (
+        "Meta refused the token for account act_42 (190/463, session expired): create a new "
+        "system user token and put it in META_ACCESS_TOKEN. (fbtrace_id A1)"
+    )
+
+
+def test_an_unknown_error_is_told_in_metas_words() -> None:
+    facts = {"code": 987654, "message": "Something\nnew " + "x" * 1000}
+    told = str(failures.failure_of(facts, account_id="42"))
+    assert 'Meta says: "Something new xxx' in told
+    assert len(told) < 500
+
+
+def test_an_ad_that_is_missing_is_another_matter_than_an_account() -> None:
+    facts = {"code": 100, "error_subcode": 33}
+    assert type(failures.failure_of(facts, account_id="42")) is MetaRefused
+    got = failures.failure_of(facts, account_id=None, ad_id="7")
+    assert type(got) is AdNotFound
+    assert "for ad 7" in str(got)
+
+
+def test_a_limit_says_whom_it_stops() -> None:
+    scopes = {
+        (codes): failures.throttle_scope(MetaThrottled(code=codes[0], subcode=codes[1]))
+        for codes in CASES[MetaThrottled]
+    }
+    assert scopes[4, 1504022] == scopes[341, None] == "app"
+    assert scopes[80000, 2446079] == scopes[17, None] == scopes[613, 1487742] == "account"
+
+
+def test_a_block_for_abuse_is_waited_out_for_long() -> None:
+    got = failures.failure_of({"code": 613, "error_subcode": 1996}, account_id="42")
+    assert got.retry_after == failures.LONG_WAIT_SECONDS
+
+
+def test_a_failed_report_without_a_reason_is_a_failed_report() -> None:
+    got = failures.report_failure({"async_status": "Job Failed"}, account_id="42")
+    assert type(got) is ReportFailed
+    assert "act_42" in str(got)
+
+
+NEVER_RAISED_BY_A_CALL = {
+    "FacebookError": "only the base of the others",
+    "FacebookBadObjectError": "raised while reading objects; we read payloads",
+    "FacebookBadParameterError": "raised by batches and custom audiences",
+    "FacebookBadParameterTypeException": "raised by the SDK's own type checks of parameters",
+    "FacebookUnavailablePropertyException": "raised by objects without an id",
+    "DocsmithSkipTestError": "of the SDK's own tests",
+}
+
+
+def test_every_exception_of_the_sdk_is_translated_or_known_not_to_come() -> None:
+    names = {
+        name
+        for name, thing in vars(sdk_exceptions).items()
+        if inspect.isclass(thing) and issubclass(thing, Exception)
+    }
+    assert names == {FacebookRequestError.__name__, *NEVER_RAISED_BY_A_CALL}
