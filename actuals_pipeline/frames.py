@@ -170,7 +170,7 @@ def refuse_rows(
         _refuse(
             contract,
             column,
-            f"{row[column]!r} breaks the rule '{law}' at {key} ({len(offenders)} rows in all)",
+            f"{row[column]} breaks the rule '{law}' at {key} ({len(offenders)} rows in all)",
         )
 
 

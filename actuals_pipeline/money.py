@@ -15,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+ZERO = Decimal(0)
+"""No money."""
+
 
 def exact_arithmetic() -> AbstractContextManager[Context]:
     """A context in which adding and multiplying Decimals loses no digit; it raises instead."""
@@ -53,7 +56,3 @@ def ratio(numerator: pd.Series[Any], denominator: pd.Series[Any]) -> pd.Series[f
     with localcontext(Context()):
         quotients[defined] = (above / below).astype(float)
     return pd.Series(quotients, index=denominator.index)
-
-
-ZERO = Decimal(0)
-"""No money."""

@@ -19,7 +19,6 @@ One rule may have several effects.
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -118,13 +117,10 @@ class Faults:
         return {}
 
 
-def spoil_payload(payload: Payload, effect: Mapping[str, Any]) -> Payload:
-    """`payload` with those effects that change what it says."""
-    # A copy through JSON, because pages share their rows with the next reader.
-    spoiled: Payload = json.loads(json.dumps(payload))
+def spoil_payload(payload: Payload, effect: Mapping[str, Any]) -> None:
+    """Work those effects on `payload` that change what it says."""
     for name in effect.keys() & PAYLOAD_EFFECTS.keys():
-        PAYLOAD_EFFECTS[name](spoiled, effect[name])
-    return spoiled
+        PAYLOAD_EFFECTS[name](payload, effect[name])
 
 
 def error_answer(effect: Mapping[str, Any]) -> tuple[int, Payload]:

@@ -36,6 +36,7 @@ from actuals_pipeline.graph_stand_in.graph_errors import (
     invalid_parameter,
     missing_proof,
     no_version,
+    read_only,
     too_much_data,
     unknown_node,
     wrong_proof,
@@ -235,9 +236,10 @@ class Graph:
             payload = _HANDLERS[target.kind](self, request, target.subject, effect)
         except GraphError as error:
             return error.status, error_body(error.code, error.message, subcode=error.subcode)
-        return 200, spoil_payload(payload, effect) if effect else payload
-
-    # Who may ask
+        # The answer to a batch is a list, whose parts were spoiled on their own.
+        if isinstance(payload, dict):
+            spoil_payload(payload, effect)
+        return 200, payload
 
     def _authenticate(self, params: Mapping[str, str]) -> None:
         token = params.get("access_token", "")
@@ -276,8 +278,6 @@ class Graph:
             facts["error"] = {"code": 190, "message": "Invalid OAuth access token."}
         return {"data": facts}
 
-    # Which node is meant
-
     def _target(self, request: Request) -> _Target:
         path, n_versions = re.subn(r"^/v\d+\.\d+(?=/|$)", "", request.path)
         parts = [part for part in path.split("/") if part]
@@ -303,10 +303,12 @@ class Graph:
         return _Target(kinds[edge], run)
 
     def _node_target(self, node: Node, edge: str, method: str) -> _Target:
-        if not edge:
-            return _Target(node.kind, node)
         if edge == "insights" and node.kind in {"account", "campaign", "adset", "ad"}:
             return _Target("insights_async" if method == "POST" else "insights", node)
+        if method == "POST":
+            raise read_only()
+        if not edge:
+            return _Target(node.kind, node)
         if edge == "ads" and node.kind == "account":
             return _Target("ads", node)
         raise unknown_node(node.object_id)
@@ -320,8 +322,6 @@ class Graph:
             raise unknown_node(object_id)
         kind, ads = found
         return Node(kind, object_id, ads[0].account_id, ads)
-
-    # Nodes and lists of nodes
 
     def node(self, request: Request, node: Node, _effect: object) -> Payload:
         """An account, campaign, ad set, ad, creative or video."""
@@ -377,8 +377,6 @@ class Graph:
             payload["summary"] = {"total_count": len(listed)}
         return payload
 
-    # Insights
-
     def insights(self, request: Request, node: Node, effect: Mapping[str, Any]) -> Payload:
         """A page of insights, computed while the client waits."""
         query = parse_query(self.world, node, request.params)
@@ -431,8 +429,6 @@ class Graph:
             raise too_much_data()
         return self._rows[key]
 
-    # Pages
-
     def _start(self, request: Request, owner: str, as_of: datetime | None = None) -> _Cursor:
         """Where the request's page starts; a cursor of another request is refused."""
         digest = sha256(owner.encode()).hexdigest()[:12]
@@ -478,8 +474,6 @@ class Graph:
             raise invalid_parameter(f"limit {limit!r}")
         return min(int(limit), self.page_limit_max)
 
-    # Batches
-
     def batch(self, request: Request, _subject: None, _effect: object) -> Any:
         """Up to 50 requests in one; each is answered, recorded and spoiled on its own."""
         parts = json_param(request.params.get("batch", ""), "batch")
@@ -503,8 +497,6 @@ class Graph:
             return None  # what Meta sends for a part that timed out
         headers = [{"name": name, "value": value} for name, value in answer.headers.items()]
         return {"code": answer.status, "headers": headers, "body": answer.body}
-
-    # Usage
 
     def _usage(self, target: _Target) -> dict[str, str]:
         """Usage headers of an insights answer: low, because nothing here is ever used up."""

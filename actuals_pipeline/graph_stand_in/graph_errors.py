@@ -80,7 +80,7 @@ def too_much_data() -> GraphError:
 
 def bad_token() -> GraphError:
     """No access token, or one that Meta does not know."""
-    return GraphError(190, "Invalid OAuth access token.", status=401)
+    return GraphError(190, "Invalid OAuth access token.")
 
 
 def missing_proof() -> GraphError:
@@ -96,6 +96,11 @@ def wrong_proof() -> GraphError:
 def invalid_cursor() -> GraphError:
     """A paging cursor of another request, or none at all."""
     return GraphError(2642, "(#2642) Invalid cursors values")
+
+
+def read_only() -> GraphError:
+    """A POST that would change something; the stand-in's world is not changed that way."""
+    return GraphError(100, "(#100) The stand-in only answers reading calls")
 
 
 def no_version() -> GraphError:

@@ -20,7 +20,13 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from actuals_pipeline.errors import InputError
-from actuals_pipeline.graph_stand_in.delivery import VIDEO_SHARES, Channel, Figures, Tally
+from actuals_pipeline.graph_stand_in.delivery import (
+    AD_SET_SETTING,
+    VIDEO_SHARES,
+    Channel,
+    Figures,
+    Tally,
+)
 from actuals_pipeline.graph_stand_in.graph_errors import (
     invalid_parameter,
     start_too_old,
@@ -168,9 +174,6 @@ def render(row: Row, fields: Iterable[str]) -> dict[str, Any]:
     return answer
 
 
-# What the parameters mean
-
-
 def json_param(text: str, name: str) -> Any:
     """A parameter that is JSON text; `GraphError` when it is not."""
     try:
@@ -272,9 +275,6 @@ def _split(window: DayWindow, increment: str) -> list[DayWindow]:
     return [DayWindow(start, end) for start, end in pairwise(edges)]
 
 
-# Which ads and rows belong to the answer
-
-
 def _selected(
     world: World, query: InsightsQuery, ads: Sequence[Ad], as_of: datetime
 ) -> Iterable[Ad]:
@@ -362,9 +362,6 @@ OPERATORS: Final[Mapping[str, Callable[[Any, tuple[Any, ...]], bool]]] = Mapping
         "ENDS_WITH": lambda actual, values: str(actual).endswith(values[0]),
     }
 )
-
-
-# What the fields say
 
 
 def _plain(number: Decimal | int) -> str | None:
@@ -467,7 +464,7 @@ FIELDS: Final[Mapping[str, Callable[[Row], Any]]] = MappingProxyType(
         "objective": _from_level("campaign", lambda _: "OUTCOME_SALES"),
         "buying_type": _from_level("campaign", lambda _: "AUCTION"),
         "optimization_goal": _from_level("adset", lambda _: "OFFSITE_CONVERSIONS"),
-        "attribution_setting": lambda _: "7d_click_1d_view",
+        "attribution_setting": lambda _: "_".join(AD_SET_SETTING),
         "date_start": lambda row: row.bucket.since.isoformat(),
         "date_stop": lambda row: row.bucket.until.isoformat(),
         "impressions": lambda row: _plain(row.figures.impressions),

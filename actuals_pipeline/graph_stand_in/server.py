@@ -250,9 +250,6 @@ def _response(answer: Answer) -> Response:
     return Response(answer.body, status_code=answer.status, headers=headers)
 
 
-# Control
-
-
 async def _controlled(
     graph: Graph, actions: Mapping[str, Callable[[Graph, Any], Any]], http: HttpRequest
 ) -> Response:

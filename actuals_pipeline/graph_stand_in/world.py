@@ -233,7 +233,7 @@ class World:
             for plan in accounts
         }
         # Ads and days are invented on first use, from the server's thread and from the caller's.
-        self.lock = threading.RLock()
+        self._lock = threading.RLock()
 
     @property
     def now(self) -> datetime:
@@ -262,7 +262,7 @@ class World:
 
     def ads(self, account_id: str, as_of: datetime | None = None) -> Sequence[Ad]:
         """The account's ads created by `as_of` (now by default), deleted ones included."""
-        with self.lock:
+        with self._lock:
             return self._accounts[account_id].ads(as_of or self._now)
 
     def find(self, object_id: str) -> tuple[NodeKind, list[Ad]] | None:
@@ -279,7 +279,7 @@ class World:
         self, ad: Ad, window: DayWindow, as_of: datetime | None = None
     ) -> list[tuple[date, Figures]]:
         """The ad's days in `window` with anything to report, in order."""
-        with self.lock:
+        with self._lock:
             return list(ad.history.days(window, as_of or self._now))
 
     def truth(self, account_id: str, window: DayWindow) -> list[dict[str, Any]]:

@@ -371,6 +371,12 @@ def test_what_meta_refuses_is_refused(
     assert refusal(get, *path, **params) == want
 
 
+def test_nothing_can_be_written(world: World, api: Any) -> None:
+    with pytest.raises(FacebookRequestError) as refused:
+        api.call("POST", (world.ads("42")[0].ad_id,), params={"status": "PAUSED"})
+    assert error_of(refused.value) == (100, None)
+
+
 def test_a_cursor_of_another_request_is_refused(get: Get) -> None:
     page = get("act_42", "insights", **DAILY)
     after = page["paging"]["cursors"]["after"]
@@ -403,8 +409,8 @@ def test_only_the_right_token_with_the_right_proof_is_answered(stand_in: GraphSt
 
     assert ask(access_token=token, appsecret_proof=proof) == (200, None)
     assert ask({"Authorization": f"Bearer {token}"}, appsecret_proof=proof) == (200, None)
-    assert ask(appsecret_proof=proof) == (401, 190)
-    assert ask(access_token="wrong", appsecret_proof=proof) == (401, 190)
+    assert ask(appsecret_proof=proof) == (400, 190)
+    assert ask(access_token="wrong", appsecret_proof=proof) == (400, 190)
     assert ask(access_token=token) == (400, 100)
     assert ask(access_token=token, appsecret_proof="0" * 64) == (400, 104)
 

