@@ -6,14 +6,19 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import dagster as dg
 import psycopg
 import pytest
 from psycopg import sql
 
-from actuals_pipeline.warehouse import embedded
+from actuals_pipeline.warehouse import embedded, schema
+from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.embedded_place import data_directory
+from actuals_pipeline.warehouse.urls import dagster_url
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +41,8 @@ def postgres_server() -> Iterator[embedded.EmbeddedPostgres]:
             yield server
         embedded.stop(home)
     finally:
+        # Outside of the home, if TMPDIR is closed to the server's account.
+        shutil.rmtree(data_directory(home), ignore_errors=True)
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -47,3 +54,53 @@ def empty_database(postgres_server: embedded.EmbeddedPostgres) -> Iterator[str]:
     yield postgres_server.url(name)
     with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def database_template(postgres_server: embedded.EmbeddedPostgres) -> str:
+    """Name of a database with this version's schema, and Dagster's, to be copied."""
+    name = "migrated"
+    embedded.ensure_database(postgres_server, name)
+    url = postgres_server.url(name)
+    schema.upgrade(url)
+    with _dagster_instance(url, Path(tempfile.gettempdir())):
+        # Opening the instance once makes Dagster create its tables.
+        return name
+
+
+@pytest.fixture
+def database(postgres_server: embedded.EmbeddedPostgres, database_template: str) -> Iterator[str]:
+    """The URL of a database with the whole schema and no rows; dropped afterwards."""
+    name = sql.Identifier(f"test_{uuid4().hex}")
+    with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as connection:
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(copy.format(name, sql.Identifier(database_template)))
+        yield postgres_server.url(name.as_string().strip('"'))
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@pytest.fixture
+def warehouse(database: str) -> Warehouse:
+    """The warehouse in a database of its own."""
+    return Warehouse(database)
+
+
+@pytest.fixture
+def dagster_instance(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    """A real Dagster instance whose tables are in `database`; DATABASE_URL points there too."""
+    monkeypatch.setenv("DATABASE_URL", database)
+    with _dagster_instance(database, tmp_path) as instance:
+        yield instance
+
+
+@contextmanager
+def _dagster_instance(database: str, folder: Path) -> Iterator[dg.DagsterInstance]:
+    overrides = {
+        "storage": {"postgres": {"postgres_url": dagster_url(database)}},
+        "concurrency": {"pools": {"default_limit": 1, "granularity": "op"}},
+        "telemetry": {"enabled": False},
+    }
+    with dg.instance_for_test(overrides=overrides, temp_dir=str(folder)) as instance:
+        yield instance

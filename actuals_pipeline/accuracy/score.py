@@ -11,8 +11,6 @@ What cannot be known is missing, never 0 and never 100.
 
 from __future__ import annotations
 
-import math
-from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -25,14 +23,12 @@ from actuals_pipeline.accuracy.contract import (
     SCORED_PAIRS,
 )
 from actuals_pipeline.accuracy.pair import usable_ctr, usable_roas
+from actuals_pipeline.accuracy.rounding import decimal_of
 from actuals_pipeline.frames import check_frame, conform, first_that_applies, refuse_rows
 from actuals_pipeline.money import ZERO, exact_sums, ratio
 
 _MODEL = list(MODEL_ACCURACY.key)
 _AD = list(DELIVERED_ADS.key)
-
-_ROUNDING = Context(prec=12, rounding=ROUND_HALF_EVEN)
-"""Twelve digits: more than any model means, fewer than a float's last, accidental ones."""
 
 
 def score(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -97,17 +93,6 @@ def score_models(scored: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
     return accuracy
 
 
-def at_the_edge(value: float) -> Decimal | None:
-    """`value` with one decimal, halves to even, as the dashboard's JSON prints it.
-
-    None for NaN.  Float noise is rounded away first, so that 92.45 is a half however it was
-    computed.
-    """
-    if math.isnan(value):
-        return None
-    return _decimal(value).quantize(Decimal("0.1"), ROUND_HALF_EVEN)
-
-
 def _metric_status(
     pairs: pd.DataFrame, metric: str, usable: pd.Series[bool], error: pd.Series[float]
 ) -> pd.Series[str]:
@@ -150,14 +135,10 @@ def _equal(predicted: pd.Series[float], actual: pd.Series[float]) -> pd.Series[b
     equal = np.isclose(predicted, actual, rtol=1e-9, atol=0)
     # Only what floats cannot tell apart safely is worth the slower, decimal answer.
     equal[equal] = [
-        _decimal(one) == _decimal(other)
+        decimal_of(one) == decimal_of(other)
         for one, other in zip(predicted[equal], actual[equal], strict=True)
     ]
     return pd.Series(equal, index=predicted.index)
-
-
-def _decimal(value: float) -> Decimal:
-    return _ROUNDING.create_decimal_from_float(value)
 
 
 def _with_headline(scored: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
@@ -216,20 +197,21 @@ def _means(pairs: pd.DataFrame) -> pd.DataFrame:
 def _money(pairs: pd.DataFrame) -> pd.DataFrame:
     """By model: the delivered spend that its headline covers, and the settled share of it."""
     counted = pairs["in_headline"]
-    spend = pairs["spend"].where(counted, ZERO)
+    spend = pairs["spend"].where(counted, ZERO).astype(float)
+    share = pairs["settled_spend_share"].fillna(0)
     columns = pairs[_MODEL].assign(
         covered_spend=pairs["ad_spend"].where(counted, ZERO),
-        weight=spend.astype(float),
-        settled=spend.astype(float) * pairs["settled_spend_share"].fillna(0),
+        settled=spend * share,
+        unsettled=spend * (1 - share),
         currency=pairs["currency"].where(counted),
     )
     by_model = columns.groupby(_MODEL)
-    sums = by_model[["weight", "settled"]].sum()
+    sums = by_model[["settled", "unsettled"]].sum()
+    # The two parts rather than the whole: so no rounding lifts the share above 1.
+    settled_share = ratio(sums["settled"], sums["settled"] + sums["unsettled"])
     one_currency = by_model["currency"].nunique() <= 1
-    # A sum of floats may end a last digit above the whole.
-    share = ratio(sums["settled"], sums["weight"]).clip(upper=1).where(one_currency)
     covered = exact_sums(columns, _MODEL, ["covered_spend"])
-    return covered.assign(settled_spend_share=share).reset_index()
+    return covered.assign(settled_spend_share=settled_share.where(one_currency)).reset_index()
 
 
 def _delivered_by_day(delivered: pd.DataFrame) -> pd.DataFrame:

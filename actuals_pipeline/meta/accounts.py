@@ -40,7 +40,7 @@ class AccountFetch:
     """One account's fetch: rows and control totals of `covered`, or the error that ended it.
 
     `covered` is None when nothing of the window has begun in the account's time zone.  With
-    `ad_id` only that ad was asked for, and there are no totals.
+    `ad_id` only that ad was asked for, and `totals` is its one row for all days together.
     """
 
     account_id: str
@@ -167,6 +167,7 @@ def fetch_ad(
     account: MetaAccount | None = None
     window = DayWindow.trailing(started_at.date(), days_back)
     rows: list[RawInsight] = []
+    totals: list[RawInsight] = []
     error: ActualsError | None = None
     try:
         account = client.account(account_id)
@@ -175,9 +176,10 @@ def fetch_ad(
         window = DayWindow.trailing(today, days_back)
         fetchable(window, account, started_at)
         rows = client.ad_insights(account_id, window, ad_id=ad_id)
+        totals = client.ad_reach(account_id, window, ad_id) if rows else []
     except ActualsError as caught:
         logger.warning("fetch failed account=act_%s ad=%s: %s", account_id, ad_id, caught)
-        error = caught
+        error, rows, totals = caught, [], []
     return AccountFetch(
         account_id=account_id,
         window=window,
@@ -187,6 +189,7 @@ def fetch_ad(
         account=account,
         covered=window,
         rows=tuple(rows),
+        totals=tuple(totals),
         error=error,
         ad_id=ad_id,
     )

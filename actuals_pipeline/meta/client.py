@@ -87,6 +87,7 @@ class _Query:
     account_id: str | None
     ad_id: str | None = None
     filtering: tuple[Mapping[str, Any], ...] = ()
+    is_daily: bool = True
 
     def params(self, window: DayWindow) -> dict[str, Any]:
         days = {"since": window.since.isoformat(), "until": window.until.isoformat()}
@@ -96,10 +97,13 @@ class _Query:
         params: dict[str, Any] = {
             "level": self.level,
             "fields": ",".join(self.fields),
-            "time_increment": fields.DAILY,
             "action_attribution_windows": list(fields.ATTRIBUTION_WINDOWS),
         }
-        return params | ({"filtering": list(self.filtering)} if self.filtering else {})
+        if self.is_daily:
+            params["time_increment"] = fields.DAILY
+        if self.filtering:
+            params["filtering"] = list(self.filtering)
+        return params
 
 
 class InsightsClient:
@@ -206,6 +210,18 @@ class InsightsClient:
         """One row per report day of the account: Meta's own totals, deleted ads included."""
         node = f"act_{_checked_id(account_id, 'ad account')}"
         query = _Query(node, fields.LEVEL_ACCOUNT, fields.ACCOUNT_FIELDS, account_id)
+        return self._rows(query, window)
+
+    def ad_reach(self, account_id: str, window: DayWindow, ad_id: str) -> list[RawInsight]:
+        """The ad's one row for all days of the window together, or none; it holds `reach` only."""
+        query = _Query(
+            _checked_id(ad_id, "ad"),
+            fields.LEVEL_AD,
+            fields.REACH_FIELDS,
+            account_id,
+            ad_id,
+            is_daily=False,
+        )
         return self._rows(query, window)
 
     def ad_lifetime(self, ad_id: str) -> tuple[date, date] | None:
@@ -401,11 +417,11 @@ class _Door:
                 raise _unexpected(f"day {key[1]} of {key[0]} came twice and differs", self._query)
 
     def _key(self, row: RawInsight) -> tuple[str, str]:
-        query, day = self._query, row.get("date_start")
+        query, day, last = self._query, row.get("date_start"), row.get("date_stop")
         if query.account_id is not None and row.get("account_id") != query.account_id:
             raise _unexpected(f"a row is of account {row.get('account_id')!r}", query)
-        if not isinstance(day, str) or day != row.get("date_stop"):
-            raise _unexpected(f"a row runs from {day!r} to {row.get('date_stop')!r}", query)
+        if not isinstance(day, str) or (query.is_daily and day != last):
+            raise _unexpected(f"a row runs from {day!r} to {last!r}", query)
         if day not in self._days if self._days is not None else not _is_day(day):
             raise _unexpected(f"a row of {day!r} was not asked for", query)
         if query.level == fields.LEVEL_ACCOUNT:

@@ -13,7 +13,7 @@ LEVEL_AD: Final = "ad"
 LEVEL_ACCOUNT: Final = "account"
 
 DAILY: Final = 1
-"""`time_increment` that gives one row per report day; the default would be one for all days."""
+"""`time_increment` that gives one row per report day; the default is one for all days."""
 
 DATE_PRESET_MAXIMUM: Final = "maximum"
 """The 37 months that Meta keeps."""
@@ -56,6 +56,9 @@ ACCOUNT_FIELDS: Final = (
     *_MEASURES,
 )
 """Fields of one account's day: the control total of the ads' days."""
+
+REACH_FIELDS: Final = ("account_id", "ad_id", "date_start", "date_stop", "reach")
+"""Fields of one ad over several days at once: people reached cannot be added up over days."""
 
 LIFETIME_FIELDS: Final = ("account_id", "ad_id", "date_start", "date_stop", "impressions")
 

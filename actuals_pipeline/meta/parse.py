@@ -104,6 +104,12 @@ def parse_totals(
     )
 
 
+def parse_reach(payloads: Iterable[Payload]) -> int | None:
+    """People reached according to the one row that covers all days asked about; None if unknown."""
+    reached = _reach(list(payloads))
+    return int(reached[0]) if len(reached) == 1 and reached.notna().all() else None
+
+
 def report_dates(payloads: Iterable[Payload]) -> list[date]:
     """The report day of each payload."""
     parsed = cache(parse_day)

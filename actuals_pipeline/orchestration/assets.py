@@ -33,7 +33,8 @@ from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
 from actuals_pipeline.report_days import DayWindow, report_day, time_zone
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import history, product
-from actuals_pipeline.warehouse.store import CoveredRows, Slice, Warehouse, slices_of
+from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.store import CoveredRows, Slice, append, slices_of
 from actuals_pipeline.warehouse.tables import fetch_log
 
 Daily = dict[str, Any]
@@ -81,7 +82,7 @@ def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         with reacting_to_errors():
             fetches = meta.fetch(window_of(context.partition_keys))
             for fetch in fetches:
-                postgres.warehouse().append(fetch_log, fetch.log_row(context.run_id))
+                append(postgres.warehouse(), fetch_log, fetch.log_row(context.run_id))
             _raise_if_all_failed(fetches)
         provenance = {"run_id": context.run_id, "api_version": settings.meta_api_version}
         raw = raw_frame(fetches, **provenance)

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 from sqlalchemy import Table
+from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.tables import TABLES
@@ -44,11 +45,12 @@ def source_tags(settings: Settings) -> Mapping[str, str]:
 
 def column_schema(table: Table) -> dg.TableSchema:
     """Every column with its type, meaning and unit."""
+    postgres = PGDialect()  # type: ignore[no-untyped-call]  # SQLAlchemy annotates no dialect
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 name=column.name,
-                type=str(column.type).lower(),
+                type=column.type.compile(dialect=postgres).lower(),
                 description=column.comment,
                 constraints=dg.TableColumnConstraints(nullable=bool(column.nullable)),
             )

@@ -12,7 +12,13 @@ import pandas as pd
 
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.resources import WarehouseResource
-from actuals_pipeline.warehouse.store import CoveredRows, Warehouse, WriteCounts
+from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.store import (
+    CoveredRows,
+    WriteCounts,
+    read,
+    replace_in_transaction,
+)
 from actuals_pipeline.warehouse.tables import TABLES
 
 
@@ -23,7 +29,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: CoveredRows) -> None:
         """Write `obj` in one transaction and say, run-wide and by day, what changed."""
-        counts = self._warehouse().replace(TABLES[context.asset_key.path[-1]], obj)
+        counts = replace_in_transaction(self._warehouse(), TABLES[context.asset_key.path[-1]], obj)
         context.add_output_metadata(
             {
                 "run_rows": len(obj.rows),
@@ -38,7 +44,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
         """The rows of the upstream table on the run's partitions, with exact types."""
         table = TABLES[context.asset_key.path[-1]]
-        return self._warehouse().read(table, window_of(context.asset_partition_keys))
+        return read(self._warehouse(), table, window_of(context.asset_partition_keys))
 
     def _warehouse(self) -> Warehouse:
         return self.postgres.warehouse()

@@ -4,18 +4,18 @@ Secrets arrive as environment variable names (`EnvVar`), so the UI shows the nam
 value; they are resolved when a run starts, so the code location loads with nothing set.
 """
 
-from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Self
 
 import dagster as dg
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
 from actuals_pipeline.errors import SettingsError
 from actuals_pipeline.meta.accounts import AccountFetch, fetch_accounts
 from actuals_pipeline.meta.client import InsightsClient, MetaCredentials
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
-from actuals_pipeline.warehouse.store import Warehouse
+from actuals_pipeline.warehouse.connection import Warehouse
 
 
 class MetaApi(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own idiom
@@ -28,7 +28,6 @@ class MetaApi(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's o
     graph_url: str = Field(description="Graph API host.")
     api_version: str = Field(description="Marketing API version.")
     is_stand_in: bool = Field(description="Whether the local stand-in is meant to answer.")
-    _on_page: Callable[[int], None] | None = PrivateAttr(default=None)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -49,8 +48,11 @@ class MetaApi(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's o
             MetaCredentials(self.access_token, self.app_id, self.app_secret),
             graph_url=self.graph_url,
             api_version=self.api_version,
-            on_page=self._on_page,
         )
+
+    def clock(self) -> datetime:
+        """The instant at which a fetch starts; tests override it to fix the day."""
+        return datetime.now(UTC)
 
     def fetch(self, window: DayWindow) -> list[AccountFetch]:
         """Fetch `window` of every configured account, each with its own outcome."""
@@ -58,7 +60,11 @@ class MetaApi(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's o
             missing = "META_AD_ACCOUNT_ID" if self.access_token else "META_ACCESS_TOKEN"
             raise SettingsError(f"{missing} is missing; set it and start Dagster again.")
         return fetch_accounts(
-            self.account_ids, window, self.client, expects_stand_in=self.is_stand_in
+            self.account_ids,
+            window,
+            self.client,
+            expects_stand_in=self.is_stand_in,
+            clock=self.clock,
         )
 
 

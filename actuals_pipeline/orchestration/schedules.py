@@ -9,7 +9,6 @@ from datetime import datetime
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from actuals_pipeline.orchestration.jobs import JOB_NAME
 from actuals_pipeline.orchestration.partitions import range_tags, window_of_tags
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
@@ -79,7 +78,8 @@ def due(tick: datetime, settings: Settings) -> tuple[str, DayWindow | None]:
 
 def _run_over(instance: dg.DagsterInstance, window: DayWindow) -> str | None:
     """The id of a live run whose partitions include the whole of `window`."""
-    for run in instance.get_runs(dg.RunsFilter(job_name=JOB_NAME, statuses=LIVE)):
+    # Of any job: a backfill from the UI runs under a job of Dagster's own.
+    for run in instance.get_runs(dg.RunsFilter(statuses=LIVE)):
         held = window_of_tags(dict(run.tags))
         if held and held.start <= window.start and window.end <= held.end:
             return run.run_id

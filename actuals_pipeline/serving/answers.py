@@ -12,12 +12,12 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from actuals_pipeline.accuracy.score import at_the_edge
+from actuals_pipeline.accuracy.rounding import at_the_edge
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.serving import queries
 from actuals_pipeline.serving.queries import Money
 from actuals_pipeline.settings import Settings
-from actuals_pipeline.warehouse.store import Warehouse
+from actuals_pipeline.warehouse.connection import Warehouse
 
 SCHEDULE = "hourly_actuals"
 INTERVAL_HOURS = 1

@@ -18,7 +18,7 @@ from uuid import UUID, uuid5
 from psycopg import sql
 
 from actuals_pipeline.errors import InputError
-from actuals_pipeline.warehouse.store import Warehouse
+from actuals_pipeline.warehouse.connection import Warehouse
 
 _NAMESPACE = UUID("0b6c3a52-6f0e-4d52-9f0c-5a1e2f7a9d11")
 """Namespace of ids made from a row's content; any constant of our own (chosen at random)."""

@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 
 from actuals_pipeline.settings import PROJECT_ROOT, Settings
 from actuals_pipeline.warehouse import embedded, schema
-from actuals_pipeline.warehouse.store import Warehouse
+from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.urls import dagster_url, libpq_url
 
 DATABASE = "actuals"

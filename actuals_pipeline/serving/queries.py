@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
-from actuals_pipeline.warehouse.store import Warehouse
+from actuals_pipeline.warehouse.connection import Warehouse
 
 Row = dict[str, Any]
 

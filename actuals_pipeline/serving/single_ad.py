@@ -16,11 +16,12 @@ from actuals_pipeline.actuals.normalize import normalize
 from actuals_pipeline.errors import AdNotFound
 from actuals_pipeline.meta.accounts import AccountFetch, fetch_ad, raw_frame
 from actuals_pipeline.meta.client import InsightsClient, MetaCredentials
-from actuals_pipeline.meta.parse import parse_insights
+from actuals_pipeline.meta.parse import parse_insights, parse_reach
 from actuals_pipeline.serving.answers import RATE, number, rounded
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import product
-from actuals_pipeline.warehouse.store import CoveredRows, Slice, Warehouse, replace
+from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.store import CoveredRows, Slice, append, replace
 from actuals_pipeline.warehouse.tables import ad_actuals, fetch_log, raw_meta_insights
 
 
@@ -55,7 +56,7 @@ def fetch(
             ad_id, account_id, days_back, client, expects_stand_in=settings.is_stand_in
         )
         run_id = f"fetch-{uuid4()}"
-        warehouse.append(fetch_log, fetched.log_row(run_id))
+        append(warehouse, fetch_log, fetched.log_row(run_id))
         if fetched.error is not None:
             raise fetched.error
         actuals = _store(warehouse, settings, fetched, run_id)
@@ -70,8 +71,7 @@ def fetch(
             },
         }
         if len(actuals):
-            reach = client.ad_reach(account_id, fetched.window, ad_id)
-            figures = _figures(actuals, reach)
+            figures = _figures(actuals, parse_reach(fetched.totals))
             return {"status": "success", **answer, "actuals": figures}
         return {**answer, "actuals": None, **_explained_absence(client, ad_id, fetched)}
 

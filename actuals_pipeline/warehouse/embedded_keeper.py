@@ -161,7 +161,10 @@ def running_server(home: Path, data: Path) -> Postmaster | None:
     if not is_locked(home / RUNNING_LOCK):
         return None
     server = read_postmaster(data)
-    return server if server is not None and accepts(server) else None
+    # One that was just killed listens for some milliseconds more, but is no program any more.
+    if server is None or not _is_our_postgres(server.pid, data) or not accepts(server):
+        return None
+    return server
 
 
 def stop_server(home: Path, data: Path, seconds: float = FAST_STOP_SECONDS) -> bool:
@@ -171,28 +174,37 @@ def stop_server(home: Path, data: Path, seconds: float = FAST_STOP_SECONDS) -> b
     starts again.  The caller holds the start lock.
     """
     for signal_number in (signal.SIGINT, signal.SIGQUIT):
-        if not is_locked(home / RUNNING_LOCK):
-            return True
         server = read_postmaster(data)
         if server is not None and _is_our_postgres(server.pid, data):
             with suppress(ProcessLookupError):
                 os.kill(server.pid, signal_number)
-        if wait_until_free(home / RUNNING_LOCK, seconds):
+        deadline = time.monotonic() + seconds
+        while is_locked(home / RUNNING_LOCK) or _has_stray(data):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(POLL_SECONDS)
+        else:
             return True
     return False
 
 
+def _has_stray(data: Path) -> bool:
+    """Whether postgres serves `data`, also if the home was removed and the locks with it."""
+    server = read_postmaster(data)
+    return server is not None and _is_our_postgres(server.pid, data)
+
+
 def _is_our_postgres(pid: int, data: Path) -> bool:
     """Whether `pid` is the postgres that serves `data`: the number may be another program's."""
-    arguments = Path(f"/proc/{pid}/cmdline")
     if not Path("/proc/self/cmdline").exists():
-        # Without /proc the running lock alone vouches for the number.
-        return True
+        command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+        shown = subprocess.run(command, capture_output=True, check=False).stdout
+        return b"/postgres -D %b -p " % bytes(data) in shown
     try:
-        program, *rest = arguments.read_bytes().split(b"\0")
+        program, *rest = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return Path(os.fsdecode(program)).name == "postgres" and rest[:2] == [b"-D", bytes(data)]
+    return program.endswith(b"/postgres") and rest[:2] == [b"-D", bytes(data)]
 
 
 def _start_server(orders: Orders) -> str:
@@ -202,6 +214,7 @@ def _start_server(orders: Orders) -> str:
     process: subprocess.Popen[bytes] | None = None
     while time.monotonic() < deadline:
         if process is None and not is_locked(home / RUNNING_LOCK):
+            stop_server(home, data)
             process = _spawn_postgres(orders)
         if process is not None and process.poll() is not None:
             return f"postgres ended with {process.returncode}"
@@ -217,9 +230,11 @@ def _spawn_postgres(orders: Orders) -> subprocess.Popen[bytes]:
     """Run postgres with the running lock in its hands."""
     home, data = Path(orders.home), Path(orders.data)
     running_fd = lock(home / RUNNING_LOCK, fcntl.LOCK_EX)
-    # The lock was free, so no process of an earlier server lives; what it left behind carries
-    # process ids that may be another program's by now, and postgres would refuse to start.
-    (data / "postmaster.pid").unlink(missing_ok=True)
+    # What an earlier server left behind carries its process id.  If that is another program's by
+    # now, or a zombie's, postgres would refuse to start; if it is nobody's, postgres knows best.
+    left = read_postmaster(data)
+    if left is not None and _exists(left.pid):
+        (data / "postmaster.pid").unlink()
     for leftover in Path(orders.socket_directory).glob(".s.PGSQL.*"):
         leftover.unlink(missing_ok=True)
     settings = [
@@ -246,6 +261,16 @@ def _spawn_postgres(orders: Orders) -> subprocess.Popen[bytes]:
         os.close(running_fd)
 
 
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def keep_server(orders: Orders, report_fd: int, start_fd: int) -> None:
     """Start the server if need be, report to `report_fd`, then keep it to the end.
 
@@ -270,11 +295,13 @@ def keep_server(orders: Orders, report_fd: int, start_fd: int) -> None:
 def _outlast_the_users(orders: Orders, keeper_fd: int) -> None:
     """Stop the server when the last user is gone."""
     home, data = Path(orders.home), Path(orders.data)
-    while True:
+    while home.exists():
         # Only to sleep until nobody uses the server.  Not kept while waiting for the start lock,
         # whose holder may be about to become a user and would wait for this one.
         with locked(home / USERS_LOCK):
             pass
+        if not home.exists():
+            break
         with locked(home / START_LOCK):
             try:
                 users_fd = lock(home / USERS_LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -287,6 +314,8 @@ def _outlast_the_users(orders: Orders, keeper_fd: int) -> None:
             # Inside the start lock, or the next one to start could take this keeper for its own.
             os.close(keeper_fd)
             return
+    # The home was removed, and nobody can find this server any more.
+    stop_server(home, data)
 
 
 def ancestors() -> list[Ancestor]:

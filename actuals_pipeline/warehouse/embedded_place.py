@@ -23,7 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from actuals_pipeline.errors import WarehouseError, WarehouseUnavailable
-from actuals_pipeline.warehouse.embedded_keeper import Identity
+from actuals_pipeline.warehouse.embedded_keeper import Identity, stop_server
 
 logger = logging.getLogger(__name__)
 
@@ -169,12 +169,25 @@ def _new_data_directory(home: Path, account: Account) -> Path:
     place = _outside(home)
     _make_public(place)
     data = place / DATA_FOLDER
+    if data.exists() and not note.exists():
+        _put_aside(home, data)
     note.write_text(
         f"{data}\n"
         f"There lie the data of the embedded Postgres of {home}, because the account\n"
         f"{account.name} that runs it for root may not enter this folder.\n"
     )
     return data
+
+
+def _put_aside(home: Path, data: Path) -> None:
+    """Move away the data of a home that was removed and made anew: the new one starts empty."""
+    previous = data.with_name(f"{DATA_FOLDER}.previous")
+    logger.warning("postgres data of an earlier %s found, moved to %s", home, previous)
+    if not stop_server(home, data):
+        raise WarehouseUnavailable(f"The server of an earlier {home} on {data} does not stop.")
+    if previous.exists():
+        shutil.rmtree(previous)
+    data.rename(previous)
 
 
 def _digest(home: Path) -> str:

@@ -7,7 +7,8 @@ from datetime import date
 
 import pandas as pd
 
-from actuals_pipeline.warehouse.store import Warehouse, frame_of
+from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.store import frame_of
 from actuals_pipeline.warehouse.tables import ad_actuals
 
 _HISTORY_COLUMNS = (

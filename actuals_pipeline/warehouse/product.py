@@ -12,7 +12,7 @@ import pandas as pd
 import psycopg
 
 from actuals_pipeline.errors import WarehouseError
-from actuals_pipeline.warehouse.store import Warehouse
+from actuals_pipeline.warehouse.connection import Warehouse
 
 _VIDEOS: LiteralString = """
 SELECT id::text, trim(meta_platform_id::text), created_at

@@ -1,28 +1,34 @@
 """Bring a database to this version's schema, and refuse one that is not.
 
-Migrations are numbered, verb-first files in `migrations/versions`.  `create_declared` builds the
-same from `tables.py` alone; a guard test demands that the two never differ.
+Migrations are numbered, verb-first files in `migrations/versions`; the number is the revision.
+`create_declared` builds the same from `tables.py` alone; a guard test demands that the two never
+differ.  Checking reads one row and loads neither Alembic nor SQLAlchemy; they are loaded where
+they are needed.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, inspect, text
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import NullPool
-from sqlalchemy.schema import CreateSchema
+from psycopg import Connection
 
-from actuals_pipeline.errors import SchemaOutOfDate, WarehouseUnavailable
-from actuals_pipeline.warehouse.tables import DAGSTER_SCHEMA, SCHEMA, product, warehouse
-from actuals_pipeline.warehouse.urls import sqlalchemy_url, without_password
+from actuals_pipeline.errors import SchemaOutOfDate
+from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.urls import DAGSTER_SCHEMA, sqlalchemy_url
+
+if TYPE_CHECKING:
+    import sqlalchemy
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+
 _UPGRADE_LOCK = 7_302_511_418
 """Advisory lock of an upgrade; any constant of our own (chosen at random)."""
+
+
+def revisions() -> list[str]:
+    """Every revision that this version knows, oldest first."""
+    return sorted(path.name[:4] for path in (_MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
 def upgrade(url: str) -> tuple[str | None, str]:
@@ -31,88 +37,80 @@ def upgrade(url: str) -> tuple[str | None, str]:
     Safe to run twice and from two processes at once.  Raises `SchemaOutOfDate` when the database
     was made by a newer version, `WarehouseUnavailable` when it does not answer.
     """
-    with _connected(url) as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
-        before = _revision(connection)
+    from alembic import command  # noqa: PLC0415 - takes a second to load, and only here
+    from alembic.config import Config  # noqa: PLC0415
+    from sqlalchemy import create_engine  # noqa: PLC0415
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    # The lock is this session's, the migration Alembic's, so that one waits for another's whole.
+    with Warehouse(url).transaction() as lock:
+        lock.execute("SELECT pg_advisory_xact_lock(%s)", [_UPGRADE_LOCK])
+        before = _revision(lock)
         _refuse_unknown(before)
-        for schema in (SCHEMA, DAGSTER_SCHEMA):
-            connection.execute(CreateSchema(schema, if_not_exists=True))
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        after = _revision(connection)
-        connection.commit()
-    return before, str(after)
+        engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
+        with engine.begin() as connection:
+            create_schemas(connection)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    return before, revisions()[-1]
 
 
 def check(url: str) -> None:
     """Raise unless the database at `url` answers and has exactly this version's schema."""
-    with _connected(url) as connection:
-        found = _revision(connection)
+    found = _found(url)
     _refuse_unknown(found)
-    if found != newest_revision():
+    newest = revisions()[-1]
+    if found != newest:
         made = f"is at revision {found}" if found else "has no actuals schema yet"
         raise SchemaOutOfDate(
-            f"The database {made}, this version needs {newest_revision()}: "
-            "run `actuals db upgrade`."
+            f"The database {made}, this version needs {newest}: run `actuals db upgrade`."
         )
 
 
 def is_older(url: str) -> bool:
     """Whether `upgrade` has something to do at `url`; an unknown revision is not older."""
-    with _connected(url) as connection:
-        found = _revision(connection)
-    return found is None or (found in _known_revisions() and found != newest_revision())
+    found = _found(url)
+    return found is None or found in revisions()[:-1]
 
 
-def newest_revision() -> str:
-    """Revision that this version's migrations lead to."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
-
-
-def create_declared(connection: Connection) -> None:
+def create_declared(connection: sqlalchemy.Connection) -> None:
     """Create everything that `tables.py` declares, without migrations (for the guard test)."""
-    for schema in (SCHEMA, DAGSTER_SCHEMA):
-        connection.execute(CreateSchema(schema, if_not_exists=True))
+    from actuals_pipeline.warehouse.tables import product, warehouse  # noqa: PLC0415
+
+    create_schemas(connection)
     product.create_all(connection)
     warehouse.create_all(connection)
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    config.set_main_option("path_separator", "os")
-    return config
+def create_schemas(connection: sqlalchemy.Connection) -> None:
+    """The schema of the warehouse, and the one that Dagster's storage fills itself."""
+    from sqlalchemy.schema import CreateSchema  # noqa: PLC0415
+
+    from actuals_pipeline.warehouse.tables import SCHEMA  # noqa: PLC0415
+
+    for name in (SCHEMA, DAGSTER_SCHEMA):
+        connection.execute(CreateSchema(name, if_not_exists=True))
 
 
-def _connected(url: str) -> Connection:
-    engine = create_engine(
-        sqlalchemy_url(url), poolclass=NullPool, connect_args={"connect_timeout": 10}
-    )
-    try:
-        return engine.connect()
-    except OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[-1]
-        raise WarehouseUnavailable(
-            f"The database {without_password(url)} does not answer ({reason}): check "
-            "DATABASE_URL and that the server runs."
-        ) from None
+def _found(url: str) -> str | None:
+    with Warehouse(url).transaction() as connection:
+        return _revision(connection)
 
 
 def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("schema_version", schema=SCHEMA):
+    known = connection.execute("SELECT to_regclass('actuals.schema_version')").fetchone()
+    if known is None or known[0] is None:
         return None
-    query = text("SELECT version_num FROM actuals.schema_version")
-    return connection.execute(query).scalar_one_or_none()
-
-
-def _known_revisions() -> set[str]:
-    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    row = connection.execute("SELECT version_num FROM actuals.schema_version").fetchone()
+    return str(row[0]) if row else None
 
 
 def _refuse_unknown(revision: str | None) -> None:
-    if revision is not None and revision not in _known_revisions():
+    if revision is not None and revision not in revisions():
         raise SchemaOutOfDate(
             f"The database is at revision {revision}, which is newer than this version of "
-            f"actuals_pipeline knows ({newest_revision()}): install the newer version."
+            f"actuals_pipeline knows ({revisions()[-1]}): install the newer version."
         )

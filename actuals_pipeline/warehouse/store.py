@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
@@ -27,12 +26,9 @@ from psycopg import errors, sql
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Double, Numeric, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
-from actuals_pipeline.errors import FrameMismatch, SchemaOutOfDate, WarehouseUnavailable
+from actuals_pipeline.errors import FrameMismatch
 from actuals_pipeline.report_days import DayWindow
-from actuals_pipeline.warehouse.urls import libpq_url, without_password
-
-CONNECT_TIMEOUT_SECONDS = 10
-"""Chosen: longer than a failover on a local network, shorter than a person's patience."""
+from actuals_pipeline.warehouse.connection import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,77 +62,48 @@ class WriteCounts:
     restated: Mapping[date, int]
 
 
-class Warehouse:
-    """The Postgres database at `url`, in any of the usual spellings."""
+def replace_in_transaction(warehouse: Warehouse, table: Table, content: CoveredRows) -> WriteCounts:
+    """Make the covered slices of `table` equal to the rows, in a transaction of their own."""
+    with warehouse.transaction() as connection:
+        return replace(connection, table, content)
 
-    def __init__(self, url: str) -> None:
-        self._url = libpq_url(url)
 
-    def __repr__(self) -> str:
-        return f"Warehouse({without_password(self._url)})"
+def read(
+    warehouse: Warehouse,
+    table: Table,
+    window: DayWindow,
+    *,
+    account_ids: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """The rows of `table` whose days lie in `window`, ordered by key, with exact types."""
+    day = sql.Identifier(table.info["day"])
+    conditions = [sql.SQL("{} >= {} AND {} < {}").format(day, window.start, day, window.end)]
+    if account_ids is not None:
+        conditions.append(sql.SQL("account_id = ANY({})").format(list(account_ids)))
+    query = sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
+        _names(table.columns),
+        _identifier(table),
+        sql.SQL(" AND ").join(conditions),
+        _names(table.primary_key.columns),
+    )
+    with warehouse.transaction() as connection:
+        rows = connection.execute(query).fetchall()
+    return frame_of(table.columns, rows)
 
-    @contextmanager
-    def transaction(self) -> Iterator[psycopg.Connection]:
-        """A connection whose block is one transaction: committed at its end, or nothing at all."""
-        try:
-            connection = psycopg.connect(self._url, connect_timeout=CONNECT_TIMEOUT_SECONDS)
-        except psycopg.OperationalError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise WarehouseUnavailable(
-                f"The database {without_password(self._url)} does not answer ({reason}): check "
-                "DATABASE_URL and that the server runs."
-            ) from None
-        try:
-            with connection:
-                yield connection
-        except (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName) as error:
-            raise SchemaOutOfDate(
-                f"The database lacks what this version needs ({error.diag.message_primary}): "
-                "run `actuals db upgrade`."
-            ) from error
-        except (errors.OperationalError, errors.InterfaceError) as error:
-            if not connection.broken:
-                raise
-            raise WarehouseUnavailable(
-                f"The connection to {without_password(self._url)} broke; nothing was written."
-            ) from error
 
-    def replace(self, table: Table, content: CoveredRows) -> WriteCounts:
-        """Make the covered slices of `table` equal to the rows, in one transaction."""
-        with self.transaction() as connection:
-            return replace(connection, table, content)
-
-    def read(
-        self, table: Table, window: DayWindow, *, account_ids: Sequence[str] | None = None
-    ) -> pd.DataFrame:
-        """The rows of `table` whose days lie in `window`, ordered by key, with exact types."""
-        day = sql.Identifier(table.info["day"])
-        conditions = [sql.SQL("{} >= {} AND {} < {}").format(day, window.start, day, window.end)]
-        if account_ids is not None:
-            conditions.append(sql.SQL("account_id = ANY({})").format(list(account_ids)))
-        query = sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
-            _names(table.columns),
-            _identifier(table),
-            sql.SQL(" AND ").join(conditions),
-            _names(table.primary_key.columns),
-        )
-        with self.transaction() as connection:
-            rows = connection.execute(query).fetchall()
-        return frame_of(table.columns, rows)
-
-    def append(self, table: Table, row: dict[str, Any]) -> None:
-        """Add one row to an append-only table."""
-        query = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
-            _identifier(table),
-            sql.SQL(", ").join(map(sql.Identifier, row)),
-            sql.SQL(", ").join(sql.Placeholder() * len(row)),
-        )
-        with self.transaction() as connection:
-            connection.execute(query, list(row.values()))
+def append(warehouse: Warehouse, table: Table, row: dict[str, Any]) -> None:
+    """Add one row to an append-only table."""
+    query = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+        _identifier(table),
+        sql.SQL(", ").join(map(sql.Identifier, row)),
+        sql.SQL(", ").join(sql.Placeholder() * len(row)),
+    )
+    with warehouse.transaction() as connection:
+        connection.execute(query, list(row.values()))
 
 
 def replace(connection: psycopg.Connection, table: Table, content: CoveredRows) -> WriteCounts:
-    """`Warehouse.replace` inside the caller's transaction."""
+    """Make the covered slices of `table` equal to the rows, inside the caller's transaction."""
     _refuse_other_columns(table, content.rows)
     # Writers of one table follow one another, so that two replacements of overlapping slices
     # cannot interleave their deletes and inserts; readers are not held up.

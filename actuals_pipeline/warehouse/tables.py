@@ -39,9 +39,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 SCHEMA = "actuals"
 """Schema of the warehouse's own tables."""
 
-DAGSTER_SCHEMA = "dagster"
-"""Schema that Dagster keeps its instance tables in."""
-
 NAMING = {
     "pk": "%(table_name)s_pkey",
     "ck": "%(table_name)s_%(constraint_name)s_check",

@@ -7,49 +7,62 @@ breaks (dagster-io/dagster 33958), so Dagster must be told psycopg2.
 
 from __future__ import annotations
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+import re
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from actuals_pipeline.errors import SettingsError
-from actuals_pipeline.warehouse.tables import DAGSTER_SCHEMA
+
+DAGSTER_SCHEMA = "dagster"
+"""Schema that Dagster keeps its instance tables in."""
 
 
 def libpq_url(url: str) -> str:
     """The address as psycopg and psql take it: `postgresql://...`."""
-    return _written(_parsed(url).set(drivername="postgresql"))
+    return _spelt(_parsed(url), "postgresql")
 
 
 def sqlalchemy_url(url: str) -> str:
     """The address as SQLAlchemy takes it, over psycopg 3."""
-    return _written(_parsed(url).set(drivername="postgresql+psycopg"))
+    return _spelt(_parsed(url), "postgresql+psycopg")
 
 
 def dagster_url(url: str) -> str:
     """The address as Dagster takes it: over psycopg2, with its tables in their own schema."""
-    options = f"-csearch_path={DAGSTER_SCHEMA}"
-    given = _parsed(url).query.get("options")
-    if given:
-        options = f"{given} {options}"
-    chosen = _parsed(url).set(drivername="postgresql+psycopg2")
-    return _written(chosen.update_query_dict({"options": options}))
+    parts = _parsed(url)
+    query = dict(parse_qsl(parts.query))
+    given = query.get("options")
+    search_path = f"-csearch_path={DAGSTER_SCHEMA}"
+    query["options"] = f"{given} {search_path}" if given else search_path
+    return _spelt(parts._replace(query=urlencode(query, quote_via=quote)), "postgresql+psycopg2")
 
 
 def without_password(url: str) -> str:
     """The address as it may be shown."""
-    return _parsed(url).render_as_string(hide_password=True)
+    parts = _parsed(url)
+    user, _, host = parts.netloc.rpartition("@")
+    name, _, password = user.partition(":")
+    hidden = f"{name}:***@{host}" if password else parts.netloc
+    query = [(key, "***" if key == "password" else value) for key, value in parse_qsl(parts.query)]
+    shown = parts._replace(netloc=hidden, query=urlencode(query, quote_via=quote, safe="/*"))
+    return _spelt(shown, "postgresql")
 
 
-def _written(url: URL) -> str:
-    return url.render_as_string(hide_password=False)
+def _spelt(parts: SplitResult, scheme: str) -> str:
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{scheme}://{parts.netloc}{parts.path}{query}"
 
 
-def _parsed(url: str) -> URL:
+def _parsed(url: str) -> SplitResult:
     try:
-        parsed = make_url(url.replace("postgres://", "postgresql://", 1))
-    except ArgumentError:
-        parsed = None
-    if parsed is None or parsed.get_backend_name() != "postgresql" or not parsed.database:
+        parts = urlsplit(url)
+        # Reading the port is what makes urlsplit refuse one that is no number.
+        usable = parts.port is None or parts.port > 0
+    except ValueError:
+        parts, usable = SplitResult("", "", "", "", ""), False
+    is_postgres = re.fullmatch(r"postgres(ql)?(\+\w+)?", parts.scheme) is not None
+    if not (usable and is_postgres and parts.path.strip("/")):
         raise SettingsError(
-            "DATABASE_URL cannot be used: write it as postgresql://user:password@host:5432/database."
+            "DATABASE_URL cannot be used: write it as "
+            "postgresql://user:password@host:5432/database."
         )
-    return parsed
+    return parts

@@ -53,6 +53,11 @@ def test_running_totals_start_again_with_each_group_and_keep_its_scale() -> None
     assert [str(total) for total in totals] == ["0.10", "0.30", "1.0000", "3.0000"]
 
 
+def test_running_totals_keep_more_digits_than_python_would() -> None:
+    totals = running_totals(money(Decimal("1e20"), Decimal("1e-20")), pd.Series([1, 1]))
+    assert str(totals[1]) == "100000000000000000000.00000000000000000001"
+
+
 def test_a_ratio_without_a_denominator_is_undefined() -> None:
     got = ratio(money(Decimal(3), Decimal(3), Decimal(3)), pd.Series([2, 0, None], dtype="Int64"))
     assert got[0] == 1.5

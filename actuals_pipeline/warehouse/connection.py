@@ -1,0 +1,57 @@
+"""Transactions on the warehouse, and what a database says turned into our errors.
+
+Imports neither pandas nor SQLAlchemy, so that a command that only reads starts fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors
+
+from actuals_pipeline.errors import SchemaOutOfDate, WarehouseUnavailable
+from actuals_pipeline.warehouse.urls import libpq_url, without_password
+
+CONNECT_TIMEOUT_SECONDS = 10
+"""Chosen: longer than a failover on a local network, shorter than a person's patience."""
+
+
+class Warehouse:
+    """The Postgres database at `url`, in any of the usual spellings."""
+
+    def __init__(self, url: str) -> None:
+        self._url = libpq_url(url)
+
+    def __repr__(self) -> str:
+        return f"Warehouse({without_password(self._url)})"
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection]:
+        """A connection whose block is one transaction: committed at its end, or nothing at all."""
+        connection = self._connect()
+        try:
+            with connection:
+                yield connection
+        except (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName) as error:
+            raise SchemaOutOfDate(
+                f"The database lacks what this version needs ({error.diag.message_primary}): "
+                "run `actuals db upgrade`."
+            ) from error
+        except (errors.OperationalError, errors.InterfaceError) as error:
+            if not connection.broken:
+                raise
+            raise WarehouseUnavailable(
+                f"The connection to {without_password(self._url)} broke; nothing was written."
+            ) from error
+
+    def _connect(self) -> psycopg.Connection:
+        try:
+            return psycopg.connect(self._url, connect_timeout=CONNECT_TIMEOUT_SECONDS)
+        except psycopg.OperationalError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise WarehouseUnavailable(
+                f"The database {without_password(self._url)} does not answer ({reason}): check "
+                "DATABASE_URL and that the server runs."
+            ) from None
