@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from actuals_pipeline.errors import SettingsError
-from actuals_pipeline.report_days import time_zone
+from actuals_pipeline.errors import InputError, SettingsError
+from actuals_pipeline.report_days import parse_day, time_zone
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -133,6 +133,14 @@ class Settings(BaseModel):
                 )
         return tuple(dict.fromkeys(accounts))
 
+    @field_validator("start_date", mode="before")
+    @classmethod
+    def _check_start(cls, value: object) -> object:
+        try:
+            return parse_day(value) if isinstance(value, str) else value
+        except InputError as error:
+            raise ValueError(str(error).rstrip(".")) from error
+
     @field_validator("meta_api_version")
     @classmethod
     def _check_version(cls, value: str) -> str:
@@ -164,7 +172,7 @@ class Settings(BaseModel):
     def _check_zone(cls, value: str) -> str:
         try:
             time_zone(value)
-        except Exception as error:
+        except InputError as error:
             raise ValueError(str(error).rstrip(".")) from error
         return value
 

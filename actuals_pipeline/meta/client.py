@@ -186,7 +186,7 @@ class InsightsClient:
                 raise not_found from error
             raise
         account_id = answer.body.get("account_id")
-        if not _is_id(account_id):
+        if not fields.is_id(account_id):
             raise not_found
         return str(account_id)
 
@@ -355,7 +355,7 @@ class InsightsClient:
         ).body
         # Documented once as a number and once as text.
         run_id = str(body.get("report_run_id"))
-        if not _is_id(run_id):
+        if not fields.is_id(run_id):
             raise _unexpected("a report was accepted without an id", query)
         return run_id
 
@@ -427,7 +427,7 @@ class _Door:
         if query.level == fields.LEVEL_ACCOUNT:
             return f"act_{query.account_id}", day
         ad_id = row.get("ad_id")
-        if not _is_id(ad_id) or (query.ad_id is not None and ad_id != query.ad_id):
+        if not fields.is_id(ad_id) or (query.ad_id is not None and ad_id != query.ad_id):
             raise _unexpected(f"a row of {day} is of ad {ad_id!r}", query)
         return f"ad {ad_id}", day
 
@@ -501,13 +501,11 @@ def _unexpected(what: str, query: _Query) -> UnexpectedPayload:
 
 def _checked_id(value: str, kind: str) -> str:
     """`value` if it can stand in a path; `InputError` otherwise."""
-    if not _is_id(value):
-        raise InputError(f"{value!r} is no {kind} id; it is digits only.")
+    if not fields.is_id(value):
+        raise InputError(
+            f"{value!r} is no {kind} id: write its digits, such as 120330000000000001."
+        )
     return value
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) and value.isascii() and value.isdigit()
 
 
 def _is_day(text: str) -> bool:

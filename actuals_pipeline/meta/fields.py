@@ -7,7 +7,10 @@ parameters and best practices (Marketing API v26.0, read 2026-11-22).
 
 from __future__ import annotations
 
+import re
 from typing import Final
+
+_ID: Final = re.compile(r"[0-9A-Za-z_]{1,64}")
 
 LEVEL_AD: Final = "ad"
 LEVEL_ACCOUNT: Final = "account"
@@ -138,3 +141,11 @@ JOB_COMPLETED: Final = "Job Completed"
 JOB_FAILED: Final = "Job Failed"
 JOB_SKIPPED: Final = "Job Skipped"
 """The run expired before it started; to be submitted again unchanged (Insights best practices)."""
+
+
+def is_id(value: object) -> bool:
+    """Whether `value` may be the id of an object: text that is safe in a path and as a key.
+
+    Meta's are digits, but it promises no form, and an id is never a number here.
+    """
+    return isinstance(value, str) and _ID.fullmatch(value) is not None

@@ -31,8 +31,8 @@ PurchaseActionType = Callable[[str], str]
 """From an account id to the one action type that counts as a purchase there."""
 
 # No exponent, because Meta writes plain decimals; no more digits than a bigint holds in any case.
-_COUNT: Final = re.compile(r"[0-9]{1,18}")
-_SIGNED_COUNT: Final = re.compile(r"-?[0-9]{1,18}")
+_COUNT: Final = re.compile(r"[0-9]{1,18}(\.0+)?")
+_SIGNED_COUNT: Final = re.compile(r"-?[0-9]{1,18}(\.0+)?")
 _AMOUNT: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 _SIGNED_AMOUNT: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
@@ -142,7 +142,7 @@ def _purchase_types(rows: Sequence[Payload], chosen: PurchaseActionType) -> list
 
 def _conversions(rows: Sequence[Payload], types: Sequence[str]) -> pd.Series[Any]:
     counted = (
-        sum(map(int, _purchase_values(row, "actions", kind, _SIGNED_COUNT)))
+        sum(map(_whole, _purchase_values(row, "actions", kind, _SIGNED_COUNT)))
         for row, kind in zip(rows, types, strict=True)
     )
     return pd.Series(list(counted), dtype="Int64")
@@ -178,14 +178,16 @@ def _entries(payload: Payload, field: str) -> Sequence[Payload]:
 
 
 def _counts(rows: Sequence[Payload], field: str) -> pd.Series[Any]:
-    counts = [int(_number(row, field, row.get(field), _COUNT)) for row in rows]
+    counts = [_whole(_number(row, field, row.get(field), _COUNT)) for row in rows]
     return pd.Series(counts, dtype="Int64")
 
 
 def _reach(rows: Sequence[Payload]) -> pd.Series[Any]:
     """People reached; unknown where absent, as Meta withholds it for some old days."""
     counts = [
-        None if (value := row.get("reach")) is None else int(_number(row, "reach", value, _COUNT))
+        None
+        if (value := row.get("reach")) is None
+        else _whole(_number(row, "reach", value, _COUNT))
         for row in rows
     ]
     return pd.Series(counts, dtype="Int64")
@@ -207,6 +209,11 @@ def _number(payload: Payload, field: str, value: object, form: re.Pattern[str]) 
     return value
 
 
+def _whole(text: str) -> int:
+    """The whole number that `text` writes, be it as 3 or as 3.0."""
+    return int(text.partition(".")[0])
+
+
 _FORMS: Final[Mapping[re.Pattern[str], str]] = {
     _COUNT: "a whole number from 0 up",
     _SIGNED_COUNT: "a whole number",
@@ -217,9 +224,9 @@ _FORMS: Final[Mapping[re.Pattern[str], str]] = {
 
 def _identifier(payload: Payload, field: str) -> str:
     value = payload.get(field)
-    if not isinstance(value, str) or not (value.isascii() and value.isdigit()):
+    if not fields.is_id(value):
         _refuse(payload, field, value, "an id")
-    return value
+    return str(value)
 
 
 def _report_date(payload: Payload, parsed: Callable[[str], date]) -> date:

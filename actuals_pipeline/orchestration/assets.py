@@ -34,7 +34,13 @@ from actuals_pipeline.report_days import DayWindow, report_day, time_zone
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import history, product
 from actuals_pipeline.warehouse.connection import Warehouse
-from actuals_pipeline.warehouse.store import CoveredRows, Slice, append, slices_of
+from actuals_pipeline.warehouse.store import (
+    CoveredRows,
+    Slice,
+    append,
+    on_account_days,
+    slices_of,
+)
 from actuals_pipeline.warehouse.tables import fetch_log
 
 Daily = dict[str, Any]
@@ -79,7 +85,7 @@ def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     def meta_insights_fetch(
         context: dg.AssetExecutionContext, meta: MetaApi, postgres: WarehouseResource
     ) -> Iterator[dg.MaterializeResult[CoveredRows]]:
-        with reacting_to_errors():
+        with reacting_to_errors(context):
             fetches = meta.fetch(window_of(context.partition_keys))
             for fetch in fetches:
                 append(postgres.warehouse(), fetch_log, fetch.log_row(context.run_id))
@@ -112,10 +118,11 @@ def normalized(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         meta_account_totals: pd.DataFrame,
         postgres: WarehouseResource,
     ) -> CoveredRows:
+        raw = on_account_days(raw_meta_insights, meta_account_totals)
         insights = parse_insights(
-            raw_meta_insights["payload"],
+            raw["payload"],
             purchase_action_type=settings.purchase_action_type_of,
-            fetched_at=raw_meta_insights["fetched_at"],
+            fetched_at=raw["fetched_at"],
         )
         videos = product.videos(postgres.warehouse())
         actuals = normalize(insights, videos, _days_of_fetch(meta_account_totals))
@@ -132,7 +139,8 @@ def reconciled(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     def spend_reconciliation(
         ad_actuals: pd.DataFrame, meta_account_totals: pd.DataFrame
     ) -> CoveredRows:
-        compared = reconcile(ad_actuals, meta_account_totals, settings.reconciliation_tolerance)
+        actuals = on_account_days(ad_actuals, meta_account_totals)
+        compared = reconcile(actuals, meta_account_totals, settings.reconciliation_tolerance)
         return CoveredRows(compared, slices_of(meta_account_totals))
 
     return spend_reconciliation

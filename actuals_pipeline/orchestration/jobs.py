@@ -10,6 +10,9 @@ from actuals_pipeline.settings import Settings
 
 JOB_NAME = "actuals_job"
 
+PROCESS_TAG = "actuals/process"
+"""Marks a run of the command line and names the process that executes it."""
+
 MAX_RUN_SECONDS = 7200
 """A run that takes longer is stopped, so that a lost worker cannot hold its window for ever."""
 

@@ -19,13 +19,11 @@ from dagster import DagsterEventType
 
 from actuals_pipeline.orchestration.build import build_definitions
 from actuals_pipeline.orchestration.descriptions import META_POOL
-from actuals_pipeline.orchestration.jobs import JOB_NAME
+from actuals_pipeline.orchestration.jobs import JOB_NAME, PROCESS_TAG
 from actuals_pipeline.orchestration.partitions import range_tags
 from actuals_pipeline.orchestration.schedules import LIVE, TIER_TAG
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
-
-PROCESS_TAG = "actuals/process"
 
 POLL_SECONDS = 0.3
 """How often the progress of a run is read; chosen: smooth to the eye, nothing to Postgres."""

@@ -7,7 +7,7 @@ written with the digits it has.  What is unknown is null, never zero.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
@@ -28,16 +28,15 @@ RATE = Decimal("0.0001")
 """Rates are rounded here, at the edge, and nowhere else."""
 
 
-def summary(warehouse: Warehouse, window: DayWindow | None, settings: Settings) -> dict[str, Any]:
+def summary(warehouse: Warehouse, window: DayWindow | None) -> dict[str, Any]:
     """The dashboard: money of the window, and each model's accuracy as of its last day."""
-    source = {"source": "stand-in" if settings.is_stand_in else "meta"}
     if window is None:
-        return {"status": "empty", **source, "window": None, **_totals([])}
+        return {"status": "empty", "source": None, "window": None, **_totals([])}
     found = queries.money(warehouse, window)
     scored = [_ml_accuracy(row) for row in queries.models(warehouse, window.until)]
     return {
         "status": "success",
-        **source,
+        "source": queries.source(warehouse, window),
         "window": _window(window),
         **_totals(found),
         "by_currency": [_amounts(part) for part in found],
@@ -74,6 +73,7 @@ def sync(
             "duration_seconds": round(duration_seconds, 2),
             "timestamp": now.isoformat(),
         },
+        "source": queries.source(warehouse, window),
         "window": _window(window),
         "by_currency": [_amounts(part) for part in found],
         "accounts": accounts,
@@ -82,7 +82,10 @@ def sync(
 
 
 def scheduler_status(warehouse: Warehouse, settings: Settings, now: datetime) -> dict[str, Any]:
-    """Whether the schedule runs, what the last run did, and the fetcher's counts."""
+    """Whether the schedule runs, what the last run did, and the fetcher's counts.
+
+    `problems` has a sentence for each thing that makes it unhealthy, and what to do.
+    """
     run = queries.last_run(warehouse)
     last = None
     if run is not None:
@@ -94,11 +97,14 @@ def scheduler_status(warehouse: Warehouse, settings: Settings, now: datetime) ->
             now=run["finished_at"],
             duration_seconds=(run["finished_at"] - run["started_at"]).total_seconds(),
         )
-    is_running = queries.scheduler_is_running(warehouse, SCHEDULE, now)
+    state = queries.schedule_state(warehouse, SCHEDULE, now)
+    problems = [*_SCHEDULE_PROBLEMS[state], *_fetch_problems(warehouse, settings)]
     return {
-        "status": "healthy" if is_running and last and last["status"] == "success" else "unhealthy",
+        "status": "unhealthy" if problems else "healthy",
+        "problems": problems,
+        "source": last["source"] if last else None,
         "scheduler": {
-            "is_running": is_running,
+            "is_running": state == "running",
             "interval_hours": INTERVAL_HOURS,
             "last_run": run["finished_at"].isoformat() if run else None,
             "last_summary": last["summary"] if last else None,
@@ -107,13 +113,31 @@ def scheduler_status(warehouse: Warehouse, settings: Settings, now: datetime) ->
     }
 
 
+_SCHEDULE_PROBLEMS: Mapping[queries.ScheduleState, tuple[str, ...]] = {
+    "running": (),
+    "no_daemon": ("No Dagster daemon is running: start it with `make up`.",),
+    "switched_off": (f"The schedule {SCHEDULE} is switched off: switch it on in the Dagster UI.",),
+}
+
+
+def _fetch_problems(warehouse: Warehouse, settings: Settings) -> list[str]:
+    """Why the latest fetch of a configured account failed; one sentence a reason."""
+    accounts = queries.last_outcomes(warehouse, settings.meta_ad_account_ids)
+    if not accounts:
+        return ["Nothing was fetched yet: run `actuals sync`."]
+    failed = [row["error_message"] for row in accounts if row["outcome"] != "complete"]
+    return list(dict.fromkeys(failed))
+
+
 def stats(warehouse: Warehouse, settings: Settings) -> dict[str, Any]:
     """Counts over every fetch, with the money of every report day counted once."""
     configured = bool(
         settings.meta_access_token.get_secret_value() and settings.meta_ad_account_ids
     )
+    window = queries.known_window(warehouse)
     return {
         "status": "success",
+        "source": queries.source(warehouse, window) if window else None,
         "stats": {**_fetcher_stats(warehouse), "meta_api_configured": configured},
     }
 

@@ -42,6 +42,9 @@ class _Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
+        except click.UsageError as error:
+            click.echo(f"actuals: {error.format_message()}", err=True)
+            context.exit(2)
         except _YOURS_TO_FIX as error:
             click.echo(f"actuals: {error}", err=True)
             context.exit(2)
@@ -159,14 +162,14 @@ def _run(since: date | None, until: date | None, *, tier: str, as_json: bool) ->
 def fetch(*, ad_id: str, video_id: str | None, days_back: int, as_json: bool) -> None:
     """Fetch and store one ad's trailing days."""
     from actuals_pipeline.serving import installation, single_ad
-    from actuals_pipeline.serving.printing import print_pairs
+    from actuals_pipeline.serving.printing import print_ad
 
     installation.settings().require_meta()
     with installation.checked() as here:
         answer = single_ad.fetch(
             here.warehouse, here.settings, ad_id, days_back=days_back, video_id=video_id
         )
-    _print(answer, lambda shown: print_pairs(f"Ad {ad_id}", shown["actuals"]), as_json=as_json)
+    _print(answer, print_ad, as_json=as_json)
 
 
 @main.command()
@@ -174,15 +177,11 @@ def fetch(*, ad_id: str, video_id: str | None, days_back: int, as_json: bool) ->
 def status(*, as_json: bool) -> None:
     """Whether the hourly schedule runs, and what the last run did."""
     from actuals_pipeline.serving import answers, installation
-    from actuals_pipeline.serving.printing import print_pairs
+    from actuals_pipeline.serving.printing import print_status
 
     with installation.checked() as here:
         answer = answers.scheduler_status(here.warehouse, here.settings, datetime.now(UTC))
-    _print(
-        answer,
-        lambda shown: print_pairs(f"Scheduler: {shown['status']}", shown["scheduler"]),
-        as_json=as_json,
-    )
+    _print(answer, print_status, as_json=as_json)
 
 
 @main.command()
@@ -190,11 +189,11 @@ def status(*, as_json: bool) -> None:
 def stats(*, as_json: bool) -> None:
     """Counts over every fetch."""
     from actuals_pipeline.serving import answers, installation
-    from actuals_pipeline.serving.printing import print_pairs
+    from actuals_pipeline.serving.printing import print_stats
 
     with installation.checked() as here:
         answer = answers.stats(here.warehouse, here.settings)
-    _print(answer, lambda shown: print_pairs("Fetches", shown["stats"]), as_json=as_json)
+    _print(answer, print_stats, as_json=as_json)
 
 
 @main.command()
@@ -210,7 +209,7 @@ def summary(*, since: date | None, until: date | None, as_json: bool) -> None:
         window = queries.known_window(here.warehouse)
         if window is not None:
             window = DayWindow.inclusive(since or window.since, until or window.until)
-        answer = answers.summary(here.warehouse, window, here.settings)
+        answer = answers.summary(here.warehouse, window)
     _print(answer, print_summary, as_json=as_json)
 
 

@@ -18,6 +18,7 @@ from uuid import UUID, uuid5
 from psycopg import sql
 
 from actuals_pipeline.errors import InputError
+from actuals_pipeline.meta.fields import is_id
 from actuals_pipeline.warehouse.connection import Warehouse
 
 _NAMESPACE = UUID("0b6c3a52-6f0e-4d52-9f0c-5a1e2f7a9d11")
@@ -152,8 +153,8 @@ def _lines(path: Path, required: set[str]) -> Iterator[tuple[int, dict[str, str]
 
 def _video(row: Mapping[str, str]) -> dict[str, Any]:
     ad_id = row["meta_platform_id"]
-    if ad_id and not (ad_id.isascii() and ad_id.isdigit()):
-        raise _BadRow(f"meta_platform_id {ad_id!r} is no Meta ad id (digits)")
+    if ad_id and not is_id(ad_id):
+        raise _BadRow(f"meta_platform_id {ad_id!r} is no id of a Meta ad")
     created_at = _instant(row["created_at"], "created_at")
     content = f"video {ad_id or row['title']}"
     return {

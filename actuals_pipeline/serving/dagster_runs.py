@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -98,8 +98,14 @@ def _raise_failure(installation: Installation, result: Any) -> None:
     accounts = queries.account_outcomes(installation.warehouse, [result.run_id])
     failed = [row for row in accounts if row["outcome"] != "complete"]
     if failed and len(failed) == len(accounts):
-        reasons = " ".join(dict.fromkeys(row["error_message"] for row in failed))
+        reason = _first_of(dict.fromkeys(row["error_message"] for row in failed))
         if all(row["error_class"] in _YOURS_TO_FIX for row in failed):
-            raise InputError(reasons)
-        raise ActualsError(reasons)
+            raise InputError(reason)
+        raise ActualsError(reason)
     raise ActualsError(" ".join(result.failures) or f"Run {result.run_id} failed.")
+
+
+def _first_of(reasons: Iterable[str]) -> str:
+    """The first reason, and how many others `actuals status` would tell."""
+    first, *others = reasons
+    return f"{first} ({len(others)} more: `actuals status`.)" if others else first

@@ -73,7 +73,7 @@ def world(days: int) -> Iterator[Demonstration]:
             today = report_day(datetime.now(UTC), here.settings.zone)
             window = DayWindow.trailing(today, days)
             dagster_runs.run(here, window, tier="demo backfill")
-            answer = answers.summary(here.warehouse, window, here.settings)
+            answer = answers.summary(here.warehouse, window)
             yield Demonstration(here, answer, clock)
 
 

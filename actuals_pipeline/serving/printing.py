@@ -19,14 +19,18 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-STAND_IN_NOTICE = "STAND-IN DATA: made up by the local Graph API stand-in, not by Meta."
+_SOURCE_NOTICES = {
+    "stand-in": "STAND-IN DATA: made up by the local Graph API stand-in, not by Meta.",
+    "mixed": "PARTLY STAND-IN DATA: some of it was made up by the local Graph API stand-in.",
+}
+
+_UNITS = {"success_rate": " %", "ctr": " %", "interval_hours": " h", "duration_seconds": " s"}
+"""Units of the numbers whose name does not say enough to a person."""
 
 
 def print_summary(answer: Mapping[str, Any]) -> None:
     """Money by currency, the accuracy of each model version, and whether spend reconciles."""
-    console = _console()
-    if answer["source"] == "stand-in":
-        console.print(Text(STAND_IN_NOTICE, style="bold yellow"))
+    console = _console_about(answer)
     if answer["window"] is None:
         console.print("Nothing was fetched yet: run `actuals sync` or `actuals backfill`.")
         return
@@ -41,7 +45,7 @@ def print_summary(answer: Mapping[str, Any]) -> None:
 
 def print_sync(answer: Mapping[str, Any]) -> None:
     """What a sync or backfill brought."""
-    console, counts = _console(), answer["summary"]
+    console, counts = _console_about(answer), answer["summary"]
     days = f"{answer['window']['since']} to {answer['window']['until']}"
     console.print(_money_table(f"Synced, {days}", answer["by_currency"]))
     console.print(
@@ -51,14 +55,31 @@ def print_sync(answer: Mapping[str, Any]) -> None:
     )
 
 
-def print_pairs(title: str, pairs: Mapping[str, Any]) -> None:
-    """Names and values, one a line."""
-    table = Table(title=title, title_justify="left", show_header=False)
-    for name, value in pairs.items():
-        if isinstance(value, Mapping):
-            continue
-        table.add_row(name.replace("_", " "), Text("unknown" if value is None else str(value)))
-    _console().print(table)
+def print_ad(answer: Mapping[str, Any]) -> None:
+    """One ad's figures, or why there are none."""
+    console, window = _console_about(answer), answer["window"]
+    if answer["actuals"] is None:
+        console.print(answer["message"])
+        return
+    title = f"Ad {answer['ad_id']}, {window['since']} to {window['until']}"
+    console.print(_pairs_table(title, answer["actuals"]))
+
+
+def print_status(answer: Mapping[str, Any]) -> None:
+    """Whether the schedule runs, what is wrong if it is unhealthy, and what was fetched."""
+    console, scheduler = _console_about(answer), dict(answer["scheduler"])
+    summary, stats = scheduler.pop("last_summary"), scheduler.pop("fetcher_stats")
+    console.print(_pairs_table(f"Scheduler: {answer['status']}", scheduler))
+    if summary:
+        console.print(_pairs_table("Last run", summary))
+    console.print(_pairs_table("All fetches", stats))
+    for problem in answer["problems"]:
+        console.print(Text(problem))
+
+
+def print_stats(answer: Mapping[str, Any]) -> None:
+    """Counts over every fetch."""
+    _console_about(answer).print(_pairs_table("All fetches", answer["stats"]))
 
 
 @contextmanager
@@ -84,8 +105,37 @@ def progress_bar(title: str, total_days: int) -> Iterator[Any]:
         yield advance
 
 
-def _console() -> Console:
-    return Console(highlight=False, soft_wrap=False)
+def _console_about(answer: Mapping[str, Any]) -> Console:
+    """A console that has said who made the answer's figures, where that is not Meta alone."""
+    console = Console(highlight=False)
+    notice = _SOURCE_NOTICES.get(answer["source"])
+    if notice:
+        console.print(Text(notice, style="bold yellow"))
+    return console
+
+
+def _pairs_table(title: str, pairs: Mapping[str, Any]) -> Table:
+    """Names and values, one a line; what is known only by currency has a line a currency."""
+    table = _table(title, "", "", show_header=False)
+    for name, value in pairs.items():
+        shown = name.replace("_", " ")
+        if isinstance(value, Mapping):
+            for part, amount in value.items():
+                table.add_row(shown, Text(f"{_amount(amount)} {part}"))
+        elif value is None and name.startswith("total_"):
+            # Amounts of different currencies have no total.
+            continue
+        else:
+            table.add_row(shown, Text(_plain(value) + _UNITS.get(name, "")))
+    return table
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:,}"
+    return "unknown" if value is None else str(value)
 
 
 def _money_table(title: str, found: Sequence[Mapping[str, Any]]) -> Table:
@@ -131,9 +181,16 @@ def _left_out(model: Mapping[str, Any]) -> str:
     return f"{model['model_name']} {model['model_version']} leaves out: {reasons or 'none'}."
 
 
-def _table(title: str, first: str, *others: str) -> Table:
+def _table(title: str, first: str, *others: str, show_header: bool = True) -> Table:
     """A table without rules between columns, so that it fits into 80 characters."""
-    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=SIMPLE,
+        pad_edge=False,
+        show_header=show_header,
+        min_width=len(title),
+    )
     table.add_column(first)
     for name in others:
         table.add_column(name, justify="right")

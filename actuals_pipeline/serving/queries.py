@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, LiteralString
+from typing import Any, Literal, LiteralString
 
 from psycopg.rows import dict_row
 
@@ -19,6 +19,12 @@ from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.connection import Warehouse
 
 Row = dict[str, Any]
+
+Source = Literal["meta", "stand-in", "mixed"]
+"""Who gave figures: Meta, the local stand-in, or both."""
+
+ScheduleState = Literal["running", "no_daemon", "switched_off"]
+"""Whether the hourly schedule fires, or why not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,12 @@ _KNOWN_DAYS: LiteralString = """
 SELECT min(report_date) AS since, max(report_date) AS until FROM actuals.meta_account_totals
 """
 
+_SOURCE: LiteralString = """
+SELECT bool_or(is_stand_in) AS any_stand_in, bool_and(is_stand_in) AS only_stand_in
+FROM actuals.meta_account_totals
+WHERE report_date >= %(since)s AND report_date <= %(until)s
+"""
+
 _FETCH_STATS: LiteralString = """
 SELECT count(*) AS total_fetches,
        count(*) FILTER (WHERE outcome = 'complete') AS successful_fetches,
@@ -139,6 +151,13 @@ SELECT max(timestamp) AS heartbeat FROM dagster.daemon_heartbeats
 WHERE daemon_type = 'SCHEDULER'
 """
 
+_LAST_OUTCOMES: LiteralString = """
+SELECT DISTINCT ON (account_id) account_id, outcome, error_message, started_at
+FROM actuals.fetch_log
+WHERE kind = 'account' AND account_id = ANY(%(account_ids)s)
+ORDER BY account_id, id DESC
+"""
+
 _SCHEDULE_STATE: LiteralString = """
 SELECT status FROM dagster.instigators
 WHERE instigator_body::jsonb -> 'origin' ->> 'job_name' = %(schedule)s
@@ -153,6 +172,16 @@ def known_window(warehouse: Warehouse) -> DayWindow | None:
     """The first to the last report day that was ever fetched, or None before the first fetch."""
     row = _one(warehouse, _KNOWN_DAYS)
     return DayWindow.inclusive(row["since"], row["until"]) if row["since"] else None
+
+
+def source(warehouse: Warehouse, window: DayWindow) -> Source | None:
+    """Who gave the window's figures; None when nobody did yet."""
+    row = _all(warehouse, _SOURCE, _days(window))[0]
+    if row["any_stand_in"] is None:
+        return None
+    if row["only_stand_in"]:
+        return "stand-in"
+    return "mixed" if row["any_stand_in"] else "meta"
 
 
 def money(warehouse: Warehouse, window: DayWindow) -> list[Money]:
@@ -187,6 +216,11 @@ def last_run(warehouse: Warehouse) -> Row | None:
 def account_outcomes(warehouse: Warehouse, run_ids: Sequence[str]) -> list[Row]:
     """How each account's fetch ended over some runs; a failure outweighs a success."""
     return _all(warehouse, _FETCHES_OF_RUNS, {"run_ids": list(run_ids)})
+
+
+def last_outcomes(warehouse: Warehouse, account_ids: Sequence[str]) -> list[Row]:
+    """How each account's latest fetch ended: account_id, outcome, error_message, started_at."""
+    return _all(warehouse, _LAST_OUTCOMES, {"account_ids": list(account_ids)})
 
 
 def ad_outcomes(
@@ -224,7 +258,7 @@ def ad_outcomes(
     return {"total_ads": len(ads), **counts}
 
 
-def scheduler_is_running(warehouse: Warehouse, schedule: str, now: datetime) -> bool:
+def schedule_state(warehouse: Warehouse, schedule: str, now: datetime) -> ScheduleState:
     """Whether Dagster's scheduler lives and the schedule is not switched off.
 
     Read from Dagster's own tables, so that asking needs no Dagster.
@@ -232,12 +266,12 @@ def scheduler_is_running(warehouse: Warehouse, schedule: str, now: datetime) -> 
     with warehouse.transaction() as connection:
         known = connection.execute("SELECT to_regclass('dagster.daemon_heartbeats')").fetchone()
     if known is None or known[0] is None:
-        return False
+        return "no_daemon"
     heartbeat = _one(warehouse, _SCHEDULER)["heartbeat"]
     if heartbeat is None or now - heartbeat.replace(tzinfo=UTC) > HEARTBEAT_TOLERANCE:
-        return False
+        return "no_daemon"
     state = _all(warehouse, _SCHEDULE_STATE, {"schedule": schedule})
-    return not state or state[0]["status"] != "STOPPED"
+    return "switched_off" if state and state[0]["status"] == "STOPPED" else "running"
 
 
 def _days(window: DayWindow) -> dict[str, Any]:

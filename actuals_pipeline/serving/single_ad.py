@@ -60,7 +60,9 @@ def fetch(
         if fetched.error is not None:
             raise fetched.error
         actuals = _store(warehouse, settings, fetched, run_id)
+        is_stand_in = fetched.account is not None and fetched.account.is_stand_in
         answer = {
+            "source": "stand-in" if is_stand_in else "meta",
             "ad_id": ad_id,
             "video_id": video_id or _video_id(actuals),
             "saved_to_db": len(actuals) > 0,

@@ -50,7 +50,8 @@ class Warehouse:
         try:
             return psycopg.connect(self._url, connect_timeout=CONNECT_TIMEOUT_SECONDS)
         except psycopg.OperationalError as error:
-            reason = str(error).strip().splitlines()[-1]
+            # One line an address that was tried, each with a hint under it.
+            reason = str(error).partition("\n")[0].rpartition("failed: ")[2]
             raise WarehouseUnavailable(
                 f"The database {without_password(self._url)} does not answer ({reason}): check "
                 "DATABASE_URL and that the server runs."

@@ -135,6 +135,16 @@ def slices_of(account_days: pd.DataFrame) -> tuple[Slice, ...]:
     return tuple(slices)
 
 
+def on_account_days(rows: pd.DataFrame, account_days: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `rows` whose account and report day occur in `account_days`.
+
+    A single ad's fetch may store rows of days on which its account was never fetched whole.
+    """
+    key = ["account_id", "report_date"]
+    known = pd.MultiIndex.from_frame(account_days[key])
+    return rows[pd.MultiIndex.from_frame(rows[key]).isin(known)].reset_index(drop=True)
+
+
 def _merge(
     connection: psycopg.Connection,
     table: Table,

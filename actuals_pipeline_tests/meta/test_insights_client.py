@@ -24,7 +24,7 @@ from actuals_pipeline.graph_stand_in.server import GraphStandIn, running_stand_i
 from actuals_pipeline.graph_stand_in.world import AccountPlan, World
 from actuals_pipeline.meta import fields
 from actuals_pipeline.meta.client import InsightsClient, RawInsight
-from actuals_pipeline.meta.parse import parse_insights, parse_totals
+from actuals_pipeline.meta.parse import parse_insights, parse_reach, parse_totals
 from actuals_pipeline.report_days import DayWindow
 
 FIGURES = ["impressions", "clicks", "link_clicks", "spend", "conversions", "revenue"]
@@ -131,6 +131,20 @@ def test_one_ad_is_asked_for_directly_even_when_deleted(
     assert got == [row for row in want if row["ad_id"] == deleted]
 
 
+def test_people_reached_over_several_days_are_asked_of_meta_and_not_added_up(
+    client: InsightsClient, stand_in: GraphStandIn, account_id: str, window: DayWindow
+) -> None:
+    want = truth(stand_in, account_id, window)
+    ad_id = Counter(row["ad_id"] for row in want).most_common(1)[0][0]
+    daily = client.ad_insights(account_id, window, ad_id=ad_id)
+    (row,) = client.ad_reach(account_id, window, ad_id)
+    reached = [int(day["reach"]) for day in daily if "reach" in day]
+    assert max(reached) < (parse_reach([row]) or 0) < sum(reached)
+    assert "time_increment" not in stand_in.calls[-1].params
+    assert parse_reach([]) is None
+    assert parse_reach([row, row]) is None
+
+
 def test_a_lifetime_tells_never_delivered_from_outside_the_window(
     client: InsightsClient, stand_in: GraphStandIn, account_id: str
 ) -> None:
@@ -151,7 +165,7 @@ def test_an_id_that_is_no_ad_is_told_from_one_that_is(
     for object_id in ("129999999999999999", ad.campaign_id, ad.adset_id):
         with pytest.raises(AdNotFound, match=object_id):
             client.ad_account_id(object_id)
-    with pytest.raises(InputError, match="digits only"):
+    with pytest.raises(InputError, match="write its digits"):
         client.ad_account_id("../me")
 
 

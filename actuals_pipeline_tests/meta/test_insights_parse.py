@@ -116,6 +116,15 @@ def test_a_count_that_meta_left_out_is_zero_but_reach_is_unknown() -> None:
     assert got["reach"] is pd.NA
 
 
+def test_a_whole_number_may_be_written_with_a_decimal_point() -> None:
+    got = first(parsed(payload(impressions="12.0", actions=[omni_purchases("3.00")])))
+    assert (got["impressions"], got["conversions"]) == (12, 3)
+
+
+def omni_purchases(value: str) -> dict[str, str]:
+    return {"action_type": "omni_purchase", "value": value}
+
+
 def test_one_purchase_under_seven_names_is_one_purchase() -> None:
     aliases = fields.PURCHASE_ACTION_TYPES
     row = payload(
@@ -171,7 +180,7 @@ def test_purchase_types_seen_leaves_other_actions_out() -> None:
         ("impressions", "\N{ARABIC-INDIC DIGIT FIVE}"),
         ("clicks", "NaN"),
         ("inline_link_clicks", " 3"),
-        ("reach", "3.0"),
+        ("reach", "3.0x"),
         ("spend", "NaN"),
         ("spend", "Infinity"),
         ("spend", "1e5"),
