@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,10 +18,16 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from actuals_pipeline.graph_stand_in.server import GraphStandIn, running_stand_in
+from actuals_pipeline.graph_stand_in.world import AccountPlan, World
+from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import embedded, schema
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.embedded_place import data_directory
 from actuals_pipeline.warehouse.urls import dagster_url
+
+Actuals = Callable[..., subprocess.CompletedProcess[str]]
+"""What the fixture `actuals` is: arguments in, how the command ended out."""
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +102,76 @@ def dagster_instance(
     monkeypatch.setenv("DATABASE_URL", database)
     with _dagster_instance(database, tmp_path) as instance:
         yield instance
+
+
+@pytest.fixture
+def world() -> World:
+    """Two made-up accounts, of different time zones and currencies; its clock stands at now."""
+    accounts = (
+        AccountPlan("42", "Stand-in Berlin", "EUR", "Europe/Berlin", 20),
+        AccountPlan("43", "Stand-in Tokyo", "JPY", "Asia/Tokyo", 8),
+    )
+    return World(now=datetime.now(UTC), accounts=accounts)
+
+
+@pytest.fixture
+def graph(world: World) -> Iterator[GraphStandIn]:
+    """A Graph API on a real port over `world`."""
+    with running_stand_in(world) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def environment(database: str, graph: GraphStandIn, tmp_path: Path) -> dict[str, str]:
+    """The variables of an installation over `graph` and `database`; a test may change them."""
+    return {
+        "ACTUALS_HOME": str(tmp_path / "home"),
+        "ACTUALS_STAND_IN": "1",
+        "DATABASE_URL": database,
+        "META_ACCESS_TOKEN": graph.access_token,
+        "META_AD_ACCOUNT_ID": ",".join(f"act_{each}" for each in graph.world.account_ids),
+        "META_APP_SECRET": graph.app_secret,
+        "META_GRAPH_URL": graph.url,
+    }
+
+
+@pytest.fixture
+def settings(environment: dict[str, str]) -> Settings:
+    """The settings of `environment`."""
+    return Settings.from_environment(environment)
+
+
+@pytest.fixture
+def product(database: str, world: World) -> None:
+    """The product's videos and predictions of `world`, in `database`."""
+    with psycopg.connect(database) as connection, connection.cursor() as cursor:
+        for table, rows in (("videos", world.videos()), ("predictions", world.predictions())):
+            names = list(rows[0])
+            insert = sql.SQL("INSERT INTO public.{} ({}) VALUES ({})").format(
+                sql.Identifier(table),
+                sql.SQL(", ").join(map(sql.Identifier, names)),
+                sql.SQL(", ").join(map(sql.Placeholder, names)),
+            )
+            cursor.executemany(insert, rows)
+
+
+@pytest.fixture
+def actuals(environment: dict[str, str], tmp_path: Path) -> Actuals:
+    """Run the command line in a process of its own: `actuals("sync", "--json")`."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "actuals_pipeline", *arguments],
+            # No .env of the developer's: it is read from the working directory.
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
 
 
 @contextmanager
