@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LOCK := deploy/requirements.lock
 
-.PHONY: help demo up test check test-slow lock clean
+.PHONY: help demo up test check test-slow docs lock clean
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -39,6 +39,10 @@ check: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -q -m slow
+
+# The generated parts of README.md and .env.example.
+docs: $(INSTALLED)
+	$(BIN)/python -m actuals_pipeline_tests.guards.generated_docs
 
 # A new lock after a change of the dependencies in pyproject.toml; needs `uv` in PATH.
 lock:

@@ -100,6 +100,8 @@ def dagster_instance(
 ) -> Iterator[dg.DagsterInstance]:
     """A real Dagster instance whose tables are in `database`; DATABASE_URL points there too."""
     monkeypatch.setenv("DATABASE_URL", database)
+    # As in every process that the command line starts.
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "100")
     with _dagster_instance(database, tmp_path) as instance:
         yield instance
 

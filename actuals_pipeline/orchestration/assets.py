@@ -88,9 +88,9 @@ def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         with reacting_to_errors(context):
             fetches = meta.fetch(window_of(context.partition_keys))
             for fetch in fetches:
-                append(postgres.warehouse(), fetch_log, fetch.log_row(context.run_id))
+                append(postgres.warehouse(), fetch_log, fetch.log_row(context.run.run_id))
             _raise_if_all_failed(fetches)
-        provenance = {"run_id": context.run_id, "api_version": settings.meta_api_version}
+        provenance = {"run_id": context.run.run_id, "api_version": settings.meta_api_version}
         raw = raw_frame(fetches, **provenance)
         totals = totals_frame(
             fetches, purchase_action_type=settings.purchase_action_type_of, **provenance

@@ -1,0 +1,86 @@
+"""The parts of the documentation that are made from the code: `make docs` writes them.
+
+`test_docs.py` fails when what is written differs from what this makes.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import actuals_pipeline
+from actuals_pipeline.settings import PROJECT_ROOT, Settings
+from actuals_pipeline.warehouse.tables import warehouse
+
+README = PROJECT_ROOT / "README.md"
+ENV_EXAMPLE = PROJECT_ROOT / ".env.example"
+
+_PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+_SECRETS = {"META_ACCESS_TOKEN", "META_APP_SECRET", "DATABASE_URL"}
+_INTERNAL = {"ACTUALS_STAND_IN"}
+"""Set by the program itself; nobody needs to write it into a file."""
+
+
+def tables() -> str:
+    """One line a table, in the order of their declaration, which is that of the flow."""
+    lines = ["| table | one row is | key |", "|---|---|---|"]
+    for table in warehouse.tables.values():
+        said = str(table.comment).removeprefix("One row is ")
+        key = ", ".join(f"`{column.name}`" for column in table.primary_key.columns)
+        lines.append(f"| `{table.name}` | {said} | {key} |")
+    return "\n".join(lines)
+
+
+def settings() -> str:
+    """One line a variable, with its default."""
+    lines = ["| variable | meaning | default |", "|---|---|---|"]
+    lines += [
+        f"| `{name}` | {meaning} | {f'`{default}`' if default else ''} |"
+        for name, meaning, default in _variables()
+    ]
+    return "\n".join(lines)
+
+
+def map_of_the_package() -> str:
+    """The map from the package's docstring."""
+    mapped = re.findall(r"^    (\S.*)$", actuals_pipeline.__doc__ or "", re.MULTILINE)
+    return "\n".join(["```text", *mapped, "```"])
+
+
+def env_example() -> str:
+    """`.env.example`: every variable, commented out, with its meaning and default."""
+    parts = ["# Copy to .env, remove the leading # and fill in what you need.  Never commit .env."]
+    for name, meaning, default in _variables():
+        if name not in _INTERNAL:
+            parts.append(f"\n# {meaning}\n#{name}={'' if name in _SECRETS else default}")
+    return "\n".join(parts) + "\n"
+
+
+def with_generated_parts(readme: str) -> str:
+    """`readme` with its generated parts made anew."""
+    parts = {"tables": tables, "settings": settings, "map": map_of_the_package}
+    return _PART.sub(lambda part: f"{part[1]}{parts[part[2]]()}\n{part[3]}", readme)
+
+
+def _variables() -> list[tuple[str, str, str]]:
+    fields = Settings.model_fields.values()
+    return [(str(field.alias), str(field.description), _default(field.default)) for field in fields]
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value.relative_to(PROJECT_ROOT))
+    text = str(value.get_secret_value() if hasattr(value, "get_secret_value") else value)
+    return "" if text in {"", "()", "False"} else text
+
+
+def main() -> None:
+    """Write the generated parts."""
+    README.write_text(with_generated_parts(README.read_text("utf-8")), "utf-8")
+    ENV_EXAMPLE.write_text(env_example(), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The documentation is true: its generated parts are fresh, its commands and statements run."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shlex
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from actuals_pipeline.graph_stand_in.world import World
+from actuals_pipeline.settings import PROJECT_ROOT
+from actuals_pipeline_tests.conftest import Actuals
+from actuals_pipeline_tests.guards import generated_docs
+
+PAGE = generated_docs.README.read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[list[str]]:
+    """What the page tells people to type, in its order."""
+    lines = [line for block in blocks("console") for line in block.splitlines()]
+    return [shlex.split(line.removeprefix("$ ")) for line in lines if line.startswith("$ ")]
+
+
+def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_the_generated_parts_are_what_the_code_says() -> None:
+    stale = "run `make docs`"
+    assert generated_docs.with_generated_parts(PAGE) == PAGE, stale
+    assert generated_docs.ENV_EXAMPLE.read_text("utf-8") == generated_docs.env_example(), stale
+
+
+def test_every_target_that_the_page_names_is_in_the_makefile() -> None:
+    makefile = (PROJECT_ROOT / "Makefile").read_text("utf-8")
+    targets = {command[1] for command in commands() if command[0] == "make"}
+    targets |= set(re.findall(r"`make ([\w-]+)", PAGE))
+    assert {"demo", "test", "up"} <= targets
+    assert not {target for target in targets if f"\n{target}:" not in makefile}
+
+
+@pytest.mark.usefixtures("environment")
+def test_every_command_and_statement_on_the_page_runs(
+    actuals: Actuals, database: str, world: World, tmp_path: Path
+) -> None:
+    write_csv(tmp_path / "videos.csv", world.videos())
+    write_csv(tmp_path / "predictions.csv", world.predictions())
+    today = world.now.date()
+    days = iter([today - timedelta(days=9), today - timedelta(days=3)])
+    delivering = next(ad for ad in world.ads("42") if ad.fate.n_days > 60)
+    typed = [command for command in commands() if command[0] == "actuals"]
+    assert len(typed) >= 9
+    for command in typed:
+        # Days and ids of the page are of its own time and of nobody's account.
+        arguments = [
+            str(next(days)) if is_day(word) else delivering.ad_id if is_ad(word) else word
+            for word in command[1:]
+        ]
+        done = actuals(*arguments)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+    with psycopg.connect(database) as connection:
+        for statement in "".join(blocks("sql")).split(";"):
+            if statement.strip():
+                assert connection.execute(statement.encode()).fetchall(), statement
+
+
+def is_ad(word: str) -> bool:
+    return word.isdigit() and len(word) > 10
+
+
+def is_day(word: str) -> bool:
+    try:
+        date.fromisoformat(word)
+    except ValueError:
+        return False
+    return len(word) == 10
+
+
+def test_the_demonstration_prints_what_the_page_shows(
+    actuals: Actuals, environment: dict[str, str]
+) -> None:
+    (shown,) = [block for block in blocks("console") if block.startswith("$ make demo")]
+    environment["COLUMNS"] = "100"
+    done = actuals("demo")
+    assert done.returncode == 0, done.stderr
+    assert shape(done.stdout) == shape(shown.partition("\n")[2])
+
+
+def shape(text: str) -> list[str]:
+    """The words of each line without its figures, which follow the calendar."""
+    text = re.sub(r"leaves out: .*", "leaves out", text)
+    lines = [re.sub(r"[-\d.,]*\d", "0", re.sub(r"[\s─]+", " ", line)) for line in text.splitlines()]
+    return [line.strip() for line in lines if line.strip()]

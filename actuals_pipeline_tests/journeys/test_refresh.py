@@ -1,0 +1,107 @@
+"""What a user meets after the first run: restatements, more accounts, trouble, history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from actuals_pipeline.graph_stand_in.faults import Fault
+from actuals_pipeline.graph_stand_in.server import GraphStandIn
+from actuals_pipeline.graph_stand_in.world import World
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline_tests.conftest import Actuals
+from actuals_pipeline_tests.journeys.conftest import FIGURES, Rows
+
+TOKEN_EXPIRED = {"code": 190, "subcode": 463, "message": "Session has expired"}
+
+
+@pytest.mark.usefixtures("product")
+def test_a_restated_day_replaces_the_old_one_and_later_purchases_are_in_it(
+    actuals: Actuals, world: World, stored: Rows, truth: Rows, today: date
+) -> None:
+    window = DayWindow.trailing(today, 7)
+    assert actuals("sync").returncode == 0
+    first = stored("ad_actuals", *FIGURES)
+
+    world.now += timedelta(days=3)
+    assert actuals("sync").returncode == 0
+    second = stored("ad_actuals", *FIGURES)
+    assert second == truth(window)
+    assert sum(row["conversions"] for row in second) > sum(row["conversions"] for row in first)
+
+
+def test_a_second_account_joins_and_the_first_stays_as_it_was(
+    actuals: Actuals,
+    environment: dict[str, str],
+    stored: Rows,
+    truth: Rows,
+    versions: Callable[[str], set[tuple[Any, ...]]],
+    today: date,
+) -> None:
+    window = DayWindow.trailing(today, 7)
+    environment["META_AD_ACCOUNT_ID"] = "act_42"
+    assert actuals("sync").returncode == 0
+    assert stored("ad_actuals", *FIGURES) == truth(window, ("42",))
+    before = versions("ad_actuals")
+
+    environment["META_AD_ACCOUNT_ID"] = "act_42,act_43"
+    assert actuals("sync").returncode == 0
+    assert stored("ad_actuals", *FIGURES) == truth(window)
+    assert before < versions("ad_actuals")
+
+
+def test_an_expired_token_is_said_in_one_sentence_and_loses_nothing(
+    actuals: Actuals, graph: GraphStandIn, stored: Rows
+) -> None:
+    assert actuals("sync").returncode == 0
+    before = stored("ad_actuals")
+
+    graph.faults.add(Fault({"error": TOKEN_EXPIRED}, times=None))
+    refused = actuals("sync")
+    assert refused.returncode == 2
+    (sentence,) = refused.stderr.splitlines()
+    assert "META_ACCESS_TOKEN" in sentence
+    assert graph.access_token not in sentence
+    assert stored("ad_actuals") == before
+    status = json.loads(actuals("status", "--json").stdout)
+    assert status["status"] == "unhealthy"
+    assert any("session expired" in problem for problem in status["problems"])
+
+    graph.faults.clear()
+    assert actuals("sync").returncode == 0
+
+
+def test_a_failing_account_neither_blocks_nor_erases_the_other(
+    actuals: Actuals, graph: GraphStandIn, world: World, stored: Rows, truth: Rows, today: date
+) -> None:
+    window = DayWindow.trailing(today, 7)
+    assert actuals("sync").returncode == 0
+    old = [row for row in stored("ad_actuals", *FIGURES) if row["account_id"] == "42"]
+
+    world.now += timedelta(days=2)
+    graph.faults.add(Fault({"error": {"code": 200}}, account_id="42", times=None))
+    partial = actuals("sync", "--json")
+    assert partial.returncode == 1
+    assert "act_42" in partial.stderr
+    assert json.loads(partial.stdout)["status"] == "partial"
+    assert stored("ad_actuals", *FIGURES) == old + truth(window, ("43",))
+
+
+def test_a_backfill_covers_exactly_its_days_in_runs_of_a_month(
+    actuals: Actuals, stored: Rows, truth: Rows, today: date
+) -> None:
+    window = DayWindow.inclusive(today - timedelta(days=50), today - timedelta(days=10))
+    done = actuals("backfill", "--since", str(window.since), "--until", str(window.until), "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert stored("ad_actuals", *FIGURES) == truth(window)
+    assert len(answer["run_ids"]) == 2
+    days = {row["report_date"] for row in stored("spend_reconciliation")}
+    assert days == set(window)
+    settled = {row["report_date"] for row in stored("ad_actuals") if row["is_settled"]}
+    assert settled
+    assert max(settled) < today - timedelta(days=28)
