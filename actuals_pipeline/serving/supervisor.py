@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -19,6 +21,9 @@ from actuals_pipeline.settings import PROJECT_ROOT
 HOST = "127.0.0.1"
 """Dagster's UI has no login, so it listens on this computer only."""
 
+POLL_SECONDS = 0.2
+"""How soon the end of Dagster, or a signal, is noticed."""
+
 STOP_SECONDS = 30.0
 """Longest that Dagster may take to stop by itself; measured: 2 to 5 s."""
 
@@ -26,23 +31,32 @@ STOP_SECONDS = 30.0
 def run_dagster(installation: Installation, port: int) -> None:
     """Serve the UI on `port` with the daemon and the schedule, until a signal or its own end."""
     _refuse_taken(port)
-    with _dagster(installation, port) as process, _forwarding_signals(process):
+    # The handlers first: a shell starts background jobs with SIGINT ignored, Dagster would inherit
+    # that and then ignore SIGTERM too.
+    with _signals_caught() as caught, _dagster(installation, port) as process:
         click.echo(f"Dagster UI: http://{HOST}:{port} (Ctrl-C stops it)", err=True)
-        code = process.wait()
-    if code not in (0, -signal.SIGTERM, -signal.SIGINT):
-        raise ActualsError(f"Dagster ended by itself with exit code {code}; its log says why.")
+        while process.poll() is None and not caught:
+            time.sleep(POLL_SECONDS)
+        if not caught:
+            raise ActualsError(
+                f"Dagster ended by itself with exit code {process.returncode}; its log says why."
+            )
 
 
 @contextmanager
 def _dagster(installation: Installation, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    (installation.settings.home / "dagster").mkdir(parents=True, exist_ok=True)
+    folder = installation.settings.home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
     command = [
-        *(sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT_ROOT / "workspace.yaml")),
+        # Dagster announces the successor of this command; that tells an operator nothing.
+        *(sys.executable, "-W", "ignore", "-m", "dagster", "dev"),
+        *("-w", str(PROJECT_ROOT / "workspace.yaml")),
         *("--host", HOST, "--port", str(port)),
     ]
     process = subprocess.Popen(
         command,
-        cwd=PROJECT_ROOT,
+        # Not where a .env lies: Dagster would let it override the environment that it is given.
+        cwd=folder,
         env=installation.child_environment(),
         # Its own session: a signal reaches it once, from us, and not also from the terminal.
         start_new_session=True,
@@ -61,21 +75,23 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        process.kill()
+        # Its whole session: killed alone it would leave the webserver and the daemon behind.
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 @contextmanager
-def _forwarding_signals(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """SIGINT and SIGTERM stop Dagster; waiting for it then ends by itself."""
+def _signals_caught() -> Iterator[list[int]]:
+    """Inside the block SIGINT and SIGTERM do nothing but append their number to the list."""
+    # A list and no Event, whose lock the interrupted code may hold.
+    caught: list[int] = []
 
-    def forward(_number: int, _frame: FrameType | None) -> None:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+    def remember(number: int, _frame: FrameType | None) -> None:
+        caught.append(number)
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield caught
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,0 +1,118 @@
+"""Who may import whom: the subject knows nothing of the framework, nor of the database."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actuals_pipeline.settings import PROJECT_ROOT
+
+PACKAGE = PROJECT_ROOT / "actuals_pipeline"
+GROUND = {"errors", "report_days", "frames", "money", "videos"}
+"""Modules without a package of their own that any package may use."""
+
+MAY_USE = {
+    "meta": set(),
+    "actuals": set(),
+    "accuracy": set(),
+    "graph_stand_in": set(),
+    "warehouse": set(),
+    "orchestration": {"meta", "actuals", "accuracy", "warehouse", "settings"},
+    "serving": {
+        *("meta", "actuals", "accuracy", "warehouse", "settings", "graph_stand_in"),
+        "orchestration",
+    },
+}
+"""For each package the packages of ours that it may import, besides itself and `GROUND`."""
+
+DATABASE = {"psycopg", "psycopg2", "sqlalchemy", "alembic"}
+FACEBOOK = {"facebook_business"}
+
+KEPT_OUT_OF = {
+    "meta": DATABASE,
+    "actuals": DATABASE | FACEBOOK | {"requests"},
+    "accuracy": DATABASE | FACEBOOK | {"requests"},
+    "graph_stand_in": DATABASE | FACEBOOK,
+    "warehouse": FACEBOOK | {"requests"},
+    "orchestration": FACEBOOK | {"requests"},
+    "serving": FACEBOOK | {"requests"},
+}
+"""For each package the libraries that are not its business."""
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in the file that is."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def files(package: str) -> list[Path]:
+    found = sorted((PACKAGE / package).rglob("*.py"))
+    assert found
+    return found
+
+
+def ours(module: str) -> str | None:
+    """The first part of a module of ours below the package, or None for a library's."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "actuals_pipeline" and len(parts) > 1 else None
+
+
+def test_every_package_has_its_rules() -> None:
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert packages == MAY_USE.keys() == KEPT_OUT_OF.keys()
+
+
+def test_only_the_orchestration_imports_dagster() -> None:
+    importing = {
+        path.relative_to(PACKAGE).parts[0]
+        for path in PACKAGE.rglob("*.py")
+        if any(module.split(".")[0].startswith("dagster") for module in imported(path))
+    }
+    assert importing == {"orchestration"}
+
+
+@pytest.mark.parametrize("package", MAY_USE)
+def test_a_package_imports_only_what_it_may(package: str) -> None:
+    allowed = {package, *GROUND, *MAY_USE[package]}
+    strays = {
+        f"{path.relative_to(PACKAGE)}: {module}"
+        for path in files(package)
+        for module in imported(path)
+        if ours(module) not in {None, *allowed}
+    }
+    assert not strays
+
+
+@pytest.mark.parametrize("package", KEPT_OUT_OF)
+def test_a_package_leaves_alone_what_is_not_its_business(package: str) -> None:
+    strays = {
+        f"{path.relative_to(PACKAGE)}: {module}"
+        for path in files(package)
+        for module in imported(path)
+        if module.split(".")[0] in KEPT_OUT_OF[package]
+    }
+    assert not strays
+
+
+def test_the_orchestration_is_reached_from_two_places_only() -> None:
+    """A command that only reads must not start Dagster."""
+    reaching = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if path.parent.name != "orchestration"
+        and any(ours(module) == "orchestration" for module in imported(path))
+    }
+    assert reaching == {"definitions.py", "serving/dagster_runs.py"}
+
+
+def test_nothing_is_called_by_a_name_that_says_nothing() -> None:
+    banned = {"utils", "helpers", "common", "base", "manager", "handler", "data", "info", "misc"}
+    assert not [path for path in PACKAGE.rglob("*.py") if path.stem in banned]
