@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -121,35 +121,16 @@ def fetch_account(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AccountFetch:
     """Fetch one account: its node, its ads' daily insights and its own control totals."""
-    started_at = clock()
-    account: MetaAccount | None = None
-    covered: DayWindow | None = None
-    rows: list[RawInsight] = []
-    totals: list[RawInsight] = []
-    error: ActualsError | None = None
-    try:
-        account = client.account(account_id)
-        refuse_mistaken_source(account, expects_stand_in=expects_stand_in)
+
+    def read(account: MetaAccount, started_at: datetime) -> _Read:
         covered = fetchable(window, account, started_at)
-        if covered is not None:
-            rows = list(client.ad_insights(account_id, covered))
-            totals = list(client.account_totals(account_id, covered))
-    except ActualsError as caught:
-        logger.warning("fetch failed account=act_%s window=%s: %s", account_id, window, caught)
-        error, rows, totals = caught, [], []
-    else:
-        logger.info("fetched account=act_%s window=%s rows=%d", account_id, covered, len(rows))
-    return AccountFetch(
-        account_id=account_id,
-        window=window,
-        started_at=started_at,
-        finished_at=clock(),
-        usage=client.usage,
-        account=account,
-        covered=covered,
-        rows=tuple(rows),
-        totals=tuple(totals),
-        error=error,
+        if covered is None:
+            return _Read(window, None)
+        rows = client.ad_insights(account_id, covered)
+        return _Read(window, covered, rows, client.account_totals(account_id, covered))
+
+    return _fetched(
+        account_id, window, client, read, expects_stand_in=expects_stand_in, clock=clock
     )
 
 
@@ -163,35 +144,68 @@ def fetch_ad(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AccountFetch:
     """Fetch the trailing `days_back` days of one ad, today in its account's time zone included."""
+
+    def read(account: MetaAccount, started_at: datetime) -> _Read:
+        window = DayWindow.trailing(_today(account, started_at), days_back)
+        fetchable(window, account, started_at)
+        rows = client.ad_insights(account_id, window, ad_id=ad_id)
+        totals = client.ad_reach(account_id, window, ad_id) if rows else []
+        return _Read(window, window, rows, totals)
+
+    expected = DayWindow.trailing(clock().date(), days_back)
+    fetch = _fetched(
+        account_id, expected, client, read, expects_stand_in=expects_stand_in, clock=clock
+    )
+    return replace(fetch, ad_id=ad_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a complete fetch read of `window`."""
+
+    window: DayWindow
+    covered: DayWindow | None
+    rows: Sequence[RawInsight] = ()
+    totals: Sequence[RawInsight] = ()
+
+
+def _fetched(
+    account_id: str,
+    window: DayWindow,
+    client: InsightsClient,
+    read: Callable[[MetaAccount, datetime], _Read],
+    *,
+    expects_stand_in: bool,
+    clock: Callable[[], datetime],
+) -> AccountFetch:
+    """The fetch in which `read` reads the account; what it raises is the fetch's error.
+
+    `window` stands for what would have been asked if the account itself cannot be read.
+    """
     started_at = clock()
     account: MetaAccount | None = None
-    window = DayWindow.trailing(started_at.date(), days_back)
-    rows: list[RawInsight] = []
-    totals: list[RawInsight] = []
+    done = _Read(window, None)
     error: ActualsError | None = None
     try:
         account = client.account(account_id)
         refuse_mistaken_source(account, expects_stand_in=expects_stand_in)
-        today = report_day(started_at, time_zone(account.time_zone))
-        window = DayWindow.trailing(today, days_back)
-        fetchable(window, account, started_at)
-        rows = client.ad_insights(account_id, window, ad_id=ad_id)
-        totals = client.ad_reach(account_id, window, ad_id) if rows else []
+        done = read(account, started_at)
     except ActualsError as caught:
-        logger.warning("fetch failed account=act_%s ad=%s: %s", account_id, ad_id, caught)
-        error, rows, totals = caught, [], []
+        logger.warning("fetch failed account=act_%s window=%s: %s", account_id, window, caught)
+        error = caught
+    else:
+        logger.info("fetched account=act_%s window=%s rows=%d", account_id, window, len(done.rows))
     return AccountFetch(
         account_id=account_id,
-        window=window,
+        window=done.window,
         started_at=started_at,
         finished_at=clock(),
         usage=client.usage,
         account=account,
-        covered=window,
-        rows=tuple(rows),
-        totals=tuple(totals),
+        covered=done.covered,
+        rows=tuple(done.rows),
+        totals=tuple(done.totals),
         error=error,
-        ad_id=ad_id,
     )
 
 
@@ -200,13 +214,17 @@ def fetchable(window: DayWindow, account: MetaAccount, instant: datetime) -> Day
 
     `InputError` when it begins before what Meta keeps: such days would silently stay empty.
     """
-    today = report_day(instant, time_zone(account.time_zone))
+    today = _today(account, instant)
     floor = retention_floor(today)
     if window.since < floor:
         raise InputError(
             f"{window.since} lies beyond the 37 months that Meta keeps: start on {floor} or later."
         )
     return window.clipped(until=today)
+
+
+def _today(account: MetaAccount, instant: datetime) -> date:
+    return report_day(instant, time_zone(account.time_zone))
 
 
 def refuse_mistaken_source(account: MetaAccount, *, expects_stand_in: bool) -> None:
