@@ -7,6 +7,7 @@ Meta's (and people's) inclusive `until` into the half-open windows used everywhe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -115,7 +116,9 @@ def _next_month(first: date) -> date:
 def parse_day(text: str) -> date:
     """The ISO day written in `text`, such as 2026-03-07; `InputError` for anything else."""
     try:
-        return date.fromisoformat(text) if len(text) == 10 else _refuse(text)
+        # fromisoformat alone takes ISO's weeks as well, such as 2026-W01-1.
+        is_day = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is not None
+        return date.fromisoformat(text) if is_day else _refuse(text)
     except ValueError:
         return _refuse(text)
 

@@ -165,7 +165,10 @@ class Settings(BaseModel):
     @field_validator("home")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        try:
+            return value.expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError(f"nobody here has the home {value.parts[0]}") from error
 
     @field_validator("time_zone_name")
     @classmethod

@@ -134,7 +134,7 @@ TOTALS = Contract(
     columns=(
         _ACCOUNT_ID,
         _REPORT_DATE,
-        Column("account_name", Kind.TEXT, "Account's name", nullable=True),
+        Column("account_name", Kind.TEXT, "Account's name"),
         _CURRENCY,
         Column("time_zone", Kind.TEXT, "The account's time zone", "IANA name"),
         _IMPRESSIONS,

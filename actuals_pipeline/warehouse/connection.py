@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import errors
 
-from actuals_pipeline.errors import SchemaOutOfDate, WarehouseUnavailable
+from actuals_pipeline.errors import SchemaOutOfDate, SettingsError, WarehouseUnavailable
 from actuals_pipeline.warehouse.urls import libpq_url, without_password
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -48,7 +48,9 @@ class Warehouse:
 
     def _connect(self) -> psycopg.Connection:
         try:
-            return psycopg.connect(self._url, connect_timeout=CONNECT_TIMEOUT_SECONDS)
+            connection = psycopg.connect(self._url, connect_timeout=CONNECT_TIMEOUT_SECONDS)
+        except psycopg.ProgrammingError as error:
+            raise SettingsError(f"DATABASE_URL cannot be used: {str(error).strip()}.") from None
         except psycopg.OperationalError as error:
             # One line an address that was tried, each with a hint under it.
             reason = str(error).partition("\n")[0].rpartition("failed: ")[2]
@@ -56,3 +58,6 @@ class Warehouse:
                 f"The database {without_password(self._url)} does not answer ({reason}): check "
                 "DATABASE_URL and that the server runs."
             ) from None
+        # Whatever the database's default: a writer that waited for another must see its rows.
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        return connection

@@ -64,10 +64,10 @@ def _columns(
     with warehouse.transaction() as connection:
         try:
             rows = connection.execute(query).fetchall()
-        except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable) as error:
+        except (psycopg.ProgrammingError, psycopg.DataError) as error:
             raise WarehouseError(
-                f"{table} cannot be read ({error.diag.message_primary}): it must have the columns "
-                "that the README lists."
+                f"{table} cannot be read ({error.diag.message_primary or error}): it must have the "
+                "columns that the README lists."
             ) from error
     return list(zip(*rows, strict=True)) or [()] * width
 

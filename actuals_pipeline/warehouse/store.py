@@ -13,6 +13,7 @@ Here: frames in and out with exact types (money as Decimal).  Not here: what rea
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def replace(connection: psycopg.Connection, table: Table, content: CoveredRows) 
         covered = _covered(table, content.covered)
         _refuse_uncovered(connection, table, staging, covered)
         deleted, updated, inserted = _merge(connection, table, staging, covered)
-    except (errors.IntegrityError, errors.DataError) as error:
+    except (errors.IntegrityError, errors.DataError, UnicodeEncodeError) as error:
         raise FrameMismatch(f"{table.name}: {_diagnosis(error)}") from error
     connection.execute(sql.SQL("DROP TABLE {}").format(staging))
     n_updated, n_deleted = sum(updated.values()), sum(deleted.values())
@@ -238,12 +239,23 @@ def _copied(column: Column[Any], values: pd.Series[Any]) -> list[Any]:
     missing = values.isna()
     plain = values.astype(object).where(~missing, None).tolist()
     if isinstance(column.type, JSONB):
-        # Postgres stores no NUL; U+FFFD is Unicode's own mark for a character that was lost.
-        return [
-            None if value is None else json.dumps(value).replace("\\u0000", "\\ufffd")
-            for value in plain
-        ]
+        return [None if value is None else _json_text(value) for value in plain]
     return plain
+
+
+_ESCAPE = re.compile(r"\\(u0000|.)")
+
+
+def _json_text(value: object) -> str:
+    """`value` as jsonb takes it, which stores neither NUL nor half of a surrogate pair.
+
+    Both become what they become in labels (`meta/parse.py`): U+FFFD and a question mark.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    if "\\u0000" in text:
+        # Escape by escape, because a backslash that was sent before "u0000" is written twice.
+        text = _ESCAPE.sub(lambda escape: "\\ufffd" if escape[1] == "u0000" else escape[0], text)
+    return text.encode(errors="replace").decode()
 
 
 def _covered(table: Table, slices: Sequence[Slice]) -> sql.Composable:
@@ -325,6 +337,9 @@ def _key_text(table: Table, values: Sequence[object]) -> str:
     return ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
 
 
-def _diagnosis(error: psycopg.Error) -> str:
+def _diagnosis(error: psycopg.Error | UnicodeEncodeError) -> str:
+    if isinstance(error, UnicodeEncodeError) or error.diag.message_primary is None:
+        # Refused on our side, before Postgres saw it.
+        return str(error)
     parts = (error.diag.message_primary, error.diag.message_detail, error.diag.context)
     return "; ".join(part for part in parts if part)

@@ -167,7 +167,13 @@ meta_account_totals = Table(
         nullable=False,
         comment="Whether Meta gave a row; a fetched day without one is a known zero.",
     ),
-    Column("is_stand_in", Boolean, nullable=False, comment="Whether the local stand-in answered."),
+    Column(
+        "is_stand_in",
+        Boolean,
+        nullable=False,
+        comment="Whether the local stand-in answered.",
+        info={"provenance": True},
+    ),
     Column(
         "api_version",
         Text,
@@ -273,6 +279,8 @@ spend_reconciliation = Table(
     _currency_code(),
     CheckConstraint("verdict IN ('exact', 'within_tolerance', 'gap')", name="verdict"),
     CheckConstraint("spend_difference = meta_spend - ads_spend", name="spend_difference"),
+    *_not_negative("ads_spend", "meta_spend"),
+    *_finite("ads_spend", "meta_spend"),
     comment="One row is one account and report day: the ads' spend against Meta's own total.",
     info={"day": "report_date"},
 )
@@ -348,6 +356,8 @@ prediction_accuracy = Table(
     ),
     CheckConstraint("ctr_accuracy BETWEEN 0 AND 1", name="ctr_accuracy"),
     CheckConstraint("roas_accuracy BETWEEN 0 AND 1", name="roas_accuracy"),
+    *_not_negative("impressions", "clicks", "spend"),
+    *_finite("spend", "revenue"),
     Index(None, "ad_id"),
     comment="One row is one ad, model version and protocol, as of a day.",
     info={"day": "as_of_date"},

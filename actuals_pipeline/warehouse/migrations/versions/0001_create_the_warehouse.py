@@ -6,7 +6,6 @@ Irreversible: going back would drop the history that the warehouse exists to kee
 from pathlib import Path
 
 from alembic import op
-from sqlalchemy import inspect
 
 revision = "0001"
 down_revision = None
@@ -16,21 +15,27 @@ def upgrade() -> None:
     """Create what is missing; an existing relation of the product is left as it is."""
     connection = op.get_bind()
     connection.exec_driver_sql(_sql("warehouse"))
-    product = inspect(connection)
-    existing = {*product.get_table_names("public"), *product.get_view_names("public")}
     for table in ("videos", "predictions"):
-        if table not in existing:
+        if not _exists(table):
             connection.exec_driver_sql(_sql(table))
-    if "performance_metrics" not in existing:
+    if not _exists("performance_metrics"):
         view = _sql("performance_metrics").replace("{video_id_type}", _video_id_type())
         connection.exec_driver_sql(view)
 
 
 def _video_id_type() -> str:
     """The view gives `video_id` the type of the product's own key where that is a uuid."""
-    columns = inspect(op.get_bind()).get_columns("videos", "public")
-    found = {column["name"]: str(column["type"]).lower() for column in columns}
-    return "uuid" if found.get("id") == "uuid" else "text"
+    query = (
+        "SELECT atttypid = 'uuid'::regtype FROM pg_attribute "
+        "WHERE attrelid = 'public.videos'::regclass AND attname = 'id'"
+    )
+    return "uuid" if op.get_bind().exec_driver_sql(query).scalar() else "text"
+
+
+def _exists(name: str) -> bool:
+    """Whether the product has a relation of any kind, be it a foreign table, under that name."""
+    query = "SELECT to_regclass('public.' || %(name)s) IS NOT NULL"
+    return bool(op.get_bind().exec_driver_sql(query, {"name": name}).scalar())
 
 
 def _sql(name: str) -> str:

@@ -2,7 +2,8 @@
 -- a day has two ads that day: their counts are added and both payloads are kept.
 CREATE VIEW public.performance_metrics AS
 SELECT
-    md5(actual.video_id || ' ' || actual.report_date)::uuid AS id,
+    -- Written out, because a date as text follows each session's DateStyle.
+    md5(actual.video_id || ' ' || to_char(actual.report_date, 'YYYY-MM-DD'))::uuid AS id,
     actual.video_id::{video_id_type} AS video_id,
     'meta'::varchar AS platform,
     actual.report_date AS date,

@@ -148,7 +148,11 @@ CREATE TABLE actuals.spend_reconciliation (
     CONSTRAINT spend_reconciliation_pkey PRIMARY KEY (account_id, report_date),
     CONSTRAINT spend_reconciliation_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
     CONSTRAINT spend_reconciliation_verdict_check CHECK (verdict IN ('exact', 'within_tolerance', 'gap')),
-    CONSTRAINT spend_reconciliation_spend_difference_check CHECK (spend_difference = meta_spend - ads_spend)
+    CONSTRAINT spend_reconciliation_spend_difference_check CHECK (spend_difference = meta_spend - ads_spend),
+    CONSTRAINT spend_reconciliation_ads_spend_check CHECK (ads_spend >= 0),
+    CONSTRAINT spend_reconciliation_meta_spend_check CHECK (meta_spend >= 0),
+    CONSTRAINT spend_reconciliation_ads_spend_finite_check CHECK (ads_spend > '-Infinity' AND ads_spend < 'Infinity'),
+    CONSTRAINT spend_reconciliation_meta_spend_finite_check CHECK (meta_spend > '-Infinity' AND meta_spend < 'Infinity')
 );
 COMMENT ON TABLE actuals.spend_reconciliation IS 'One row is one account and report day: the ads'' spend against Meta''s own total.';
 COMMENT ON COLUMN actuals.spend_reconciliation.account_id IS 'Meta ad account, digits without act_.';
@@ -203,7 +207,12 @@ CREATE TABLE actuals.prediction_accuracy (
     CONSTRAINT prediction_accuracy_pkey PRIMARY KEY (as_of_date, ad_id, model_name, model_version, protocol),
     CONSTRAINT prediction_accuracy_status_check CHECK (status IN ('eligible', 'leaked', 'no_delivery', 'invalid_prediction', 'too_young', 'too_old')),
     CONSTRAINT prediction_accuracy_ctr_accuracy_check CHECK (ctr_accuracy BETWEEN 0 AND 1),
-    CONSTRAINT prediction_accuracy_roas_accuracy_check CHECK (roas_accuracy BETWEEN 0 AND 1)
+    CONSTRAINT prediction_accuracy_roas_accuracy_check CHECK (roas_accuracy BETWEEN 0 AND 1),
+    CONSTRAINT prediction_accuracy_impressions_check CHECK (impressions >= 0),
+    CONSTRAINT prediction_accuracy_clicks_check CHECK (clicks >= 0),
+    CONSTRAINT prediction_accuracy_spend_check CHECK (spend >= 0),
+    CONSTRAINT prediction_accuracy_spend_finite_check CHECK (spend > '-Infinity' AND spend < 'Infinity'),
+    CONSTRAINT prediction_accuracy_revenue_finite_check CHECK (revenue > '-Infinity' AND revenue < 'Infinity')
 );
 CREATE INDEX prediction_accuracy_ad_id_idx ON actuals.prediction_accuracy (ad_id);
 COMMENT ON TABLE actuals.prediction_accuracy IS 'One row is one ad, model version and protocol, as of a day.';

@@ -1,0 +1,90 @@
+"""A frame that keeps its contract fits its table, and what is read back keeps the contract."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Date, DateTime, Double, Numeric, Text
+
+from actuals_pipeline.accuracy import contract as accuracy
+from actuals_pipeline.actuals import contract as actuals
+from actuals_pipeline.frames import Contract, Kind, check_frame
+from actuals_pipeline.warehouse.store import frame_of
+from actuals_pipeline.warehouse.tables import TABLES
+
+STORED = [
+    actuals.AD_ACTUALS,
+    actuals.TOTALS,
+    actuals.RECONCILIATION,
+    accuracy.SCORED_PAIRS,
+    accuracy.MODEL_ACCURACY,
+]
+"""The contracts of the frames that assets store; each has the name of its table."""
+
+TYPES = {
+    Kind.TEXT: Text,
+    Kind.DAY: Date,
+    Kind.INSTANT: DateTime,
+    Kind.DECIMAL: Numeric,
+    Kind.COUNT: BigInteger,
+    Kind.NUMBER: Double,
+    Kind.CLAIM: Double,
+    Kind.FLAG: Boolean,
+}
+
+
+def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
+    # The payloads are Meta's own, and the log is written row by row.
+    assert {contract.name for contract in STORED} == set(TABLES) - {
+        "raw_meta_insights",
+        "fetch_log",
+    }
+
+
+@pytest.mark.parametrize("contract", STORED, ids=lambda contract: contract.name)
+def test_a_table_has_its_contracts_columns_and_beyond_them_provenance_only(
+    contract: Contract,
+) -> None:
+    table = TABLES[contract.name]
+    names = {column.name for column in table.columns}
+    provenance = {column.name for column in table.columns if column.info.get("provenance")}
+    assert set(contract.names) <= names
+    assert names - set(contract.names) <= provenance
+    assert tuple(column.name for column in table.primary_key.columns) == contract.key
+
+
+@pytest.mark.parametrize("contract", STORED, ids=lambda contract: contract.name)
+def test_a_column_is_of_the_same_kind_and_as_nullable_in_both(contract: Contract) -> None:
+    columns = TABLES[contract.name].columns
+    got = {
+        name: (type(column.type), column.nullable)
+        for name, column in columns.items()
+        if name in contract.names
+    }
+    want = {column.name: (TYPES[column.kind], column.nullable) for column in contract.columns}
+    assert got == want
+
+
+@pytest.mark.parametrize("contract", STORED, ids=lambda contract: contract.name)
+def test_what_is_read_back_has_the_dtypes_of_the_contract(contract: Contract) -> None:
+    columns = [TABLES[contract.name].columns[name] for name in contract.names]
+    check_frame(frame_of(columns, []), contract)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "words"),
+    [
+        ("spend_reconciliation", "verdict", actuals.VERDICTS),
+        ("prediction_accuracy", "status", accuracy.PAIR_STATUSES),
+    ],
+)
+def test_postgres_takes_the_words_of_the_contract_and_no_other(
+    table: str, column: str, words: tuple[str, ...]
+) -> None:
+    (check,) = (
+        str(constraint.sqltext)
+        for constraint in TABLES[table].constraints
+        if isinstance(constraint, CheckConstraint) and constraint.name == f"{table}_{column}_check"
+    )
+    assert sorted(re.findall(r"'(\w+)'", check)) == sorted(words)

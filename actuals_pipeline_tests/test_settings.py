@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import os
+import traceback
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from actuals_pipeline.errors import SettingsError
+from actuals_pipeline.settings import PROJECT_ROOT, Settings
+
+TOKEN = "EAAB-not-for-you"
+
+
+def test_nothing_needs_to_be_set() -> None:
+    settings = Settings.from_environment({})
+    assert settings.model_dump() == {
+        "meta_access_token": SecretStr(""),
+        "meta_ad_account_ids": (),
+        "meta_app_id": "",
+        "meta_app_secret": SecretStr(""),
+        "meta_api_version": "v26.0",
+        "meta_graph_url": "https://graph.facebook.com",
+        "database_url": SecretStr(""),
+        "home": PROJECT_ROOT / ".actuals",
+        "start_date": date(2025, 1, 1),
+        "time_zone_name": "UTC",
+        "purchase_action_type": "omni_purchase",
+        "recent_days": 2,
+        "week_days": 7,
+        "month_days": 28,
+        "min_age_hours": 24,
+        "max_age_days": 30,
+        "reconciliation_tolerance": Decimal("0.005"),
+        "is_stand_in": False,
+    }
+    assert (PROJECT_ROOT / "pyproject.toml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("META_ACCESS_TOKEN", TOKEN, "meta_access_token", SecretStr(TOKEN)),
+        ("META_AD_ACCOUNT_ID", "act_42", "meta_ad_account_ids", ("42",)),
+        ("META_AD_ACCOUNT_ID", "43, act_42,,act_43 ,", "meta_ad_account_ids", ("43", "42")),
+        ("META_APP_ID", "17", "meta_app_id", "17"),
+        ("META_APP_SECRET", TOKEN, "meta_app_secret", SecretStr(TOKEN)),
+        ("META_API_VERSION", "v27.0", "meta_api_version", "v27.0"),
+        ("META_GRAPH_URL", "http://[::1]:80/x/", "meta_graph_url", "http://[::1]:80/x"),
+        ("DATABASE_URL", "postgres://h/d", "database_url", SecretStr("postgres://h/d")),
+        ("ACTUALS_HOME", "~/a", "home", Path.home() / "a"),
+        ("ACTUALS_HOME", "a", "home", Path.cwd() / "a"),
+        ("ACTUALS_START_DATE", "2024-02-29", "start_date", date(2024, 2, 29)),
+        ("ACTUALS_TIMEZONE", "Asia/Tokyo", "time_zone_name", "Asia/Tokyo"),
+        ("ACTUALS_PURCHASE_ACTION_TYPE", "purchase", "purchase_action_type", "purchase"),
+        ("ACTUALS_RECENT_DAYS", "1", "recent_days", 1),
+        ("ACTUALS_WEEK_DAYS", "90", "week_days", 90),
+        ("ACTUALS_MONTH_DAYS", "35", "month_days", 35),
+        ("ACTUALS_MIN_AGE_HOURS", "0", "min_age_hours", 0),
+        ("ACTUALS_MAX_AGE_DAYS", "1", "max_age_days", 1),
+        (
+            "ACTUALS_RECONCILIATION_TOLERANCE",
+            "0.001",
+            "reconciliation_tolerance",
+            Decimal("0.001"),
+        ),
+        ("ACTUALS_STAND_IN", "1", "is_stand_in", True),
+    ],
+)
+def test_each_variable_sets_one_thing(variable: str, text: str, name: str, value: object) -> None:
+    settings = Settings.from_environment({variable: text, "SOMETHING_ELSE": "x"})
+    assert settings.model_dump() == Settings.from_environment({}).model_dump() | {name: value}
+
+
+def test_every_variable_is_explained_and_an_empty_one_is_as_good_as_none() -> None:
+    variables = {str(field.alias): field for field in Settings.model_fields.values()}
+    assert all(field.description for field in variables.values())
+    assert all(name.startswith(("META_", "ACTUALS_", "DATABASE_URL")) for name in variables)
+    assert Settings.from_environment(dict.fromkeys(variables, "")) == Settings.from_environment({})
+
+
+def test_the_processs_own_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "META_APP_ID", "17")
+    assert Settings.from_environment().meta_app_id == "17"
+    assert Settings.from_environment({}).meta_app_id == ""
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "reason"),
+    [
+        ("META_ACCESS_TOKEN", f"{TOKEN} {TOKEN}", "it contains white space; copy the token again"),
+        ("META_ACCESS_TOKEN", f"{TOKEN}\n", "it contains white space; copy the token again"),
+        ("META_AD_ACCOUNT_ID", "act_", "'' is no ad account id; write act_ and digits"),
+        ("META_AD_ACCOUNT_ID", "act_42;act_43", "'42;act_43' is no ad account id"),
+        ("META_AD_ACCOUNT_ID", "42²", "'42²' is no ad account id"),
+        ("META_API_VERSION", "26.0", "'26.0' is no API version such as v26.0"),
+        ("META_API_VERSION", "v26.0/me", "'v26.0/me' is no API version"),
+        ("META_GRAPH_URL", "graph.facebook.com", "is no http(s) address such as https://"),
+        ("META_GRAPH_URL", "https://h/?q=1", "is no http(s) address"),
+        ("META_GRAPH_URL", "https:// h", "is no http(s) address"),
+        ("ACTUALS_HOME", "~nobody-has-this-name/a", "nobody here has the home ~nobody"),
+        ("ACTUALS_START_DATE", "2025-02-29", "'2025-02-29' is not a day; write it as YYYY-MM-DD"),
+        ("ACTUALS_START_DATE", "2026-W01-1", "'2026-W01-1' is not a day"),
+        ("ACTUALS_TIMEZONE", "Berlin", "'Berlin' is not an IANA time zone such as Europe/Berlin"),
+        ("ACTUALS_PURCHASE_ACTION_TYPE", "act_42=purchase", "the first part is the action type"),
+        ("ACTUALS_PURCHASE_ACTION_TYPE", ",act_42=purchase", "the first part is the action type"),
+        ("ACTUALS_PURCHASE_ACTION_TYPE", "a,b", "'b' is not of the form act_42=purchase"),
+        ("ACTUALS_PURCHASE_ACTION_TYPE", "a,act_x=b", "'act_x=b' is not of the form"),
+        ("ACTUALS_RECENT_DAYS", "0", "greater than or equal to 1"),
+        ("ACTUALS_WEEK_DAYS", "91", "less than or equal to 90"),
+        ("ACTUALS_MONTH_DAYS", "many", "valid integer"),
+        ("ACTUALS_MIN_AGE_HOURS", "-1", "greater than or equal to 0"),
+        ("ACTUALS_MAX_AGE_DAYS", "0", "greater than or equal to 1"),
+        ("ACTUALS_RECONCILIATION_TOLERANCE", "1.1", "less than or equal to 1"),
+        ("ACTUALS_RECONCILIATION_TOLERANCE", "NaN", "finite number"),
+        ("ACTUALS_STAND_IN", "perhaps", "valid boolean"),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence_that_names_the_variable(
+    variable: str, text: str, reason: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({"META_APP_SECRET": TOKEN, variable: text})
+    message = str(caught.value)
+    assert message.startswith(f"{variable} cannot be used: ")
+    assert reason in message
+    assert message.endswith(".")
+    assert "\n" not in message
+    assert TOKEN not in "".join(traceback.format_exception(caught.value))
+
+
+def test_secrets_are_not_shown() -> None:
+    names = ("META_ACCESS_TOKEN", "META_APP_SECRET", "DATABASE_URL")
+    settings = Settings.from_environment(dict.fromkeys(names, TOKEN))
+    for shown in (repr(settings), str(settings), str(settings.model_dump()),
+                  settings.model_dump_json()):  # fmt: skip
+        assert "EAAB" not in shown
+    assert settings.meta_access_token.get_secret_value() == TOKEN
+
+
+def test_settings_do_not_change() -> None:
+    settings = Settings.from_environment({})
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.recent_days = 3
+
+
+def test_the_zone_is_the_one_named() -> None:
+    assert Settings.from_environment({"ACTUALS_TIMEZONE": "Asia/Tokyo"}).zone.key == "Asia/Tokyo"
+
+
+@pytest.mark.parametrize(
+    ("text", "of_42", "of_43"),
+    [
+        ("omni_purchase", "omni_purchase", "omni_purchase"),
+        ("purchase,act_42=lead", "lead", "purchase"),
+        (" purchase , 42=lead,act_43=a=b", "lead", "a=b"),
+        ("purchase,act_42=lead,act_42=late", "late", "purchase"),
+    ],
+)
+def test_an_account_may_count_another_action_as_a_purchase(
+    text: str, of_42: str, of_43: str
+) -> None:
+    settings = Settings.from_environment({"ACTUALS_PURCHASE_ACTION_TYPE": text})
+    assert settings.purchase_action_type_of("42") == of_42
+    assert settings.purchase_action_type_of("43") == of_43
+
+
+META: dict[str, Any] = {"META_ACCESS_TOKEN": TOKEN, "META_AD_ACCOUNT_ID": "42"}
+
+
+@pytest.mark.parametrize("missing", META)
+def test_a_command_that_asks_meta_says_what_it_lacks(missing: str) -> None:
+    settings = Settings.from_environment(META | {missing: ""})
+    with pytest.raises(SettingsError, match=rf"^{missing} is missing; put .*\.$"):
+        settings.require_meta()
+
+
+def test_a_token_and_an_account_are_all_that_meta_needs() -> None:
+    settings = Settings.from_environment(META)
+    assert settings.require_meta() is settings

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import socket
+import traceback
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from actuals_pipeline.errors import SchemaOutOfDate, SettingsError, WarehouseUnavailable
+from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.urls import dagster_url, sqlalchemy_url
+
+
+def count(connection: psycopg.Connection) -> int:
+    row = connection.execute("SELECT count(*) FROM public.videos").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_a_block_is_committed_at_its_end_and_the_connection_closed(
+    warehouse: Warehouse, connection: psycopg.Connection
+) -> None:
+    with warehouse.transaction() as writer:
+        writer.execute("INSERT INTO public.videos DEFAULT VALUES")
+        assert count(connection) == 0
+    assert count(connection) == 1
+    assert writer.closed
+
+
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [
+        ("SELECT 1 / 0", psycopg.errors.DivisionByZero),
+        ("INSERT INTO public.videos (created_at) VALUES (NULL)", psycopg.errors.NotNullViolation),
+        # An OperationalError, but of a connection that lives.
+        ("SET statement_timeout = 1; SELECT pg_sleep(5)", psycopg.errors.QueryCanceled),
+        ("SELECT FROM actuals.nothing", SchemaOutOfDate),
+        # With Postgres all is well, so that nothing but the exception speaks against a commit.
+        ("SELECT 1", KeyError),
+    ],
+    ids=["calculation", "constraint", "timeout", "schema", "our own"],
+)
+def test_a_block_that_fails_writes_nothing_and_says_what_happened(
+    warehouse: Warehouse,
+    connection: psycopg.Connection,
+    statement: str,
+    error: type[Exception],
+) -> None:
+    used: list[psycopg.Connection] = []
+
+    def write() -> None:
+        with warehouse.transaction() as writer:
+            used.append(writer)
+            writer.execute("INSERT INTO public.videos DEFAULT VALUES")
+            writer.execute(statement.encode())
+            raise KeyError
+
+    with pytest.raises(error) as caught:
+        write()
+    assert type(caught.value) is error
+    assert count(connection) == 0
+    assert used[0].closed
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("SELECT FROM actuals.nothing", 'relation "actuals.nothing" does not exist'),
+        ("SELECT nothing FROM actuals.ad_actuals", 'column "nothing" does not exist'),
+        ("CREATE TABLE nowhere.nothing ()", 'schema "nowhere" does not exist'),
+    ],
+    ids=["table", "column", "schema"],
+)
+def test_what_the_schema_lacks_is_named_with_what_to_do(
+    warehouse: Warehouse, statement: str, reason: str
+) -> None:
+    with pytest.raises(SchemaOutOfDate) as caught, warehouse.transaction() as reader:
+        reader.execute(statement.encode())
+    assert str(caught.value) == (
+        f"The database lacks what this version needs ({reason}): run `actuals db upgrade`."
+    )
+
+
+def test_a_connection_that_breaks_is_no_failure_of_ours(
+    warehouse: Warehouse, connection: psycopg.Connection
+) -> None:
+    def write() -> None:
+        with warehouse.transaction() as writer:
+            writer.execute("INSERT INTO public.videos DEFAULT VALUES")
+            backend = writer.info.backend_pid
+            connection.execute("SELECT pg_terminate_backend(%s, 1000)", [backend])
+
+    with pytest.raises(WarehouseUnavailable, match="broke; nothing was written"):
+        write()
+    assert count(connection) == 0
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(database: str) -> None:
+    with socket.socket() as closed:
+        # Bound but not listening, so that nobody else takes the port meanwhile.
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        missing_database = database.replace("shared", "nobody_made_this")
+        for url, shown, reason in (
+            (
+                f"postgres://me:geheim@127.0.0.1:{port}/x",
+                f"postgresql://me:***@127.0.0.1:{port}/x",
+                "Connection refused",
+            ),
+            (
+                "postgresql+psycopg://me:geheim@/x?host=/nowhere",
+                "postgresql://me:***@/x?host=/nowhere",
+                "No such file or directory",
+            ),
+            (
+                missing_database,
+                missing_database,
+                'FATAL:  database "nobody_made_this" does not exist',
+            ),
+        ):
+            with pytest.raises(WarehouseUnavailable) as caught, Warehouse(url).transaction():
+                pass
+            assert str(caught.value) == (
+                f"The database {shown} does not answer ({reason}): check DATABASE_URL and that "
+                "the server runs."
+            )
+            assert "geheim" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("geheim", "password authentication failed for user"),
+        ("geh@im/ü%zz'", "password authentication failed for user"),
+        ("", "no password supplied"),
+    ],
+    ids=["wrong", "odd", "none"],
+)
+def test_a_wrong_password_is_refused_and_never_shown(
+    password_url: Callable[[str], str], given: str, reason: str
+) -> None:
+    url = password_url(given)
+    with pytest.raises(WarehouseUnavailable, match=reason) as caught, Warehouse(url).transaction():
+        pass
+    told = "".join(traceback.format_exception(caught.value))
+    assert "geh" not in told
+
+
+def test_a_password_of_odd_characters_opens_every_door(
+    password_url: Callable[[str], str], odd_password: str
+) -> None:
+    url = password_url(odd_password)
+    with Warehouse(url).transaction() as connection:
+        user = connection.execute("SELECT current_user").fetchone()
+    assert user == ("with_password",)
+    for spelt in (sqlalchemy_url(url), dagster_url(url)):
+        with create_engine(spelt, poolclass=NullPool).connect() as other:
+            assert other.exec_driver_sql("SELECT current_user").scalar() == "with_password"
+
+
+def test_an_option_that_postgres_does_not_know_is_a_mistake_in_the_address() -> None:
+    url = "postgresql://me:geheim@127.0.0.1:1/x?charset=utf8"
+    with pytest.raises(SettingsError) as caught, Warehouse(url).transaction():
+        pass
+    assert str(caught.value) == (
+        'DATABASE_URL cannot be used: invalid URI query parameter: "charset".'
+    )
+    assert "geheim" not in "".join(traceback.format_exception(caught.value))

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import pandas as pd
+import psycopg
+import pytest
+from psycopg import sql
+
+from actuals_pipeline.accuracy.contract import DAILY_FIGURES, PREDICTIONS
+from actuals_pipeline.errors import SchemaOutOfDate, WarehouseError
+from actuals_pipeline.frames import check_frame
+from actuals_pipeline.videos import VIDEOS
+from actuals_pipeline.warehouse import history, product
+from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.tables import ad_actuals, meta_account_totals
+
+Insert = Callable[..., None]
+
+
+@pytest.fixture
+def shop(empty_database: str) -> Callable[..., Warehouse]:
+    """A database with the product's own tables, in a time zone of its own."""
+
+    def build(*statements: str) -> Warehouse:
+        with psycopg.connect(empty_database, autocommit=True) as connection:
+            name = sql.Identifier(connection.info.dbname)
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} SET timezone = 'Asia/Tokyo'").format(name)
+            )
+            for statement in statements:
+                connection.execute(statement.encode())
+        return Warehouse(empty_database)
+
+    return build
+
+
+Shop = Callable[..., Warehouse]
+
+
+def records(frame: pd.DataFrame) -> list[tuple[object, ...]]:
+    return list(frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None))
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type,misc]
+
+
+def test_videos_of_our_own_making_that_run_as_an_ad_oldest_first(
+    warehouse: Warehouse, connection: psycopg.Connection
+) -> None:
+    for number, ad, made in (
+        (1, " 120210000000000001 ", "2026-03-02"),
+        (2, "120210000000000002", "2026-03-01"),
+        (3, "", "2026-03-01"),
+        (4, "  ", "2026-03-01"),
+        (5, None, "2026-03-01"),
+        (6, "120210000000000002", "2026-03-01"),
+    ):
+        connection.execute(
+            "INSERT INTO public.videos (id, meta_platform_id, created_at) VALUES (%s, %s, %s)",
+            [UUID(int=number), ad, made],
+        )
+    got = product.videos(warehouse)
+    check_frame(got, VIDEOS)
+    assert records(got) == [
+        (str(UUID(int=2)), "120210000000000002", utc(2026, 3, 1)),
+        (str(UUID(int=6)), "120210000000000002", utc(2026, 3, 1)),
+        (str(UUID(int=1)), "120210000000000001", utc(2026, 3, 2)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("created_at", "value", "want"),
+    [
+        ("timestamp", "2026-03-01 12:00:00.000001", utc(2026, 3, 1, 12, 0, 0, 1)),
+        ("timestamptz", "2026-03-01 12:00:00+02", utc(2026, 3, 1, 10)),
+        ("date", "2026-03-01", utc(2026, 3, 1)),
+        ("timestamp", None, None),
+    ],
+    ids=["without time zone", "with time zone", "a day", "unknown"],
+)
+def test_videos_of_another_shape_are_read_as_text_and_utc(
+    shop: Shop, created_at: str, value: str | None, want: datetime | None
+) -> None:
+    quoted = "NULL" if value is None else f"'{value}'"
+    warehouse = shop(
+        f"CREATE TABLE public.videos (id int, meta_platform_id bigint, created_at {created_at})",
+        f"INSERT INTO public.videos VALUES (7, 120210000000000001, {quoted})",  # noqa: S608
+        "INSERT INTO public.videos VALUES (8, NULL, NULL)",
+    )
+    got = product.videos(warehouse)
+    check_frame(got, VIDEOS)
+    assert records(got) == [("7", "120210000000000001", want)]
+
+
+def test_predictions_of_another_shape_are_read_as_text_fractions_and_utc(shop: Shop) -> None:
+    warehouse = shop(
+        "CREATE TABLE public.predictions (id bigint, video_id int, model_name varchar(9), "
+        "model_version int, predicted_ctr numeric(5, 4), predicted_roas real, logged_at timestamp)",
+        "INSERT INTO public.predictions VALUES (9007199254740993, 7, 'ctr', 2, 0.025, 2.5, "
+        "'2026-03-02 01:00'), (1, 8, 'ctr', 2, NULL, NULL, '2026-03-01 23:30')",
+    )
+    got = product.predictions(warehouse)
+    check_frame(got, PREDICTIONS)
+    assert records(got) == [
+        ("1", "8", "ctr", "2", None, None, utc(2026, 3, 1, 23, 30)),
+        ("9007199254740993", "7", "ctr", "2", 0.025, 2.5, utc(2026, 3, 2, 1)),
+    ]
+
+
+def test_tables_without_rows_keep_their_contracts(warehouse: Warehouse) -> None:
+    check_frame(product.videos(warehouse), VIDEOS)
+    check_frame(product.predictions(warehouse), PREDICTIONS)
+    check_frame(history.ads_since_launch(warehouse, [], date(2026, 3, 7)), DAILY_FIGURES)
+    assert history.account_time_zones(warehouse) == {}
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("CREATE TABLE public.other (id int)", 'relation "public.predictions" does not exist'),
+        ("CREATE TABLE public.predictions (id int)", 'column "video_id" does not exist'),
+        (
+            """CREATE TABLE public.predictions AS SELECT 1 AS id, 1 AS video_id, '' AS model_name,
+            '' AS model_version, '2,5 %' AS predicted_ctr, 3 AS predicted_roas, now() AS logged_at
+            """,
+            'type double precision: "2,5 %"',
+        ),
+    ],
+    ids=["no table", "no column", "no number"],
+)
+def test_a_product_table_that_cannot_be_read_says_which_and_why(
+    shop: Shop, statement: str, reason: str
+) -> None:
+    with pytest.raises(WarehouseError, match=r"public\.predictions .*README") as caught:
+        product.predictions(shop(statement))
+    assert reason in str(caught.value)
+    # Not ours to migrate.
+    assert not isinstance(caught.value, SchemaOutOfDate)
+
+
+def test_an_ads_past_is_every_known_day_up_to_and_including_the_last(
+    warehouse: Warehouse, insert: Insert
+) -> None:
+    for account, ad, day, spend in (
+        ("42", "2", 5, "0.000001"),
+        ("43", "1", 7, "7.00"),
+        ("42", "1", 7, "7.10"),
+        ("42", "1", 6, "6"),
+        ("42", "1", 8, "8"),
+        ("42", "3", 6, "6"),
+    ):
+        report_date = date(2026, 3, day)
+        insert(
+            ad_actuals, account_id=account, ad_id=ad, report_date=report_date, spend=Decimal(spend)
+        )
+    got = history.ads_since_launch(warehouse, ["2", "1", "missing"], date(2026, 3, 7))
+    check_frame(got, DAILY_FIGURES)
+    rows = got.assign(day=got["report_date"].map(str), spend=got["spend"].map(str))
+    assert records(rows[["ad_id", "day", "account_id", "spend"]]) == [
+        ("1", "2026-03-06", "42", "6"),
+        ("1", "2026-03-07", "42", "7.10"),
+        ("1", "2026-03-07", "43", "7.00"),
+        ("2", "2026-03-05", "42", "0.000001"),
+    ]
+
+
+def test_an_account_lives_in_the_time_zone_that_it_had_last(
+    warehouse: Warehouse, insert: Insert
+) -> None:
+    for account, day, zone in (
+        ("42", 2, "Europe/Berlin"),
+        ("42", 3, "Asia/Tokyo"),
+        ("42", 1, "UTC"),
+        ("43", 1, "America/New_York"),
+    ):
+        insert(
+            meta_account_totals, account_id=account, report_date=date(2026, 3, day), time_zone=zone
+        )
+    zones = history.account_time_zones(warehouse)
+    assert zones == {"42": "Asia/Tokyo", "43": "America/New_York"}
