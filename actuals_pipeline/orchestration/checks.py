@@ -14,8 +14,14 @@ _SHOWN = 50
 
 _FAILED_FETCHES = """
 SELECT account_id, outcome, error_class, error_message
-FROM actuals.fetch_log
-WHERE run_id = %(run_id)s AND outcome <> 'complete'
+FROM (
+    -- A step that waited for Meta and began again has fetched more than once.
+    SELECT DISTINCT ON (account_id) account_id, outcome, error_class, error_message
+    FROM actuals.fetch_log
+    WHERE run_id = %(run_id)s
+    ORDER BY account_id, id DESC
+) AS latest
+WHERE outcome <> 'complete'
 ORDER BY account_id
 """
 

@@ -142,7 +142,10 @@ def _started(pid: int) -> str:
     """A mark that tells this process from a later one of the same number; "" when it is gone."""
     stat = Path(f"/proc/{pid}/stat")
     if stat.exists():
-        return stat.read_text("ascii", errors="replace").rpartition(")")[2].split()[19]
+        fields = stat.read_text("ascii", errors="replace").rpartition(")")[2].split()
+        # A killed process is kept as a zombie until its parent asks, which in a container without
+        # an init nobody does.
+        return "" if fields[0] == "Z" else fields[19]
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

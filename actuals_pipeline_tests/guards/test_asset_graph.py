@@ -1,0 +1,147 @@
+"""The asset graph as people know it, written out: a change here is a change for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import psycopg
+import pytest
+from dagster import TableSchema
+
+from actuals_pipeline.orchestration.build import build_definitions
+from actuals_pipeline.orchestration.descriptions import STAND_IN_NOTICE
+from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse.tables import TABLES
+
+GRAPH = {
+    "videos": ("product", "postgres", ""),
+    "predictions": ("product", "postgres", ""),
+    "raw_meta_insights": ("meta", "meta postgres", ""),
+    "meta_account_totals": ("meta", "meta postgres", ""),
+    "ad_actuals": ("actuals", "pandas postgres", "meta_account_totals raw_meta_insights videos"),
+    "spend_reconciliation": ("actuals", "pandas postgres", "ad_actuals meta_account_totals"),
+    "prediction_accuracy": ("accuracy", "pandas postgres", "ad_actuals predictions videos"),
+    "model_accuracy": ("accuracy", "pandas postgres", "ad_actuals prediction_accuracy videos"),
+}
+"""By asset: its group, its kinds, and what it is made of."""
+
+OF_THE_PRODUCT = {"videos", "predictions"}
+
+CHECKS = {
+    ("raw_meta_insights", "every_account_was_fetched"),
+    ("raw_meta_insights", "the_purchase_action_type_occurs"),
+    ("spend_reconciliation", "ads_add_up_to_metas_total"),
+    ("prediction_accuracy", "every_prediction_is_usable"),
+}
+
+
+def definitions(**environment: str) -> dg.Definitions:
+    return build_definitions(Settings.from_environment(environment))
+
+
+def specs(defs: dg.Definitions) -> Mapping[str, dg.AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+def test_the_assets_their_groups_kinds_and_upstreams_are_these() -> None:
+    defs = definitions()
+    graph = defs.resolve_asset_graph()
+    got = {
+        key.to_user_string(): (
+            graph.get(key).group_name,
+            " ".join(sorted(graph.get(key).kinds or ())),
+            " ".join(sorted(parent.to_user_string() for parent in graph.get(key).parent_keys)),
+        )
+        for key in graph.get_all_asset_keys()
+    }
+    assert got == GRAPH
+    # Two ticks missed are worth a look, three an alarm.
+    stale = dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=3), warn_window=timedelta(hours=2)
+    )
+    policies = {name: spec.freshness_policy for name, spec in specs(defs).items()}
+    assert policies == {name: None if name in OF_THE_PRODUCT else stale for name in GRAPH}
+    external = {key.to_user_string() for key in graph.external_asset_keys}
+    assert external == OF_THE_PRODUCT
+    assert {tuple(spec.owners) for spec in specs(defs).values()} == {("team:actuals",)}
+    assert {(key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys} == CHECKS
+
+
+def test_one_job_runs_every_asset_and_check_and_one_step_at_a_time_asks_meta() -> None:
+    defs = definitions()
+    job = defs.resolve_job_def("actuals_job")
+    assert {node.name for node in job.graph.nodes} == {
+        "meta_insights_fetch",
+        *GRAPH.keys() - OF_THE_PRODUCT - {"raw_meta_insights", "meta_account_totals"},
+        *(f"{asset}_{check}" for asset, check in CHECKS),
+    }
+    pools = {node.name: node.definition.pools for node in job.graph.nodes if node.definition.pools}
+    assert pools == {"meta_insights_fetch": {"meta_api"}}
+    assert job.executor_def.name == "in_process"
+    assert job.tags["dagster/max_runtime"] == "7200"
+    assert [schedule.name for schedule in defs.schedules or ()] == ["hourly_actuals"]
+    schedule = defs.resolve_schedule_def("hourly_actuals")
+    assert (schedule.job_name, schedule.cron_schedule) == ("actuals_job", "7 * * * *")
+
+
+def test_all_daily_assets_share_one_definition_of_their_days() -> None:
+    zone, start = "Pacific/Kiritimati", "2026-02-03"
+    defs = definitions(ACTUALS_TIMEZONE=zone, ACTUALS_START_DATE=start)
+    graph = defs.resolve_asset_graph()
+    daily = [graph.get(dg.AssetKey(name)) for name in GRAPH.keys() - OF_THE_PRODUCT]
+    partitions = daily[0].partitions_def
+    # Two that are equal make two runs of what a backfill should do in one.
+    assert all(asset.partitions_def is partitions for asset in daily)
+    assert {asset.backfill_policy for asset in daily} == {dg.BackfillPolicy.single_run()}
+    assert isinstance(partitions, dg.DailyPartitionsDefinition)
+    assert partitions.get_first_partition_key() == start
+    assert (
+        partitions.timezone
+        == zone
+        == defs.resolve_schedule_def("hourly_actuals").execution_timezone
+    )
+    # Fourteen hours ahead of Greenwich, the day after has begun and can be fetched.
+    noon = datetime(2026, 3, 7, 12, tzinfo=UTC)
+    with dg.partition_loading_context(effective_dt=noon):
+        assert partitions.get_partition_keys()[-2:] == ["2026-03-07", "2026-03-08"]
+    with dg.partition_loading_context(effective_dt=noon - timedelta(hours=3)):
+        assert partitions.get_last_partition_key() == "2026-03-07"
+
+
+@pytest.mark.parametrize("is_stand_in", [False, True], ids=["of Meta", "of the stand-in"])
+def test_each_asset_says_what_one_row_is_and_whether_it_is_made_up(is_stand_in: bool) -> None:
+    defs = definitions(ACTUALS_STAND_IN="1") if is_stand_in else definitions()
+    for name, spec in specs(defs).items():
+        text = spec.description or ""
+        has_notice = is_stand_in and name not in OF_THE_PRODUCT
+        assert text.startswith(STAND_IN_NOTICE) == has_notice, name
+        assert text.removeprefix(STAND_IN_NOTICE).startswith("One row is "), name
+        source = spec.tags.get("actuals/source")
+        assert source == ("stand-in" if is_stand_in else None), name
+    job = defs.resolve_job_def("actuals_job")
+    assert ("actuals/source" in job.tags) == is_stand_in
+
+
+def test_the_columns_shown_are_the_columns_of_the_database(database: str) -> None:
+    query = """
+        SELECT attname, format_type(atttypid, atttypmod), NOT attnotnull,
+               col_description(attrelid, attnum)
+        FROM pg_attribute
+        WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped
+        ORDER BY attnum
+    """
+    shown = specs(definitions())
+    with psycopg.connect(database) as connection:
+        for name in GRAPH.keys() - OF_THE_PRODUCT:
+            metadata = shown[name].metadata
+            assert metadata["dagster/table_name"] == TABLES[name].fullname == f"actuals.{name}"
+            schema = metadata["dagster/column_schema"]
+            assert isinstance(schema, TableSchema)
+            got = [
+                (column.name, column.type, column.constraints.nullable, column.description)
+                for column in schema.columns
+            ]
+            assert got == connection.execute(query, [f"actuals.{name}"]).fetchall(), name
+            assert all(column.description for column in schema.columns), name

@@ -1,0 +1,211 @@
+"""One run over a range of days: what it stores, and what it shows of each day."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from actuals_pipeline.graph_stand_in.server import running_stand_in
+from actuals_pipeline.graph_stand_in.world import AccountPlan, World
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline_tests.orchestration.conftest import (
+    DAILY_ASSETS,
+    FIGURES,
+    Pipeline,
+    Row,
+    checks_of,
+)
+
+SUMMED = ("impressions", "clicks", "conversions", "spend", "revenue")
+
+
+def sums(rows: Iterable[Row], *names: str) -> dict[str, Any]:
+    total: dict[str, Any] = dict.fromkeys(names, 0)
+    for row in rows:
+        total = {name: total[name] + row[name] for name in names}
+    return total
+
+
+def test_a_run_stores_what_meta_has_to_the_cent_and_materializes_every_day_at_once(
+    pipeline: Pipeline, today: date
+) -> None:
+    window = DayWindow.trailing(today, 4)
+    run = pipeline.run(window)
+
+    assert run.success
+    want = pipeline.truth(window)
+    assert {row["currency"] for row in want} == {"EUR", "JPY"}
+    assert pipeline.rows("ad_actuals", *FIGURES) == want
+    by_account_day = defaultdict(list)
+    for row in want:
+        by_account_day[row["account_id"], row["report_date"]].append(row)
+    totals = pipeline.rows("meta_account_totals")
+    assert {(row["account_id"], row["report_date"]) for row in totals} == {
+        (account_id, day) for account_id in ("42", "43") for day in window
+    }
+    for row in totals:
+        told = {name: row[name] for name in SUMMED}
+        assert told == sums(by_account_day[row["account_id"], row["report_date"]], *SUMMED)
+    for table in ("raw_meta_insights", "meta_account_totals"):
+        assert pipeline.rows(table, "run_id", "api_version") == [
+            {"run_id": run.run_id, "api_version": "v26.0"}
+        ] * len(pipeline.rows(table))
+    assert {row["verdict"] for row in pipeline.rows("spend_reconciliation")} == {"exact"}
+    assert {name: check.passed for name, check in checks_of(run).items()} == {
+        "every_account_was_fetched": True,
+        "the_purchase_action_type_occurs": True,
+        "ads_add_up_to_metas_total": True,
+        "every_prediction_is_usable": True,
+    }
+
+    days = {str(day) for day in window}
+    for asset in DAILY_ASSETS:
+        key = dg.AssetKey(asset)
+        assert pipeline.instance.get_materialized_partitions(key) == days, asset
+        records = pipeline.instance.fetch_materializations(key, limit=100).records
+        assert Counter(record.partition_key for record in records) == Counter(days), asset
+        assert {record.run_id for record in records} == {run.run_id}, asset
+
+
+def test_each_day_of_a_range_shows_its_own_figures(pipeline: Pipeline, today: date) -> None:
+    window = DayWindow.trailing(today, 3)
+    assert pipeline.run(window).success
+    want = pipeline.truth(window)
+    n_stored = {
+        asset: Counter(
+            row["as_of_date" if asset.endswith("accuracy") else "report_date"]
+            for row in pipeline.rows(asset)
+        )
+        for asset in DAILY_ASSETS
+    }
+    for day in window:
+        shown = {asset: pipeline.metadata(asset, day) for asset in DAILY_ASSETS}
+        for asset in DAILY_ASSETS:
+            assert shown[asset]["rows"] == n_stored[asset][day] > 0, (asset, day)
+            assert shown[asset]["dagster/partition_row_count"] == n_stored[asset][day]
+            assert shown[asset]["run_rows"] == n_stored[asset].total()
+            assert shown[asset]["run_rows_inserted"] == n_stored[asset].total()
+            assert shown[asset]["rows_restated"] == 0
+        for asset in ("raw_meta_insights", "meta_account_totals"):
+            assert shown[asset]["run_api_calls"] == len(pipeline.graph.calls)
+        figures = expected_figures([row for row in want if row["report_date"] == day])
+        for asset in ("ad_actuals", "meta_account_totals"):
+            assert {name: shown[asset].get(name) for name in figures} == pytest.approx(figures)
+        for row in pipeline.rows("model_accuracy"):
+            if row["as_of_date"] == day:
+                version = f"{row['model_name']} {row['model_version']}"
+                accuracy = f"accuracy of {version} (%)"
+                assert shown["model_accuracy"][f"pairs of {version}"] == row["n_pairs"] > 0
+                assert shown["model_accuracy"][accuracy] == row["prediction_accuracy"]
+
+
+def expected_figures(rows: list[Row]) -> dict[str, float]:
+    """The day's figures over all accounts; money by currency, never added up."""
+    figures = sums(rows, "impressions", "clicks", "conversions")
+    figures["ctr"] = figures["clicks"] / figures["impressions"]
+    for currency in ("EUR", "JPY"):
+        money = sums((row for row in rows if row["currency"] == currency), "spend", "revenue")
+        code = currency.lower()
+        figures |= {f"spend_{code}": float(money["spend"])}
+        figures |= {f"revenue_{code}": float(money["revenue"])}
+        figures |= {f"roas_{code}": float(money["revenue"] / money["spend"])}
+    return figures
+
+
+def test_a_refresh_writes_only_what_meta_restated_and_says_how_much_that_was(
+    pipeline: Pipeline, today: date
+) -> None:
+    window = DayWindow.trailing(today - timedelta(days=1), 4)
+    assert pipeline.run(window).success
+    before = {asset: pipeline.versions(asset) for asset in DAILY_ASSETS}
+    known = by_key(pipeline.rows("ad_actuals"))
+
+    assert pipeline.run(window).success
+    assert {asset: pipeline.versions(asset) for asset in DAILY_ASSETS} == before
+    for asset in DAILY_ASSETS:
+        shown = [pipeline.metadata(asset, day) for day in window]
+        assert {each["rows_restated"] for each in shown} == {0}, asset
+        assert {each["run_rows_unchanged"] for each in shown} == {len(before[asset])}, asset
+
+    pipeline.graph.world.now += timedelta(days=3)
+    assert pipeline.run(window).success
+    assert pipeline.rows("ad_actuals", *FIGURES) == pipeline.truth(window)
+    now_known = by_key(pipeline.rows("ad_actuals"))
+    # A purchase that comes late may give an ad a row on a day on which it had none.
+    restated = {key for key, row in known.items() if now_known[key] != row}
+    assert 0 < len(restated) < len(known)
+    after = pipeline.versions("ad_actuals")
+    assert {key for key in known if after[key] != before["ad_actuals"][key]} == restated
+    for day in window:
+        n_restated = sum(report_date == day for _, _, report_date in restated)
+        assert pipeline.metadata("ad_actuals", day)["rows_restated"] == n_restated
+
+
+def by_key(rows: list[Row]) -> dict[tuple[Any, ...], Row]:
+    return {
+        (row["account_id"], row["ad_id"], row["report_date"]): {
+            # When and by which run a figure became known does not make it another figure.
+            name: value
+            for name, value in row.items()
+            if name != "fetched_at"
+        }
+        for row in rows
+    }
+
+
+def test_a_day_that_became_empty_is_emptied_and_the_days_beside_it_are_not(
+    pipeline: Pipeline, today: date
+) -> None:
+    window = DayWindow.trailing(today, 3)
+    emptied = today - timedelta(days=1)
+    assert pipeline.run(window).success
+    kept = {
+        table: {key: row for key, row in pipeline.versions(table).items() if emptied not in key}
+        for table in ("raw_meta_insights", "ad_actuals")
+    }
+    n_lost = len(pipeline.rows("ad_actuals")) - len(kept["ad_actuals"])
+
+    world = World(
+        now=pipeline.graph.world.now,
+        accounts=[
+            AccountPlan("42", "Stand-in Berlin", "EUR", "Europe/Berlin", 0),
+            AccountPlan("43", "Stand-in Tokyo", "JPY", "Asia/Tokyo", 0),
+        ],
+    )
+    with running_stand_in(world) as without_ads:
+        run = pipeline.asking(without_ads).run(DayWindow.inclusive(emptied, emptied))
+
+    assert run.success
+    assert {table: pipeline.versions(table) for table in kept} == kept
+    assert pipeline.metadata("ad_actuals", emptied)["rows"] == 0
+    assert pipeline.metadata("ad_actuals", emptied)["rows_restated"] == n_lost > 0
+    for total in pipeline.rows("meta_account_totals"):
+        assert total["is_reported"] == (total["report_date"] != emptied)
+        assert bool(total["spend"]) == (total["report_date"] != emptied)
+    verdicts = pipeline.rows("spend_reconciliation", "report_date", "n_ads", "verdict")
+    assert [row for row in verdicts if row["report_date"] == emptied] == [
+        {"report_date": emptied, "n_ads": 0, "verdict": "exact"}
+    ] * 2
+
+
+def test_a_day_that_has_begun_in_no_account_is_not_taken_for_an_empty_one(
+    pipeline: Pipeline, today: date
+) -> None:
+    # The partition exists by the clock of the settings; in New York it is still the evening before.
+    world = World(
+        now=datetime.fromisoformat(f"{today}T00:30:00+00:00"),
+        accounts=[AccountPlan("42", "Stand-in New York", "USD", "America/New_York", 20)],
+    )
+    window = DayWindow.inclusive(today, today)
+    with running_stand_in(world) as western:
+        run = pipeline.asking(western).run(window, META_AD_ACCOUNT_ID="act_42")
+    assert run.success
+    assert all(check.passed for check in checks_of(run).values())
+    assert pipeline.rows("meta_account_totals") == []
+    assert pipeline.rows("ad_actuals") == []
+    assert [row["outcome"] for row in pipeline.rows("fetch_log")] == ["complete"]

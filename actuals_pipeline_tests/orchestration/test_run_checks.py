@@ -1,0 +1,111 @@
+"""The checks of a run: each passes when its sentence holds, and names what breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+
+import dagster as dg
+import psycopg
+import pytest
+
+from actuals_pipeline.graph_stand_in.server import running_stand_in
+from actuals_pipeline.graph_stand_in.world import World
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline_tests.orchestration.conftest import Pipeline, checks_of, examples
+
+RECONCILED = ("raw_meta_insights", "meta_account_totals", "ad_actuals", "spend_reconciliation")
+
+
+@pytest.fixture
+def hiding(pipeline: Pipeline) -> Iterator[Pipeline]:
+    """An installation over one account, whose deleted ads are in no list of ads."""
+    plans = [account.plan for account in pipeline.graph.world.accounts.values()]
+    world = World(now=pipeline.graph.world.now, accounts=plans[:1], deleted_in_lists=False)
+    with running_stand_in(world) as stand_in:
+        yield pipeline.asking(stand_in, META_AD_ACCOUNT_ID=f"act_{plans[0].account_id}")
+
+
+def test_spend_of_an_ad_that_meta_does_not_list_is_a_gap_or_a_warning_inside_the_tolerance(
+    hiding: Pipeline,
+) -> None:
+    world = hiding.graph.world
+    today = world.today("42")
+    ad = next(ad for ad in world.ads("42") if ad.status(today) == "DELETED")
+    # Every ad delivers on its first day.
+    day = ad.launch_day
+    window = DayWindow.inclusive(day, day)
+    hidden = [row["spend"] for row in hiding.truth(window) if row["ad_id"] == ad.ad_id]
+    meta_spend = sum(row["spend"] for row in hiding.truth(window))
+    assert hidden[0] > 0
+
+    just_too_little = str(hidden[0] / meta_spend * Decimal("0.999"))
+    outside = hiding.run(
+        window, assets=RECONCILED, ACTUALS_RECONCILIATION_TOLERANCE=just_too_little
+    )
+    gap = checks_of(outside)["ads_add_up_to_metas_total"]
+    assert (gap.passed, gap.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    (named,) = examples(gap)
+    assert (named["account_id"], named["report_date"], named["currency"]) == ("42", str(day), "EUR")
+    assert Decimal(named["spend_difference"]) == hidden[0]
+    assert Decimal(named["meta_spend"]) == meta_spend
+
+    inside = hiding.run(window, assets=RECONCILED, ACTUALS_RECONCILIATION_TOLERANCE="1")
+    tolerated = checks_of(inside)["ads_add_up_to_metas_total"]
+    assert (tolerated.passed, tolerated.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert [row["verdict"] for row in examples(tolerated)] == ["within_tolerance"]
+
+    before = day - timedelta(days=1)
+    other_day = hiding.run(DayWindow.inclusive(before, before), assets=RECONCILED)
+    assert checks_of(other_day)["ads_add_up_to_metas_total"].passed, "only its own days count"
+
+
+def test_an_account_whose_purchases_all_have_other_types_is_warned_about(
+    pipeline: Pipeline, today: date
+) -> None:
+    window = DayWindow.trailing(today, 3)
+    counted = pipeline.run(
+        window,
+        assets=("raw_meta_insights", "meta_account_totals"),
+        ACTUALS_PURCHASE_ACTION_TYPE="omni_purchase,act_43=purchase.that.never.occurs",
+    )
+    check = checks_of(counted)["the_purchase_action_type_occurs"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert {row["account_id"] for row in examples(check)} == {"43"}
+    types = {row["action_type"]: int(row["ad_days"]) for row in examples(check)}
+    with_purchases = [
+        row
+        for row in pipeline.truth(window)
+        if row["account_id"] == "43" and row["conversions"] > 0
+    ]
+    assert types["omni_purchase"] >= len(with_purchases) > 0
+
+
+def test_a_prediction_that_is_no_fraction_is_named(pipeline: Pipeline, today: date) -> None:
+    window = DayWindow.inclusive(today, today)
+    delivered = next(row for row in pipeline.truth(window) if row["impressions"])
+    with psycopg.connect(pipeline.environment["DATABASE_URL"]) as connection:
+        # The product's own table need not have our constraint.
+        connection.execute(
+            "ALTER TABLE predictions DROP CONSTRAINT predictions_predicted_ctr_check"
+        )
+        connection.execute(
+            "INSERT INTO predictions"
+            " (video_id, model_name, predicted_ctr, predicted_roas, logged_at)"
+            " SELECT id, 'in_percent', 2.5, 3, created_at FROM videos WHERE meta_platform_id = %s",
+            [delivered["ad_id"]],
+        )
+    run = pipeline.run(window)
+    assert run.success
+    check = checks_of(run)["every_prediction_is_usable"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert examples(check) == [
+        {
+            "ad_id": delivered["ad_id"],
+            "model_name": "in_percent",
+            "model_version": "1",
+            "predicted_ctr": "2.5",
+            "predicted_roas": "3.0",
+        }
+    ]
