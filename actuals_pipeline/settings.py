@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from actuals_pipeline.errors import InputError, SettingsError
-from actuals_pipeline.report_days import parse_day, time_zone
+from actuals_pipeline.report_days import SETTLED_AFTER_DAYS, parse_day, time_zone
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -78,7 +78,12 @@ class Settings(BaseModel):
         7, alias="ACTUALS_WEEK_DAYS", ge=1, le=90, description="Days refreshed every six hours."
     )
     month_days: int = Field(
-        28, alias="ACTUALS_MONTH_DAYS", ge=1, le=90, description="Days refreshed once a day."
+        # Two more than Meta restates: a day is fetched once more when it has stopped moving.
+        SETTLED_AFTER_DAYS + 2,
+        alias="ACTUALS_MONTH_DAYS",
+        ge=1,
+        le=90,
+        description="Days refreshed once a day.",
     )
     min_age_hours: int = Field(
         24,

@@ -1,7 +1,8 @@
 """The hourly tick: which window is due, and whether a run already holds it.
 
 Meta restates figures for 28 days, mostly the newest, so recent days are refreshed every hour, the
-trailing week every six hours and the whole restatement window once a day.
+trailing week every six hours and the whole restatement window, up to the first settled day, once
+a day.
 """
 
 from datetime import datetime
@@ -23,6 +24,10 @@ MONTH_TIER_HOUR = 3
 """Local hour of the daily sweep over the restatement window: little traffic, before work."""
 
 WEEK_TIER_EVERY_HOURS = 6
+
+WESTERN_DAYS = 1
+"""Days added before each window: for an account west of the schedule's time zone it is still the
+day before, so that its own trailing days begin one earlier."""
 
 LIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -73,7 +78,8 @@ def due(tick: datetime, settings: Settings) -> tuple[str, DayWindow | None]:
         tier, days = "week", settings.week_days
     else:
         tier, days = "recent", settings.recent_days
-    return tier, DayWindow.trailing(tick.date(), days).clipped(since=settings.start_date)
+    window = DayWindow.trailing(tick.date(), days + WESTERN_DAYS)
+    return tier, window.clipped(since=settings.start_date)
 
 
 def _run_over(instance: dg.DagsterInstance, window: DayWindow) -> str | None:

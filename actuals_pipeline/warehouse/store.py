@@ -153,6 +153,7 @@ def _merge(
     covered: sql.Composable,
 ) -> tuple[Counter[date], Counter[date], int]:
     """Delete what vanished, update what differs, insert what is new; the first two by day."""
+    latest = [column for column in table.columns if column.info.get("provenance") == "latest"]
     parts = {
         "target": _identifier(table),
         "staging": staging,
@@ -160,12 +161,16 @@ def _merge(
         "key": _same_key(table),
         "day": sql.Identifier("kept", table.info["day"]),
         "names": _names(table.columns),
-        "assignments": _assignments(table),
+        "assignments": _assignments(_other_than_key(table)),
         "old": _names(_compared(table), "kept"),
         "new": _names(_compared(table), "given"),
     }
     deleted = connection.execute(sql.SQL(_DELETE_VANISHED).format(**parts)).fetchall()
     updated = connection.execute(sql.SQL(_UPDATE_DIFFERING).format(**parts)).fetchall()
+    if latest:
+        parts |= {"assignments": _assignments(latest)}
+        parts |= {"old": _names(latest, "kept"), "new": _names(latest, "given")}
+        connection.execute(sql.SQL(_UPDATE_DIFFERING).format(**parts))
     inserted = connection.execute(sql.SQL(_INSERT_NEW).format(**parts)).rowcount
     return Counter(dict(deleted)), Counter(dict(updated)), inserted
 
@@ -300,19 +305,18 @@ def _refuse_other_columns(table: Table, rows: pd.DataFrame) -> None:
 
 def _compared(table: Table) -> list[Column[Any]]:
     """Columns that make a row differ: neither key nor provenance."""
-    keys = set(table.primary_key.columns)
-    return [
-        column
-        for column in table.columns
-        if column not in keys and not column.info.get("provenance")
-    ]
+    return [column for column in _other_than_key(table) if not column.info.get("provenance")]
 
 
-def _assignments(table: Table) -> sql.Composable:
+def _other_than_key(table: Table) -> list[Column[Any]]:
     keys = set(table.primary_key.columns)
+    return [column for column in table.columns if column not in keys]
+
+
+def _assignments(columns: Iterable[Column[Any]]) -> sql.Composable:
     return sql.SQL(", ").join(
-        sql.SQL("{} = given.{}").format(sql.Identifier(name), sql.Identifier(name))
-        for name in (column.name for column in table.columns if column not in keys)
+        sql.SQL("{} = given.{}").format(sql.Identifier(column.name), sql.Identifier(column.name))
+        for column in columns
     )
 
 

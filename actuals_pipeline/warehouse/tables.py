@@ -5,7 +5,8 @@ demands that their dumps do not differ.
 
 `Table.info` tells the store how to replace slices of a table: `day` is its report-day (or as-of
 day) column.  `Column.info["provenance"]` marks columns that say where a row came from and do not
-count when two versions of a row are compared: an unchanged figure keeps its first provenance.
+count when two versions of a row are compared: an unchanged row keeps its `first` provenance, or
+shows the `latest`.
 
 Money is `numeric`, exact to the last digit that Meta sent, in major units of `currency`.  Counts
 are `bigint`, ids `text` (Meta's exceed what a JavaScript number can hold), click-through rates
@@ -87,7 +88,7 @@ def _fetched_at() -> Column[object]:
         DateTime(timezone=True),
         nullable=False,
         comment="When these figures were first fetched from Meta as they stand.",
-        info={"provenance": True},
+        info={"provenance": "first"},
     )
 
 
@@ -129,14 +130,14 @@ raw_meta_insights = Table(
         Text,
         nullable=False,
         comment="Marketing API version of the answer.",
-        info={"provenance": True},
+        info={"provenance": "first"},
     ),
     Column(
         "run_id",
         Text,
         nullable=False,
         comment="Run that fetched the row as it stands.",
-        info={"provenance": True},
+        info={"provenance": "first"},
     ),
     _fetched_at(),
     Index(None, "report_date"),
@@ -172,28 +173,28 @@ meta_account_totals = Table(
         Boolean,
         nullable=False,
         comment="Whether the local stand-in answered.",
-        info={"provenance": True},
+        info={"provenance": "latest"},
     ),
     Column(
         "api_version",
         Text,
         nullable=False,
         comment="Marketing API version of the answer.",
-        info={"provenance": True},
+        info={"provenance": "latest"},
     ),
     Column(
         "run_id",
         Text,
         nullable=False,
-        comment="Run that fetched the row as it stands.",
-        info={"provenance": True},
+        comment="Run that last fetched this account-day whole.",
+        info={"provenance": "latest"},
     ),
     Column(
         "fetched_at",
         DateTime(timezone=True),
         nullable=False,
-        # Not provenance: this table says when an account-day was last asked for.
         comment="When this account-day was last fetched whole.",
+        info={"provenance": "latest"},
     ),
     _currency_code(),
     *_not_negative("impressions", "clicks", "reach", "spend"),

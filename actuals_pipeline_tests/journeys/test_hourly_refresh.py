@@ -33,7 +33,7 @@ def test_each_tick_brings_the_days_of_its_tier_up_to_date_and_no_others(
     schedule, job = defs.resolve_schedule_def(SCHEDULE_NAME), defs.resolve_job_def("actuals_job")
     midnight = world.now.replace(hour=0, minute=7)
     known: list[Row] = []
-    for hour, days in ((3, 28), (4, 2), (9, 7)):
+    for hour, days in ((3, 31), (4, 3), (9, 8)):
         # Meta restates between the ticks, also days that the tick does not ask about.
         world.now += timedelta(days=1)
         with dg.build_schedule_context(
@@ -51,4 +51,4 @@ def test_each_tick_brings_the_days_of_its_tier_up_to_date_and_no_others(
         assert stored("ad_actuals", *FIGURES) == known
 
     materialized = dagster_instance.get_materialized_partitions(dg.AssetKey("model_accuracy"))
-    assert materialized == {str(day) for day in DayWindow.trailing(today, 28)}
+    assert materialized == {str(day) for day in DayWindow.trailing(today, 31)}

@@ -21,12 +21,13 @@ from actuals_pipeline.orchestration.build import build_definitions
 from actuals_pipeline.orchestration.jobs import JOB_NAME
 from actuals_pipeline.orchestration.partitions import range_tags
 from actuals_pipeline.orchestration.schedules import SCHEDULE_NAME, due
-from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.report_days import DayWindow, is_settled
 from actuals_pipeline.settings import Settings
 
-RECENT = DayWindow.inclusive(date(2026, 3, 6), date(2026, 3, 7))
-WEEK = DayWindow.inclusive(date(2026, 3, 1), date(2026, 3, 7))
-MONTH = DayWindow.inclusive(date(2026, 2, 8), date(2026, 3, 7))
+# Each begins a day earlier than its number of days says, for accounts in the west.
+RECENT = DayWindow.inclusive(date(2026, 3, 5), date(2026, 3, 7))
+WEEK = DayWindow.inclusive(date(2026, 2, 28), date(2026, 3, 7))
+MONTH = DayWindow.inclusive(date(2026, 2, 5), date(2026, 3, 7))
 
 
 def schedule_of(settings: Settings) -> dg.ScheduleDefinition:
@@ -41,13 +42,33 @@ def settings_of(**environment: str) -> Settings:
 def test_every_hour_of_the_day_has_its_tier(hour: int) -> None:
     tiers = {3: ("month", MONTH), 9: ("week", WEEK), 15: ("week", WEEK), 21: ("week", WEEK)}
     tick = datetime(2026, 3, 7, hour, 7, tzinfo=ZoneInfo("UTC"))
-    assert due(tick, settings_of(ACTUALS_MONTH_DAYS="28")) == tiers.get(hour, ("recent", RECENT))
+    assert due(tick, settings_of()) == tiers.get(hour, ("recent", RECENT))
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Honolulu", "Pacific/Pago_Pago", "Europe/Berlin"])
+@pytest.mark.parametrize("hour", range(24))
+def test_the_recent_tier_holds_today_and_yesterday_of_every_account_in_the_west(
+    hour: int, zone: str
+) -> None:
+    tick = datetime(2026, 3, 7, hour, 7, tzinfo=ZoneInfo("UTC"))
+    _, window = due(tick, settings_of())
+    assert window is not None
+    # East of the schedule the new day has no partition yet.
+    there = min(tick.astimezone(ZoneInfo(zone)).date(), tick.date())
+    assert {there, there - timedelta(days=1)} <= set(window)
+
+
+def test_the_sweep_reaches_a_day_that_meta_restates_no_more() -> None:
+    tick = datetime(2026, 3, 7, 3, 7, tzinfo=ZoneInfo("UTC"))
+    _, window = due(tick, settings_of())
+    assert window is not None
+    assert is_settled(window.since, tick.date() - timedelta(days=1))
 
 
 @pytest.mark.parametrize(
     ("start", "window"),
     [
-        ("2026-02-08", MONTH),
+        ("2026-02-05", MONTH),
         ("2026-02-09", DayWindow(date(2026, 2, 9), MONTH.end)),
         ("2026-03-07", DayWindow(date(2026, 3, 7), MONTH.end)),
         ("2026-03-08", None),
@@ -55,7 +76,7 @@ def test_every_hour_of_the_day_has_its_tier(hour: int) -> None:
 )
 def test_nothing_before_the_first_partition_is_due(start: str, window: DayWindow | None) -> None:
     tick = datetime(2026, 3, 7, 3, 7, tzinfo=ZoneInfo("UTC"))
-    settings = settings_of(ACTUALS_START_DATE=start, ACTUALS_MONTH_DAYS="28")
+    settings = settings_of(ACTUALS_START_DATE=start)
     assert due(tick, settings) == ("month", window)
 
 
@@ -118,7 +139,7 @@ def test_a_tick_asks_for_a_range_of_partitions_with_nothing_running_and_nothing_
     requests = evaluated(schedule, dagster_instance, tick).run_requests or []
     (request,) = requests
     assert dict(request.tags) == {
-        **range_tags(DayWindow.trailing(today, 2)),
+        **range_tags(DayWindow.trailing(today, 3)),
         "actuals/tier": "recent",
         "dagster/schedule_name": SCHEDULE_NAME,
     }
@@ -127,9 +148,9 @@ def test_a_tick_asks_for_a_range_of_partitions_with_nothing_running_and_nothing_
     partitions = defs.resolve_asset_graph().get(dg.AssetKey("ad_actuals")).partitions_def
     assert partitions is not None
     keys = partitions.get_partition_keys_in_range(
-        dg.PartitionKeyRange(str(today - timedelta(days=1)), str(today))
+        dg.PartitionKeyRange(str(today - timedelta(days=2)), str(today))
     )
-    assert keys == [str(today - timedelta(days=1)), str(today)]
+    assert keys == [str(day) for day in DayWindow.trailing(today, 3)]
     assert graph.calls == []
 
 
@@ -196,7 +217,7 @@ def test_a_single_day_is_held_by_a_run_of_that_partition(
         JOB_NAME, tags={"dagster/partition": "2026-03-07"}, status=dg.DagsterRunStatus.STARTED
     )
     dagster_instance.add_run(run)
-    schedule = schedule_of(settings_of(ACTUALS_RECENT_DAYS="1"))
+    schedule = schedule_of(settings_of(ACTUALS_START_DATE="2026-03-07"))
     data = evaluated(schedule, dagster_instance, TICK)
     assert data.skip_message == f"Run {run.run_id} still holds 2026-03-07..2026-03-07."
 

@@ -297,9 +297,11 @@ def test_the_totals_say_when_the_day_was_last_fetched_even_without_news(
     for hour in (6, 7):
         fetched = {"fetched_at": datetime(2026, 3, 8, hour, tzinfo=UTC), "run_id": f"run-{hour}"}
         content = CoveredRows(rows_of(meta_account_totals, fetched), (Slice(days(7), "42"),))
-        store.replace_in_transaction(warehouse, meta_account_totals, content)
+        counts = store.replace_in_transaction(warehouse, meta_account_totals, content)
     (total,) = stored(meta_account_totals)
     assert (total["fetched_at"].hour, total["run_id"]) == (7, "run-7")
+    # That is no restatement.
+    assert (counts.updated, counts.unchanged, dict(counts.restated)) == (0, 1, {})
 
 
 def with_cell(frame: pd.DataFrame, column: str, cell: object) -> pd.DataFrame:

@@ -61,7 +61,7 @@ COMMENT ON COLUMN actuals.meta_account_totals.purchase_action_type IS 'Action ty
 COMMENT ON COLUMN actuals.meta_account_totals.is_reported IS 'Whether Meta gave a row; a fetched day without one is a known zero.';
 COMMENT ON COLUMN actuals.meta_account_totals.is_stand_in IS 'Whether the local stand-in answered.';
 COMMENT ON COLUMN actuals.meta_account_totals.api_version IS 'Marketing API version of the answer.';
-COMMENT ON COLUMN actuals.meta_account_totals.run_id IS 'Run that fetched the row as it stands.';
+COMMENT ON COLUMN actuals.meta_account_totals.run_id IS 'Run that last fetched this account-day whole.';
 COMMENT ON COLUMN actuals.meta_account_totals.fetched_at IS 'When this account-day was last fetched whole.';
 
 CREATE TABLE actuals.ad_actuals (
