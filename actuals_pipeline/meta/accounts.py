@@ -24,7 +24,7 @@ from actuals_pipeline.errors import (
     SettingsError,
 )
 from actuals_pipeline.meta.client import FetchUsage, InsightsClient, MetaAccount, RawInsight
-from actuals_pipeline.meta.parse import parse_totals, report_dates
+from actuals_pipeline.meta.parse import parse_totals, report_dates, storable
 from actuals_pipeline.report_days import DayWindow, report_day, retention_floor, time_zone
 
 logger = logging.getLogger(__name__)
@@ -281,7 +281,9 @@ def totals_frame(
         {
             "account_id": pd.Series([fetch.account_id for fetch, _, _ in days], dtype="str"),
             "report_date": pd.Series([day for _, _, day in days], dtype="object"),
-            "account_name": pd.Series([account.name for _, account, _ in days], dtype="str"),
+            "account_name": pd.Series(
+                [storable(account.name) for _, account, _ in days], dtype="str"
+            ),
             "currency": pd.Series([account.currency for _, account, _ in days], dtype="str"),
             "time_zone": pd.Series([account.time_zone for _, account, _ in days], dtype="str"),
             "purchase_action_type": pd.Series(

@@ -251,16 +251,18 @@ def _labels(rows: Sequence[Payload], field: str) -> pd.Series[Any]:
 
 
 def _label(payload: Payload, field: str) -> str | None:
-    """Text for people to read, missing where absent.
-
-    Postgres stores neither NUL nor half of a surrogate pair, both of which JSON can spell.
-    """
+    """Text for people to read, missing where absent."""
     value = payload.get(field)
     if value is None:
         return None
     if not isinstance(value, str):
         _refuse(payload, field, value, "text")
-    return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+    return storable(value)
+
+
+def storable(text: str) -> str:
+    """`text` without what JSON can spell and Postgres not store: NUL and half a surrogate pair."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
 def _instants(values: datetime | Iterable[datetime], length: int) -> pd.Series[Any]:

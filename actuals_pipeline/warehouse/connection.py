@@ -43,7 +43,8 @@ class Warehouse:
             if not connection.broken:
                 raise
             raise WarehouseUnavailable(
-                f"The connection to {without_password(self._url)} broke; nothing was written."
+                f"The connection to {without_password(self._url)} broke; what was being written "
+                "is stored whole or not at all: run it again."
             ) from error
 
     def _connect(self) -> psycopg.Connection:

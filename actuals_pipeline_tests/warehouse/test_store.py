@@ -396,7 +396,7 @@ def test_a_killed_connection_leaves_the_old_day_and_the_next_write_heals_it(
     else:
         error = Background(write_and_die).error()
     assert isinstance(error, WarehouseUnavailable)
-    assert "broke; nothing was written" in str(error)
+    assert "stored whole or not at all" in str(error)
     assert stored(ad_actuals) == before
 
     counts = store.replace_in_transaction(warehouse, ad_actuals, content)

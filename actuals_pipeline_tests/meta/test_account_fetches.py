@@ -1,0 +1,142 @@
+"""One account's fetch as a value: what it covers, how it ended, and the frames made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from actuals_pipeline.errors import InputError, MetaRefused, SettingsError
+from actuals_pipeline.graph_stand_in.faults import Fault
+from actuals_pipeline.graph_stand_in.server import GraphStandIn
+from actuals_pipeline.meta.accounts import (
+    AccountFetch,
+    fetch_account,
+    fetch_accounts,
+    fetch_ad,
+    fetchable,
+    raw_frame,
+    totals_frame,
+)
+from actuals_pipeline.meta.client import InsightsClient, MetaAccount
+from actuals_pipeline.report_days import DayWindow
+
+PROVENANCE = {"run_id": "run-1", "api_version": "v26.0"}
+NewClient = Callable[..., InsightsClient]
+Fetch = Callable[[DayWindow], AccountFetch]
+
+
+@pytest.fixture
+def fetch(client: InsightsClient, stand_in: GraphStandIn, account_id: str) -> Fetch:
+    """Fetch a window of the stand-in's account, as of the stand-in's now."""
+
+    def fetched(window: DayWindow) -> AccountFetch:
+        return fetch_account(
+            account_id,
+            window,
+            client,
+            expects_stand_in=True,
+            clock=lambda: stand_in.world.now,
+        )
+
+    return fetched
+
+
+def test_a_fetch_covers_only_days_that_have_begun_for_the_account(
+    fetch: Fetch, window: DayWindow
+) -> None:
+    fetched = fetch(replace(window, end=window.end + timedelta(days=3)))
+    assert fetched.covered == window
+    assert fetched.outcome == "complete"
+    tomorrow = fetch(DayWindow(window.end, window.end + timedelta(days=1)))
+    assert (tomorrow.covered, tomorrow.rows, tomorrow.outcome) == (None, (), "complete")
+
+
+def test_every_covered_day_has_a_total_and_one_without_delivery_is_a_known_zero(
+    fetch: Fetch, window: DayWindow
+) -> None:
+    # The stand-in's account began with its oldest ads, weeks after this.
+    empty = DayWindow.trailing(window.since - timedelta(days=200), 2)
+    for days, is_reported in ((window, True), (empty, False)):
+        totals = totals_frame(
+            [fetch(days)], purchase_action_type=lambda _: "omni_purchase", **PROVENANCE
+        )
+        assert totals["report_date"].tolist() == list(days)
+        assert totals["is_reported"].tolist() == [is_reported] * len(days)
+    assert totals["spend"].tolist() == [Decimal(0)] * 2
+    assert totals["impressions"].tolist() == [0, 0]
+    assert totals["reach"].isna().all()
+
+
+def test_what_postgres_cannot_store_of_a_name_is_marked_and_the_rest_kept(
+    fetch: Fetch, window: DayWindow
+) -> None:
+    fetched = fetch(window)
+    assert fetched.account is not None
+    hostile = replace(fetched, account=replace(fetched.account, name="a\0b\ud800 Größe"))
+    totals = totals_frame([hostile], purchase_action_type=lambda _: "omni_purchase", **PROVENANCE)
+    assert totals["account_name"].unique().tolist() == ["a\N{REPLACEMENT CHARACTER}b? Größe"]
+
+
+def test_a_failed_fetch_is_a_value_without_rows_and_makes_no_frame(
+    fetch: Fetch, stand_in: GraphStandIn, window: DayWindow
+) -> None:
+    stand_in.faults.add(Fault({"error": {"code": 200}}, kind="insights", page=1))
+    failed = fetch(window)
+    assert failed.outcome == "refused"
+    assert isinstance(failed.error, MetaRefused)
+    assert (failed.rows, failed.totals, failed.covered) == ((), (), None)
+    assert raw_frame([failed], **PROVENANCE).empty
+    assert totals_frame([failed], purchase_action_type=str, **PROVENANCE).empty
+    logged = failed.log_row("run-1")
+    assert (logged["outcome"], logged["error_class"]) == ("refused", "MetaRefused")
+    assert logged["calls"] == 2
+
+
+def test_made_up_and_real_data_never_take_each_others_place(
+    client: InsightsClient, stand_in: GraphStandIn, account_id: str, window: DayWindow
+) -> None:
+    fetched = fetch_account(account_id, window, client, clock=lambda: stand_in.world.now)
+    assert isinstance(fetched.error, SettingsError)
+    assert "made up" in str(fetched.error)
+    assert [call.kind for call in stand_in.calls] == ["account"]
+
+
+def test_a_window_that_meta_no_longer_keeps_is_refused_and_not_left_empty() -> None:
+    account = MetaAccount("42", "A", "EUR", "Europe/Berlin", is_stand_in=False)
+    now = datetime(2026, 3, 8, 12, tzinfo=UTC)
+    oldest = DayWindow.inclusive(date(2023, 2, 8), date(2023, 2, 9))
+    assert fetchable(oldest, account, now) == oldest
+    with pytest.raises(InputError, match="start on 2023-02-08 or later"):
+        fetchable(DayWindow.inclusive(date(2023, 2, 7), date(2023, 2, 9)), account, now)
+
+
+def test_one_ad_ends_with_its_accounts_own_today(
+    client: InsightsClient, stand_in: GraphStandIn, account_id: str, window: DayWindow
+) -> None:
+    ad_id = next(
+        row["ad_id"] for row in stand_in.world.truth(account_id, window) if row["impressions"]
+    )
+    # Shortly before midnight in UTC it is tomorrow in Berlin.
+    late = datetime(2026, 3, 7, 23, 30, tzinfo=UTC)
+    fetched = fetch_ad(ad_id, account_id, 3, client, expects_stand_in=True, clock=lambda: late)
+    assert fetched.window == DayWindow.trailing(date(2026, 3, 8), 3)
+    assert {row["ad_id"] for row in fetched.rows} == {ad_id}
+    assert fetched.log_row("run-1")["kind"] == "ad"
+
+
+def test_accounts_come_back_in_the_order_asked_whatever_became_of_them(
+    new_client: NewClient, stand_in: GraphStandIn, account_id: str, window: DayWindow
+) -> None:
+    fetches = fetch_accounts(
+        ["77", account_id, "78"],
+        window,
+        new_client,
+        expects_stand_in=True,
+        clock=lambda: stand_in.world.now,
+    )
+    assert [fetch.account_id for fetch in fetches] == ["77", account_id, "78"]
+    assert [fetch.outcome for fetch in fetches] == ["refused", "complete", "refused"]
