@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LOCK := deploy/requirements.lock
 
-.PHONY: help demo up test check test-slow docs lock clean
+.PHONY: help demo up test check docs lock clean
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -30,15 +30,12 @@ else
 endif
 
 test: check
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -n auto
 
 check: $(INSTALLED)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
-
-test-slow: $(INSTALLED)
-	$(BIN)/pytest -q -m slow
 
 # The generated parts of README.md and .env.example.
 docs: $(INSTALLED)

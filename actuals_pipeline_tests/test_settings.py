@@ -32,7 +32,7 @@ def test_nothing_needs_to_be_set() -> None:
         "purchase_action_type": "omni_purchase",
         "recent_days": 2,
         "week_days": 7,
-        "month_days": 28,
+        "month_days": 30,
         "min_age_hours": 24,
         "max_age_days": 30,
         "reconciliation_tolerance": Decimal("0.005"),
