@@ -7,10 +7,12 @@ written with the digits it has.  What is unknown is null, never zero.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
+from uuid import uuid4
 
 from actuals_pipeline.accuracy.rounding import at_the_edge
 from actuals_pipeline.report_days import DayWindow
@@ -18,6 +20,9 @@ from actuals_pipeline.serving import queries
 from actuals_pipeline.serving.queries import Money
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.connection import Warehouse
+
+Number = int | float | Decimal
+"""A number as JSON has it; a Decimal where a float would lose digits."""
 
 SCHEDULE = "hourly_actuals"
 INTERVAL_HOURS = 1
@@ -29,22 +34,27 @@ RATE = Decimal("0.0001")
 
 
 def summary(warehouse: Warehouse, window: DayWindow | None) -> dict[str, Any]:
-    """The dashboard: money of the window, and each model's accuracy as of its last day."""
-    if window is None:
-        return {"status": "empty", "source": None, "window": None, **_totals([])}
-    found = queries.money(warehouse, window)
-    scored = [_ml_accuracy(row) for row in queries.models(warehouse, window.until)]
+    """The dashboard: money of the window, and each model's accuracy as of its last day.
+
+    `status` is `empty`, and every total unknown, when nothing of the window was ever fetched.
+    """
+    source = queries.source(warehouse, window) if window else None
+    found = queries.money(warehouse, window) if window else []
+    scored = (
+        [_ml_accuracy(row) for row in queries.models(warehouse, window.until)] if window else []
+    )
+    is_known = bool(source or found)
     return {
-        "status": "success",
-        "source": queries.source(warehouse, window),
-        "window": _window(window),
-        **_totals(found),
+        "status": "success" if is_known else "empty",
+        "source": source,
+        "window": _window(window) if window else None,
+        **_totals(found, is_known=is_known),
         "by_currency": [_amounts(part) for part in found],
         "ml_accuracy": scored[0] if scored else None,
         "models": scored,
         "reconciliation": [
             {**row, "spend_difference": number(row["spend_difference"])}
-            for row in queries.reconciliation(warehouse, window)
+            for row in (queries.reconciliation(warehouse, window) if window else [])
         ],
     }
 
@@ -143,8 +153,19 @@ def stats(warehouse: Warehouse, settings: Settings) -> dict[str, Any]:
 
 
 def as_json(answer: object) -> str:
-    """`answer` as indented JSON; days and instants in ISO form."""
-    return json.dumps(answer, indent=2, ensure_ascii=False, default=_plain, allow_nan=False)
+    """`answer` as indented JSON; days and instants in ISO form, Decimals with all their digits."""
+    # The json module writes no exact number but int, so each Decimal takes the place of a mark.
+    decimals: list[Decimal] = []
+    mark = uuid4().hex
+
+    def plain(value: object) -> object:
+        if isinstance(value, Decimal):
+            decimals.append(value)
+            return f"{mark}{len(decimals) - 1}"
+        return _plain(value)
+
+    text = json.dumps(answer, indent=2, ensure_ascii=False, default=plain, allow_nan=False)
+    return re.sub(rf'"{mark}(\d+)"', lambda found: f"{decimals[int(found[1])]:f}", text)
 
 
 def _fetcher_stats(warehouse: Warehouse) -> dict[str, Any]:
@@ -158,8 +179,10 @@ def _fetcher_stats(warehouse: Warehouse) -> dict[str, Any]:
     }
 
 
-def _totals(found: Sequence[Money]) -> dict[str, Any]:
+def _totals(found: Sequence[Money], *, is_known: bool) -> dict[str, Any]:
     """The single totals, known only where there is a single currency."""
+    if not is_known:
+        return dict.fromkeys(_TOTALS)
     only = found[0] if len(found) == 1 else None
     return {
         "currency": only.currency if only else None,
@@ -169,6 +192,16 @@ def _totals(found: Sequence[Money]) -> dict[str, Any]:
         "total_conversions": sum(part.conversions for part in found),
         "avg_cpa": rounded(only.cpa, CENTS) if only else None,
     }
+
+
+_TOTALS = (
+    "currency",
+    "total_spend",
+    "total_revenue",
+    "overall_roas",
+    "total_conversions",
+    "avg_cpa",
+)
 
 
 def _amounts(part: Money) -> dict[str, Any]:
@@ -217,33 +250,29 @@ def _ml_accuracy(row: queries.Row) -> dict[str, Any]:
     }
 
 
-def _single(found: Sequence[Money], name: str) -> int | float | None:
+def _single(found: Sequence[Money], name: str) -> Number | None:
     """The amount of the only currency; 0 when nothing was found, None when currencies differ."""
     if not found:
         return 0
     return number(getattr(found[0], name)) if len(found) == 1 else None
 
 
-def rounded(value: Decimal | None, unit: Decimal) -> int | float | None:
+def rounded(value: Decimal | None, unit: Decimal) -> Number | None:
     """`value` to the digits of `unit`, halves to even; None stays None."""
     return None if value is None else number(value.quantize(unit, ROUND_HALF_EVEN))
 
 
-def number(value: Decimal) -> int | float:
-    """The JSON number with the same digits; a float writes up to 15 of them exactly."""
+def number(value: Decimal) -> Number:
+    """The same number as an int or, where that writes the same digits, a float."""
     if value == value.to_integral_value():
         return int(value)
-    number = float(value)
-    if Decimal(repr(number)) != value:
-        raise ValueError(f"{value} has more digits than a JSON number holds")
-    return number
+    nearest = float(value)
+    return nearest if Decimal(repr(nearest)) == value else value
 
 
 def _plain(value: object) -> object:
     if isinstance(value, date | datetime):
         return value.isoformat()
-    if isinstance(value, Decimal):
-        return number(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -33,24 +34,46 @@ SYNC_DAYS = 7
 
 DEFAULT_PORT = 3000
 
+_FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
+"""Far from the ends of the calendar, where counting days overflows."""
+
 _YOURS_TO_FIX = (InputError, MetaRefused, AdNotFound, SchemaOutOfDate, WarehouseUnavailable)
 
 
 class _Commands(click.Group):
     """A group whose errors become one sentence and an exit code."""
 
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        with _told_in_a_sentence(context):
+            return super().parse_args(context, args)
+
     def invoke(self, context: click.Context) -> Any:
-        try:
+        with _told_in_a_sentence(context):
             return super().invoke(context)
-        except click.UsageError as error:
-            click.echo(f"actuals: {error.format_message()}", err=True)
-            context.exit(2)
-        except _YOURS_TO_FIX as error:
-            click.echo(f"actuals: {error}", err=True)
-            context.exit(2)
-        except ActualsError as error:
-            click.echo(f"actuals: {error}", err=True)
-            context.exit(1)
+
+
+@contextmanager
+def _told_in_a_sentence(context: click.Context) -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        # Not an error to be told but the help to be shown.
+        raise
+    except click.UsageError as error:
+        _complain(error.format_message())
+        context.exit(2)
+    except _YOURS_TO_FIX as error:
+        _complain(error)
+        context.exit(2)
+    except ActualsError as error:
+        _complain(error)
+        context.exit(1)
+
+
+def _complain(reason: object) -> None:
+    from actuals_pipeline.serving.printing import one_line
+
+    click.echo(f"actuals: {one_line(str(reason))}", err=True)
 
 
 class _Day(click.ParamType[date]):
@@ -58,13 +81,26 @@ class _Day(click.ParamType[date]):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> date:
         try:
-            return value if isinstance(value, date) else parse_day(value)
+            day = value if isinstance(value, date) else parse_day(value)
         except InputError as error:
             self.fail(str(error), param, ctx)
+        if not _FIRST_DAY <= day <= _LAST_DAY:
+            self.fail(f"there are no figures of {day}; give a day of our time.", param, ctx)
+        return day
 
 
 def _json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def _port_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--port",
+        default=DEFAULT_PORT,
+        show_default=True,
+        type=click.IntRange(1, 65535),
+        help="Port of the UI.",
+    )(command)
 
 
 def _print(answer: Any, printer: Callable[[Any], None], *, as_json: bool) -> None:
@@ -91,7 +127,7 @@ def main(*, verbose: bool) -> None:
 @main.command()
 @click.option("--keep", is_flag=True, help="Keep it open in the Dagster UI until Ctrl-C.")
 @click.option("--days", default=30, show_default=True, type=click.IntRange(1, 60))
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port of the UI.")
+@_port_option
 @_json_option
 def demo(*, keep: bool, days: int, port: int, as_json: bool) -> None:
     """Backfill made-up data from a local Graph API and show what comes out; needs nothing."""
@@ -107,7 +143,7 @@ def demo(*, keep: bool, days: int, port: int, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port of the UI.")
+@_port_option
 def up(*, port: int) -> None:
     """Run the Dagster UI on 127.0.0.1, its daemon and the hourly schedule until Ctrl-C."""
     from actuals_pipeline.serving import installation, supervisor
@@ -142,16 +178,28 @@ def _run(since: date | None, until: date | None, *, tier: str, as_json: bool) ->
     # Refuse what cannot work before anything is started.
     settings, now = installation.settings().require_meta(), datetime.now(UTC)
     last = until or report_day(now, settings.zone)
-    first = since or max(DayWindow.trailing(last, SYNC_DAYS).since, settings.start_date)
-    window = dagster_runs.runnable(DayWindow.inclusive(first, last), settings, now)
+    clipped = DayWindow.trailing(last, SYNC_DAYS).clipped(since=settings.start_date)
+    # With nothing left of the trailing days, `runnable` says where the partitions begin.
+    first = since or (clipped.since if clipped else last)
+    window = dagster_runs.runnable(_window(first, last), settings, now)
     with installation.checked() as here:
         answer = dagster_runs.run(here, window, tier=tier)
     _print(answer, print_sync, as_json=as_json)
     failed = [row for row in answer["accounts"] if row["outcome"] != "complete"]
     for row in failed:
-        click.echo(f"actuals: {row['error_message']}", err=True)
+        _complain(row["error_message"])
     if failed:
         sys.exit(1)
+
+
+def _window(since: date, until: date) -> DayWindow:
+    """The inclusive window of two options."""
+    if until < since:
+        raise InputError(
+            f"The window ends ({until}) before it starts ({since}): give an earlier --since or a "
+            "later --until."
+        )
+    return DayWindow.inclusive(since, until)
 
 
 @main.command()
@@ -208,7 +256,7 @@ def summary(*, since: date | None, until: date | None, as_json: bool) -> None:
     with installation.checked() as here:
         window = queries.known_window(here.warehouse)
         if window is not None:
-            window = DayWindow.inclusive(since or window.since, until or window.until)
+            window = _window(since or window.since, until or window.until)
         answer = answers.summary(here.warehouse, window)
     _print(answer, print_summary, as_json=as_json)
 
@@ -268,7 +316,7 @@ def _print_import(report: Any, *, as_json: bool) -> None:
         as_json=as_json,
     )
     for line, why in report.bad:
-        click.echo(f"actuals: line {line}: {why}", err=True)
+        _complain(f"line {line}: {why}")
     if report.bad:
         sys.exit(2)
 

@@ -64,7 +64,7 @@ def import_predictions(warehouse: Warehouse, path: Path, *, ctr_unit: CtrUnit) -
     """
     with warehouse.transaction() as connection:
         rows = connection.execute(
-            "SELECT meta_platform_id::text, id::text FROM public.videos "
+            "SELECT trim(meta_platform_id::text), id::text FROM public.videos "
             "ORDER BY created_at DESC, id DESC"
         ).fetchall()
     # The oldest video of an ad comes last and wins, as everywhere.
@@ -97,6 +97,7 @@ def _import(
     with warehouse.transaction() as connection:
         for line, row in _lines(path, required):
             try:
+                _refuse_nul(row)
                 values = parse(row)
             except _BadRow as error:
                 report.bad.append((line, str(error)))
@@ -109,6 +110,12 @@ def _import(
             else:
                 report.updated += 1
     return report
+
+
+def _refuse_nul(row: Mapping[str, str]) -> None:
+    for column, cell in row.items():
+        if "\0" in cell:
+            raise _BadRow(f"{column} holds a NUL character, which Postgres does not store")
 
 
 def _upsert(table: str, values: Mapping[str, Any], *, update: bool) -> sql.Composed:
@@ -164,7 +171,7 @@ def _video(row: Mapping[str, str]) -> dict[str, Any]:
         "meta_platform_id": ad_id or None,
         "status": row.get("status") or None,
         # public.videos.created_at is a timestamp without zone, in UTC.
-        "created_at": created_at.astimezone(UTC).replace(tzinfo=None),
+        "created_at": created_at.replace(tzinfo=None),
     }
 
 
@@ -216,9 +223,10 @@ def _number(text: str, column: str) -> float | None:
 def _instant(text: str, column: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError:
+        aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+        return aware.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise _BadRow(f"{column} {text!r} is no instant such as 2026-03-07T12:00:00Z") from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _uuid(text: str, column: str) -> UUID:

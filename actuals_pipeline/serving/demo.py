@@ -96,6 +96,8 @@ def _environment(graph: GraphStandIn, invented: World) -> Mapping[str, str]:
         "META_APP_SECRET": graph.app_secret,
         "META_APP_ID": "",
         "META_AD_ACCOUNT_ID": ",".join(invented.account_ids),
+        "META_API_VERSION": "",
+        "ACTUALS_START_DATE": "",
         "ACTUALS_PURCHASE_ACTION_TYPE": "",
     }
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from actuals_pipeline.errors import SettingsError
 from actuals_pipeline.settings import PROJECT_ROOT, Settings
 from actuals_pipeline.warehouse import embedded, schema
 from actuals_pipeline.warehouse.connection import Warehouse
@@ -60,7 +61,11 @@ class Installation:
 
 def environment_with_dotenv() -> dict[str, str]:
     """The process's environment over the `.env` of the working directory."""
-    written = dotenv_values(Path.cwd() / ".env")
+    path = Path.cwd() / ".env"
+    try:
+        written = dotenv_values(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: write it as text in UTF-8.") from error
     return {name: value for name, value in written.items() if value is not None} | dict(os.environ)
 
 

@@ -1,13 +1,19 @@
-"""Answers as tables for a terminal; plain text when piped."""
+"""Answers as tables for a terminal; plain text when piped.
+
+Names come from elsewhere: they are printed as `one_line`, and never as a plain `str`, in which
+Rich would read its markup.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     Progress,
@@ -27,31 +33,44 @@ _SOURCE_NOTICES = {
 _UNITS = {"success_rate": " %", "ctr": " %", "interval_hours": " h", "duration_seconds": " s"}
 """Units of the numbers whose name does not say enough to a person."""
 
+_NAME_WIDTH = 40
+"""Characters after which a name goes on in the next line, so that its figures stay in sight."""
+
+_ANY_WIDTH = 10_000
+
+
+def one_line(text: str) -> str:
+    """`text` in one line, and nothing in it that a terminal would obey."""
+    plain = " ".join(text.split())
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in plain)
+
 
 def print_summary(answer: Mapping[str, Any]) -> None:
     """Money by currency, the accuracy of each model version, and whether spend reconciles."""
     console = _console_about(answer)
-    if answer["window"] is None:
-        console.print("Nothing was fetched yet: run `actuals sync` or `actuals backfill`.")
+    days = f"{answer['window']['since']} to {answer['window']['until']}" if answer["window"] else ""
+    if answer["status"] == "empty":
+        asked = f" of {days}" if days else " yet"
+        _say(console, f"Nothing was fetched{asked}: run `actuals sync` or `actuals backfill`.")
         return
-    days = f"{answer['window']['since']} to {answer['window']['until']}"
-    console.print(_money_table(f"Actuals, {days}", answer["by_currency"]))
+    _show(console, _money_table(f"Actuals, {days}", answer["by_currency"]))
     if answer["models"]:
-        console.print(_models_table(answer["models"]))
+        _show(console, _models_table(answer["models"]))
         for model in answer["models"]:
-            console.print(_left_out(model))
-    console.print(_reconciliation(answer["reconciliation"]))
+            _say(console, _left_out(model))
+    _say(console, _reconciliation(answer["reconciliation"]))
 
 
 def print_sync(answer: Mapping[str, Any]) -> None:
     """What a sync or backfill brought."""
     console, counts = _console_about(answer), answer["summary"]
     days = f"{answer['window']['since']} to {answer['window']['until']}"
-    console.print(_money_table(f"Synced, {days}", answer["by_currency"]))
-    console.print(
+    _show(console, _money_table(f"Synced, {days}", answer["by_currency"]))
+    _say(
+        console,
         f"{counts['total_ads']} ads of eligible videos: {counts['successful']} with figures, "
         f"{counts['no_data']} without delivery, {counts['rate_limited']} rate limited, "
-        f"{counts['failed']} failed; {counts['duration_seconds']} s."
+        f"{counts['failed']} failed; {counts['duration_seconds']} s.",
     )
 
 
@@ -59,27 +78,27 @@ def print_ad(answer: Mapping[str, Any]) -> None:
     """One ad's figures, or why there are none."""
     console, window = _console_about(answer), answer["window"]
     if answer["actuals"] is None:
-        console.print(answer["message"])
+        _say(console, answer["message"])
         return
     title = f"Ad {answer['ad_id']}, {window['since']} to {window['until']}"
-    console.print(_pairs_table(title, answer["actuals"]))
+    _show(console, _pairs_table(title, answer["actuals"]))
 
 
 def print_status(answer: Mapping[str, Any]) -> None:
     """Whether the schedule runs, what is wrong if it is unhealthy, and what was fetched."""
     console, scheduler = _console_about(answer), dict(answer["scheduler"])
     summary, stats = scheduler.pop("last_summary"), scheduler.pop("fetcher_stats")
-    console.print(_pairs_table(f"Scheduler: {answer['status']}", scheduler))
+    _show(console, _pairs_table(f"Scheduler: {answer['status']}", scheduler))
     if summary:
-        console.print(_pairs_table("Last run", summary))
-    console.print(_pairs_table("All fetches", stats))
+        _show(console, _pairs_table("Last run", summary))
+    _show(console, _pairs_table("All fetches", stats))
     for problem in answer["problems"]:
-        console.print(Text(problem))
+        _say(console, problem)
 
 
 def print_stats(answer: Mapping[str, Any]) -> None:
     """Counts over every fetch."""
-    _console_about(answer).print(_pairs_table("All fetches", answer["stats"]))
+    _show(_console_about(answer), _pairs_table("All fetches", answer["stats"]))
 
 
 @contextmanager
@@ -114,6 +133,17 @@ def _console_about(answer: Mapping[str, Any]) -> Console:
     return console
 
 
+def _say(console: Console, sentence: str) -> None:
+    console.print(Text(one_line(sentence)))
+
+
+def _show(console: Console, table: Table) -> None:
+    """Print `table` with no figure cut: too wide for the terminal, its lines run over the edge."""
+    unbounded = console.options.update(max_width=_ANY_WIDTH)
+    needed = Measurement.get(console, unbounded, table).maximum
+    Console(highlight=False, width=max(console.width, needed)).print(table)
+
+
 def _pairs_table(title: str, pairs: Mapping[str, Any]) -> Table:
     """Names and values, one a line; what is known only by currency has a line a currency."""
     table = _table(title, "", "", show_header=False)
@@ -126,16 +156,17 @@ def _pairs_table(title: str, pairs: Mapping[str, Any]) -> Table:
             # Amounts of different currencies have no total.
             continue
         else:
-            table.add_row(shown, Text(_plain(value) + _UNITS.get(name, "")))
+            unit = "" if value is None else _UNITS.get(name, "")
+            table.add_row(shown, Text(_plain(value) + unit))
     return table
 
 
 def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int | float):
+    if isinstance(value, int | float | Decimal):
         return f"{value:,}"
-    return "unknown" if value is None else str(value)
+    return "unknown" if value is None else one_line(str(value))
 
 
 def _money_table(title: str, found: Sequence[Mapping[str, Any]]) -> Table:
@@ -161,7 +192,7 @@ def _models_table(models: Sequence[Mapping[str, Any]]) -> Table:
     table = _table(title, "model", "accuracy", "CTR MAE", "ROAS MAE", "ads", "coverage")
     for model in models:
         table.add_row(
-            Text(f"{model['model_name']} {model['model_version']}"),
+            Text(one_line(f"{model['model_name']} {model['model_version']}")),
             _shown(model["prediction_accuracy"], "{:.1f} %"),
             _shown(model["ctr_mae"], "{:.3f} pp"),
             _shown(model["roas_mae"], "{:.2f}x"),
@@ -184,14 +215,14 @@ def _left_out(model: Mapping[str, Any]) -> str:
 def _table(title: str, first: str, *others: str, show_header: bool = True) -> Table:
     """A table without rules between columns, so that it fits into 80 characters."""
     table = Table(
-        title=title,
+        title=Text(title, style="table.title"),
         title_justify="left",
         box=SIMPLE,
         pad_edge=False,
         show_header=show_header,
         min_width=len(title),
     )
-    table.add_column(first)
+    table.add_column(first, max_width=_NAME_WIDTH, overflow="fold")
     for name in others:
         table.add_column(name, justify="right")
     return table
@@ -212,9 +243,9 @@ def _reconciliation(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"Spend differs from Meta's own totals on some of {days} account-days: {gaps}."
 
 
-def _amount(value: float) -> str:
+def _amount(value: float | Decimal) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
-def _shown(value: float | None, form: str) -> str:
+def _shown(value: float | Decimal | None, form: str) -> str:
     return "unknown" if value is None else form.format(value)

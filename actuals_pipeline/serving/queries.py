@@ -123,8 +123,13 @@ LIMIT 1
 
 _FETCHES_OF_RUNS: LiteralString = """
 SELECT DISTINCT ON (account_id) account_id, outcome, error_class, error_message
-FROM actuals.fetch_log
-WHERE run_id = ANY(%(run_ids)s)
+FROM (
+    -- A step that waited for Meta and began again has fetched more than once in its run.
+    SELECT DISTINCT ON (run_id, account_id) *
+    FROM actuals.fetch_log
+    WHERE run_id = ANY(%(run_ids)s)
+    ORDER BY run_id, account_id, id DESC
+) AS latest
 ORDER BY account_id, (outcome = 'complete'), id DESC
 """
 
@@ -147,7 +152,8 @@ WHERE trim(video.meta_platform_id::text) <> ''
 """
 
 _SCHEDULER: LiteralString = """
-SELECT max(timestamp) AS heartbeat FROM dagster.daemon_heartbeats
+SELECT max(to_timestamp((body::jsonb ->> 'timestamp')::double precision)) AS heartbeat
+FROM dagster.daemon_heartbeats -- its column `timestamp` is in the time zone of the session
 WHERE daemon_type = 'SCHEDULER'
 """
 
@@ -268,7 +274,7 @@ def schedule_state(warehouse: Warehouse, schedule: str, now: datetime) -> Schedu
     if known is None or known[0] is None:
         return "no_daemon"
     heartbeat = _one(warehouse, _SCHEDULER)["heartbeat"]
-    if heartbeat is None or now - heartbeat.replace(tzinfo=UTC) > HEARTBEAT_TOLERANCE:
+    if heartbeat is None or now - heartbeat > HEARTBEAT_TOLERANCE:
         return "no_daemon"
     state = _all(warehouse, _SCHEDULE_STATE, {"schedule": schedule})
     return "switched_off" if state and state[0]["status"] == "STOPPED" else "running"

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import click
@@ -70,26 +70,39 @@ def _dagster(installation: Installation, port: int) -> Iterator[subprocess.Popen
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
+    ended_by_itself = process.poll() is not None
+    if not ended_by_itself:
         process.send_signal(signal.SIGTERM)
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        # Its whole session: killed alone it would leave the webserver and the daemon behind.
-        os.killpg(process.pid, signal.SIGKILL)
+        _kill_session(process)
         process.wait()
+    if ended_by_itself:
+        # Killed, for lack of memory say, it took nobody with it.
+        _kill_session(process)
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    """Kill Dagster with its children: alone it would leave the webserver and the daemon behind."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextmanager
 def _signals_caught() -> Iterator[list[int]]:
-    """Inside the block SIGINT and SIGTERM do nothing but append their number to the list."""
+    """Inside the block the signals that stop us do nothing but append their number to the list."""
     # A list and no Event, whose lock the interrupted code may hold.
     caught: list[int] = []
 
     def remember(number: int, _frame: FrameType | None) -> None:
         caught.append(number)
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    stopping = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        # The terminal was closed, and not under nohup.
+        stopping.append(signal.SIGHUP)
+    before = {number: signal.signal(number, remember) for number in stopping}
     try:
         yield caught
     finally:

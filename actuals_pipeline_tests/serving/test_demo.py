@@ -1,0 +1,77 @@
+"""The demonstration: what it shows is what was made up, and it touches nothing that is real."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from actuals_pipeline.graph_stand_in.server import GraphStandIn
+from actuals_pipeline.graph_stand_in.world import World
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline_tests.serving.conftest import eventually, processes_of, rows_anywhere
+
+DEMONSTRATE = """
+from actuals_pipeline.serving import answers, demo
+
+with demo.world(3) as shown:
+    print(answers.as_json({"now": shown.clock.instant, "answer": shown.answer}))
+"""
+
+
+def test_the_demonstration_shows_the_made_up_truth_and_leaves_what_is_real_alone(
+    environment: dict[str, str], graph: GraphStandIn, database: str, home: Path, tmp_path: Path
+) -> None:
+    # Somebody's real installation, of which nothing may be asked and in which nothing written.
+    real = environment | {
+        "ACTUALS_HOME": str(home),
+        "ACTUALS_PURCHASE_ACTION_TYPE": "lead",
+        "ACTUALS_STAND_IN": "",
+        "ACTUALS_START_DATE": "2900-01-01",
+        "META_API_VERSION": "v1.0",
+        "META_APP_SECRET": "a real secret",
+    }
+    del real["META_ACCESS_TOKEN"]
+    (tmp_path / ".env").write_text("META_ACCESS_TOKEN=a-real-token\n")
+    started = datetime.now(UTC)
+    done = subprocess.run(
+        [sys.executable, "-c", DEMONSTRATE],
+        cwd=tmp_path,
+        env={**os.environ, **real},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not graph.calls
+    assert not rows_anywhere(database)
+    assert [path.name for path in home.iterdir()] == ["demo"]
+    eventually(lambda: not processes_of(home))
+
+    shown = json.loads(done.stdout, parse_float=Decimal)
+    answer, now = shown["answer"], datetime.fromisoformat(shown["now"])
+    assert answer["source"] == "stand-in"
+    assert started <= now <= datetime.now(UTC)
+    window = DayWindow.inclusive(
+        *(date.fromisoformat(answer["window"][e]) for e in ("since", "until"))
+    )
+    assert window == DayWindow.trailing(now.date(), 3)
+    world = World(now=now)
+    want: dict[str, dict[str, Decimal]] = {}
+    for account_id in world.account_ids:
+        for row in world.truth(account_id, window):
+            total = want.setdefault(row["currency"], {})
+            for name in ("spend", "revenue", "conversions", "impressions", "clicks"):
+                total[name] = total.get(name, Decimal(0)) + row[name]
+    assert set(want) == {"EUR", "JPY", "USD"}
+    for part in answer["by_currency"]:
+        total = want.pop(part["currency"])
+        assert {name: part[name] for name in total} == total
+    assert not want
+    assert {row["verdict"] for row in answer["reconciliation"]} == {"exact"}
+    assert [row["model_version"] for row in answer["models"]] == ["2", "1"]

@@ -1,0 +1,248 @@
+"""The JSON of the command line: the specification's keys and units, and a few of our own.
+
+A key that is taken away or renamed breaks a program that reads it, so each set is written out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actuals_pipeline.graph_stand_in.server import GraphStandIn
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.serving import answers
+from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline_tests.conftest import Actuals
+from actuals_pipeline_tests.serving.conftest import Command, Insert
+
+SUMMARY_OF_A_SYNC = {
+    *("total_ads", "successful", "failed", "rate_limited", "no_data"),
+    *("total_spend", "total_conversions", "total_revenue", "duration_seconds", "timestamp"),
+}
+FETCHER_STATS = {
+    *("total_fetches", "successful_fetches", "success_rate", "rate_limits_hit"),
+    *("total_spend_tracked", "total_conversions_tracked"),
+    # Of our own.
+    *("failed_fetches", "spend_tracked_by_currency"),
+}
+AMOUNTS = {
+    *("currency", "spend", "revenue", "roas", "conversions", "cpa", "impressions", "clicks"),
+    *("ctr_percent", "settled_spend_share"),
+}
+ML_ACCURACY = {
+    *("ctr_mae", "roas_mae", "prediction_accuracy"),
+    # Of our own: whose it is, as of when, over what, and what it leaves out.
+    *("model_name", "model_version", "basis", "weighting", "protocol", "as_of", "n_ads", "n_ctr"),
+    *("n_roas", "n_predicted", "coverage_ads", "coverage_spend", "settled_spend_share"),
+    "excluded",
+}
+DASHBOARD = {
+    *("total_spend", "total_revenue", "overall_roas", "total_conversions", "avg_cpa"),
+    "ml_accuracy",
+    # Of our own.
+    *("status", "source", "window", "currency", "by_currency", "models", "reconciliation"),
+}
+
+
+def contract(answer: Any) -> Any:
+    """The keys of an answer and of what is nested in it; of a list those of its first entry."""
+    if isinstance(answer, dict):
+        return {key: contract(value) for key, value in answer.items()}
+    return [contract(answer[0])] if isinstance(answer, list) and answer else None
+
+
+def plain(*keys: str) -> dict[str, None]:
+    return dict.fromkeys(keys)
+
+
+def test_reading_commands_answer_with_exactly_their_keys(command: Command, insert: Insert) -> None:
+    insert("meta_account_totals")
+    insert("ad_actuals", spend=Decimal(2), impressions=100, clicks=2)
+    insert("model_accuracy")
+    insert("spend_reconciliation")
+    insert("fetch_log", duration_seconds=1.5)
+
+    def answered(name: str) -> Any:
+        return contract(json.loads(command(name, "--json").stdout))
+
+    fetcher_stats = {**plain(*FETCHER_STATS), "spend_tracked_by_currency": plain("EUR")}
+    assert answered("stats") == {
+        **plain("status", "source"),
+        "stats": {**fetcher_stats, "meta_api_configured": None},
+    }
+    assert answered("status") == {
+        **plain("status", "source"),
+        "problems": [None],
+        "scheduler": {
+            **plain("is_running", "interval_hours", "last_run"),
+            "last_summary": plain(*SUMMARY_OF_A_SYNC),
+            "fetcher_stats": fetcher_stats,
+        },
+    }
+    reasons = {
+        *("leaky", "no_prediction", "no_delivery", "invalid", "too_young", "too_old", "unscored")
+    }
+    ml_accuracy = {**plain(*ML_ACCURACY), "excluded": plain(*reasons)}
+    assert answered("summary") == {
+        **plain(*DASHBOARD),
+        "window": plain("since", "until"),
+        "by_currency": [plain(*AMOUNTS)],
+        "ml_accuracy": ml_accuracy,
+        "models": [ml_accuracy],
+        "reconciliation": [plain("currency", "verdict", "account_days", "spend_difference")],
+    }
+
+
+def test_nothing_known_keeps_every_key(command: Command) -> None:
+    summary = json.loads(command("summary", "--json").stdout)
+    assert set(summary) == DASHBOARD
+    status = json.loads(command("status", "--json").stdout)
+    assert set(status["scheduler"]["fetcher_stats"]) == FETCHER_STATS
+    assert status["scheduler"]["last_summary"] is None
+    assert status["scheduler"]["fetcher_stats"]["success_rate"] is None
+
+
+def test_a_fetch_answers_with_exactly_its_keys(
+    command: Command, graph: GraphStandIn, product: None
+) -> None:
+    window = DayWindow.trailing(graph.world.today("42"), 7)
+    ad_id = max(graph.world.truth("42", window), key=lambda row: row["impressions"])["ad_id"]
+    answer = json.loads(command("fetch", ad_id, "--json").stdout)
+    actuals = {
+        *("impressions", "clicks", "ctr", "spend", "conversions", "roas", "revenue", "reach"),
+        *("cpm", "cpc"),
+        # Of our own.
+        *("frequency", "currency"),
+    }
+    assert contract(answer) == {
+        **plain("status", "ad_id", "video_id", "saved_to_db", "fetched_at", "source"),
+        "actuals": plain(*actuals),
+        "window": plain("since", "until"),
+    }
+    figures = answer["actuals"]
+    assert figures["ctr"] == pytest.approx(100 * figures["clicks"] / figures["impressions"], 1e-3)
+    assert datetime.fromisoformat(answer["fetched_at"]).utcoffset() is not None
+
+
+def test_a_sync_answers_with_exactly_its_keys(
+    actuals: Actuals, environment: dict[str, str], product: None
+) -> None:
+    environment["META_AD_ACCOUNT_ID"] = "act_42"
+    start = datetime.now(UTC).date() - timedelta(days=3)
+    environment["ACTUALS_START_DATE"] = str(start)
+    done = actuals("sync", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert contract(answer) == {
+        **plain("status", "source"),
+        "summary": plain(*SUMMARY_OF_A_SYNC),
+        "window": plain("since", "until"),
+        "by_currency": [plain(*AMOUNTS)],
+        "accounts": [plain("account_id", "outcome", "error_class", "error_message")],
+        "run_ids": [None],
+    }
+    assert answer["window"]["since"] == str(start), "of the trailing week what there is"
+    (euros,) = answer["by_currency"]
+    assert answer["summary"]["total_spend"] == euros["spend"]
+    assert not done.stderr, "no bar and no warning where stderr is no terminal"
+
+
+@given(
+    st.decimals(
+        allow_nan=False, allow_infinity=False, places=18, min_value=-(10**20), max_value=10**20
+    )
+)
+def test_an_amount_keeps_its_digits_on_the_way_through_json(amount: Decimal) -> None:
+    text = answers.as_json({"amount": answers.number(amount)})
+    assert json.loads(text, parse_float=Decimal, parse_int=Decimal) == {"amount": amount}
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("250.00", "250"),
+        ("0.10", "0.1"),
+        ("-12.34", "-12.34"),
+        ("12345678.1234567890123", "12345678.1234567890123"),
+        ("0.000000000000000001", "1e-18"),
+        ("9007199254740993", "9007199254740993"),
+        ("1E+3", "1000"),
+    ],
+)
+def test_an_amount_is_a_json_number(amount: str, text: str) -> None:
+    assert answers.as_json([answers.number(Decimal(amount))]) == f"[\n  {text}\n]"
+
+
+def test_names_days_and_instants_are_text_as_they_are() -> None:
+    answer = {"a": 'Größe \ue000 "1"', "b": date(2026, 3, 7), "c": datetime(2026, 3, 7, tzinfo=UTC)}
+    assert json.loads(answers.as_json(answer)) == {
+        "a": answer["a"], "b": "2026-03-07", "c": "2026-03-07T00:00:00+00:00",
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        answers.as_json({"a": float("nan")})
+    with pytest.raises(TypeError, match="set has no JSON form"):
+        answers.as_json({"a": {1}})
+
+
+def test_a_sum_of_many_digits_is_printed_whole(command: Command, insert: Insert) -> None:
+    insert("meta_account_totals")
+    for ad_id, revenue in (("1", "1234567890.123456789"), ("2", "0.000000001")):
+        insert("ad_actuals", ad_id=ad_id, revenue=Decimal(revenue), spend=Decimal("0.01"))
+    result = command("summary", "--json")
+    shown = json.loads(result.stdout, parse_float=Decimal)
+    assert shown["total_revenue"] == Decimal("1234567890.123456790")
+    assert "1,234,567,890.12" in command("summary").stdout
+
+
+READ = """
+import sys
+from actuals_pipeline.serving.cli import main
+
+for name in ("status", "stats", "summary"):
+    main([name, "--json"], standalone_mode=False)
+    main([name], standalone_mode=False)
+heavy = {"dagster", "pandas", "numpy", "sqlalchemy", "alembic", "facebook_business"}
+sys.exit(f"loaded: {sorted(heavy & sys.modules.keys())}")
+"""
+
+
+def test_reading_commands_load_neither_dagster_nor_pandas(
+    environment: dict[str, str], insert: Insert, in_own_folder: None
+) -> None:
+    insert("meta_account_totals")
+    insert("fetch_log", duration_seconds=1.0)
+    done = subprocess.run(
+        [sys.executable, "-c", READ],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == "loaded: []\n"
+
+
+def test_unknown_is_null_in_every_answer(warehouse: Warehouse, insert: Insert) -> None:
+    """An ad without impressions, clicks, spend and purchases has no rate at all."""
+    insert("meta_account_totals")
+    insert("ad_actuals")
+    insert("model_accuracy")
+    window = DayWindow.inclusive(date(2026, 3, 7), date(2026, 3, 7))
+    answer = answers.summary(warehouse, window)
+    (euros,) = answer["by_currency"]
+    names = ("roas", "cpa", "ctr_percent", "settled_spend_share")
+    assert [euros[name] for name in names] == [None] * 4
+    accuracy = answer["ml_accuracy"]
+    scores = ("ctr_mae", "roas_mae", "prediction_accuracy", "coverage_ads", "coverage_spend")
+    assert [accuracy[name] for name in scores] == [None] * 5
+    counts = answers.stats(warehouse, Settings.from_environment({}))["stats"]
+    assert counts["success_rate"] is None
