@@ -72,8 +72,8 @@ def database_template(postgres_server: embedded.EmbeddedPostgres) -> str:
     embedded.ensure_database(postgres_server, name)
     url = postgres_server.url(name)
     schema.upgrade(url)
-    with _dagster_instance(url, Path(tempfile.gettempdir())):
-        # Opening the instance once makes Dagster create its tables.
+    # Opening the instance once makes Dagster create its tables.
+    with tempfile.TemporaryDirectory() as folder, _dagster_instance(url, Path(folder)):
         return name
 
 

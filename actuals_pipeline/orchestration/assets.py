@@ -87,8 +87,9 @@ def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[CoveredRows]]:
         with reacting_to_errors(context):
             fetches = meta.fetch(window_of(context.partition_keys))
-            for fetch in fetches:
-                append(postgres.warehouse(), fetch_log, fetch.log_row(context.run.run_id))
+            with postgres.warehouse().transaction() as connection:
+                for fetch in fetches:
+                    append(connection, fetch_log, fetch.log_row(context.run.run_id))
             _raise_if_all_failed(fetches)
         provenance = {"run_id": context.run.run_id, "api_version": settings.meta_api_version}
         raw = raw_frame(fetches, **provenance)

@@ -135,8 +135,14 @@ def _fetch_problems(warehouse: Warehouse, settings: Settings) -> list[str]:
     accounts = queries.last_outcomes(warehouse, settings.meta_ad_account_ids)
     if not accounts:
         return ["Nothing was fetched yet: run `actuals sync`."]
+    fetched = {row["account_id"] for row in accounts}
+    never = [
+        f"Account act_{account_id} was never fetched: run `actuals sync`."
+        for account_id in settings.meta_ad_account_ids
+        if account_id not in fetched
+    ]
     failed = [row["error_message"] for row in accounts if row["outcome"] != "complete"]
-    return list(dict.fromkeys(failed))
+    return list(dict.fromkeys([*never, *failed]))
 
 
 def stats(warehouse: Warehouse, settings: Settings) -> dict[str, Any]:

@@ -70,8 +70,13 @@ SELECT currency, sum(spend) AS spend, sum(revenue) AS revenue,
        sum(conversions)::bigint AS conversions, sum(impressions)::bigint AS impressions,
        sum(clicks)::bigint AS clicks,
        coalesce(sum(spend) FILTER (WHERE is_settled), 0) AS settled_spend
-FROM actuals.ad_actuals
+FROM actuals.ad_actuals AS actual
 WHERE report_date >= %(since)s AND report_date <= %(until)s
+  -- A single ad's fetch may have stored days on which its account was never fetched whole.
+  AND EXISTS (
+      SELECT FROM actuals.meta_account_totals AS total
+      WHERE total.account_id = actual.account_id AND total.report_date = actual.report_date
+  )
 GROUP BY currency
 ORDER BY currency
 """

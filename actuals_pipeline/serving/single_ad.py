@@ -56,8 +56,9 @@ def fetch(
             ad_id, account_id, days_back, client, expects_stand_in=settings.is_stand_in
         )
         run_id = f"fetch-{uuid4()}"
-        append(warehouse, fetch_log, fetched.log_row(run_id))
         if fetched.error is not None:
+            with warehouse.transaction() as connection:
+                append(connection, fetch_log, fetched.log_row(run_id))
             raise fetched.error
         actuals = _store(warehouse, settings, fetched, run_id)
         is_stand_in = fetched.account is not None and fetched.account.is_stand_in
@@ -81,7 +82,7 @@ def fetch(
 def _store(
     warehouse: Warehouse, settings: Settings, fetched: AccountFetch, run_id: str
 ) -> pd.DataFrame:
-    """Replace the ad's days in both tables, in one transaction; returns the figures."""
+    """Replace the ad's days in both tables and log it, in one transaction; returns the figures."""
     raw = raw_frame([fetched], run_id=run_id, api_version=settings.meta_api_version)
     insights = parse_insights(
         raw["payload"],
@@ -94,6 +95,7 @@ def _store(
     with warehouse.transaction() as connection:
         replace(connection, raw_meta_insights, CoveredRows(raw, covered))
         replace(connection, ad_actuals, CoveredRows(actuals, covered))
+        append(connection, fetch_log, fetched.log_row(run_id))
     return actuals
 
 

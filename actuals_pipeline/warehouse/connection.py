@@ -33,6 +33,9 @@ class Warehouse:
         connection = self._connect()
         try:
             with connection:
+                # Times of the product's tables may have no zone; they are UTC, whatever the
+                # database's default.
+                connection.execute("SET LOCAL TIME ZONE 'UTC'")
                 yield connection
         except (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName) as error:
             raise SchemaOutOfDate(

@@ -92,15 +92,14 @@ def read(
     return frame_of(table.columns, rows)
 
 
-def append(warehouse: Warehouse, table: Table, row: dict[str, Any]) -> None:
-    """Add one row to an append-only table."""
+def append(connection: psycopg.Connection, table: Table, row: dict[str, Any]) -> None:
+    """Add one row to an append-only table, inside the caller's transaction."""
     query = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
         _identifier(table),
         sql.SQL(", ").join(map(sql.Identifier, row)),
         sql.SQL(", ").join(sql.Placeholder() * len(row)),
     )
-    with warehouse.transaction() as connection:
-        connection.execute(query, list(row.values()))
+    connection.execute(query, list(row.values()))
 
 
 def replace(connection: psycopg.Connection, table: Table, content: CoveredRows) -> WriteCounts:

@@ -32,7 +32,7 @@ def test_the_demonstration_shows_the_made_up_truth_and_leaves_what_is_real_alone
         "ACTUALS_PURCHASE_ACTION_TYPE": "lead",
         "ACTUALS_STAND_IN": "",
         "ACTUALS_START_DATE": "2900-01-01",
-        "META_API_VERSION": "v1.0",
+        "META_API_VERSION": "of my own",
         "META_APP_SECRET": "a real secret",
     }
     del real["META_ACCESS_TOKEN"]

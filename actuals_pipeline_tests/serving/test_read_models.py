@@ -50,9 +50,10 @@ def test_money_is_added_by_currency_to_the_last_digit_over_both_ends_of_the_wind
     ):
         amounts = {"spend": Decimal(spend), "revenue": Decimal(revenue)}
         insert("ad_actuals", ad_id=ad_id, report_date=day, **amounts, impressions=3, clicks=2)
+        insert("meta_account_totals", report_date=day)
     insert(
-        "ad_actuals", ad_id="3", currency="JPY", spend=Decimal(500), revenue=Decimal(-50),
-        conversions=4, clicks=8, impressions=32, is_settled=True,
+        "ad_actuals", ad_id="3", report_date=LAST, currency="JPY", spend=Decimal(500),
+        revenue=Decimal(-50), conversions=4, clicks=8, impressions=32, is_settled=True,
     )  # fmt: skip
 
     euros, yen = queries.money(warehouse, WEEK)
@@ -77,8 +78,20 @@ def test_the_settled_share_is_of_spend_and_not_of_days(
 ) -> None:
     for day, spend, is_settled in ((FIRST, 3, True), (LAST, 1, False)):
         insert("ad_actuals", report_date=day, spend=Decimal(spend), is_settled=is_settled)
+        insert("meta_account_totals", report_date=day)
     (euros,) = queries.money(warehouse, WEEK)
     assert euros.settled_share == Decimal("0.75")
+
+
+def test_a_day_of_which_a_single_ad_alone_was_fetched_is_no_days_total(
+    warehouse: Warehouse, insert: Insert
+) -> None:
+    insert("ad_actuals", report_date=FIRST, spend=Decimal(3))
+    assert queries.money(warehouse, WEEK) == []
+    insert("meta_account_totals", report_date=FIRST, account_id="77")
+    assert queries.money(warehouse, WEEK) == []
+    insert("meta_account_totals", report_date=FIRST)
+    assert [part.spend for part in queries.money(warehouse, WEEK)] == [Decimal(3)]
 
 
 def test_the_dashboard_has_the_numbers_of_the_specification(
@@ -407,7 +420,7 @@ def test_a_database_that_dagster_never_saw_has_no_daemon(empty_database: str) ->
 def test_status_is_healthy_only_with_a_living_schedule_and_every_account_fetched(
     warehouse: Warehouse, dagster_instance: dg.DagsterInstance, insert: Insert
 ) -> None:
-    settings = Settings.from_environment({"META_AD_ACCOUNT_ID": "42,43,44"})
+    settings = Settings.from_environment({"META_AD_ACCOUNT_ID": "42,43,44,45"})
 
     def status() -> Row:
         return answers.scheduler_status(warehouse, settings, NOW)
@@ -433,11 +446,12 @@ def test_status_is_healthy_only_with_a_living_schedule_and_every_account_fetched
             "fetch_log", kind=kind, account_id=account_id, outcome=outcome, error_message=message,
             duration_seconds=1.0,
         )  # fmt: skip
-    assert status()["problems"] == ["Mend it.", "Wait."]
+    never = "Account act_45 was never fetched: run `actuals sync`."
+    assert status()["problems"] == [never, "Mend it.", "Wait."]
     assert status()["status"] == "unhealthy"
     assert status()["scheduler"]["is_running"] is True
 
-    for account_id in ("42", "43", "44"):
+    for account_id in ("42", "43", "44", "45"):
         insert(
             "fetch_log", run_id="run-2", account_id=account_id, since=FIRST, until=LAST,
             started_at=NOW - timedelta(minutes=int(account_id)), duration_seconds=60.0,
@@ -447,7 +461,7 @@ def test_status_is_healthy_only_with_a_living_schedule_and_every_account_fetched
     assert (status()["status"], status()["problems"]) == ("healthy", [])
     scheduler = status()["scheduler"]
     assert scheduler["last_run"] == "2026-03-08T11:19:00+00:00"
-    assert scheduler["last_summary"]["duration_seconds"] == 180
+    assert scheduler["last_summary"]["duration_seconds"] == 240
     assert scheduler["last_summary"]["timestamp"] == scheduler["last_run"]
 
     switch(dagster_instance, "hourly_actuals", InstigatorStatus.STOPPED)

@@ -630,10 +630,16 @@ def test_a_row_is_appended_as_it_is_or_not_at_all(warehouse: Warehouse, stored: 
         "error_message": "",
         "is_stand_in": False,
     }
-    store.append(warehouse, fetch_log, logged)
+
+    def append(*rows: dict[str, Any]) -> None:
+        with warehouse.transaction() as connection:
+            for row in rows:
+                store.append(connection, fetch_log, row)
+
+    append(logged)
     with pytest.raises(psycopg.errors.CheckViolation, match="fetch_log_outcome_check"):
-        store.append(warehouse, fetch_log, logged | {"outcome": "unknown"})
-    store.append(warehouse, fetch_log, logged)
+        append(logged, logged | {"outcome": "unknown"})
+    append(logged)
     first, second = stored(fetch_log)
     assert logged.items() <= first.items()
     assert (first["duration_seconds"], first["ad_id"]) == (None, None)
