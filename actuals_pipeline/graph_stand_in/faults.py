@@ -10,11 +10,24 @@
     duplicate_row   true | {field: value}     holds its last row twice (the copy changed)
     foreign_row     true                      holds a row of an account nobody asked about
     drop_field      field name                lacks the field in each row
+    drop_rows       number                    lacks its last rows
+    set_action      {action_type, key: value} holds these keys in each such action (null: lacks)
+    drop_window     attribution window        lacks the window in each action
+    merge           {key: value, ...}         holds these keys too, objects merged with objects
     job_status      text | {key: value}       reports this `async_status` (or these keys)
     truncate        true                      is cut off in the middle
     headers         {name: value}             carries these headers
 
-One rule may have several effects.
+One rule may have several effects.  How a Graph API looks that a health check must warn about:
+
+    token of few days     {"merge": {"data": {"expires_at": 1774000000}}}, kind debug_token
+    token without scope   {"merge": {"data": {"scopes": []}}}, kind debug_token
+    account not granted   {"merge": {"data": {"granular_scopes": [...]}}}, kind debug_token
+    no debug_token        {"error": {"code": 100}}, kind debug_token
+    account disabled      {"merge": {"account_status": 2}}, kind account, account_id 42
+    clock that is wrong   {"headers": {"Date": "Sat, 07 Mar 2026 12:00:00 GMT"}}
+    no bearer header      {"error": {"code": 104}}, via header
+    filter that hides     {"drop_rows": 3}, params filtering=.*effective_status
 """
 
 from __future__ import annotations
@@ -24,7 +37,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from actuals_pipeline.graph_stand_in.graph_errors import error_body
 
@@ -36,7 +49,7 @@ class Call:
     """One Graph call; `page` counts from 1 in answers that have pages, `params` lack secrets.
 
     `kind` is account, ad, adset, campaign, creative, video, ads, adaccounts, insights,
-    insights_async, run, run_insights, debug_token, batch or unknown.
+    insights_async, run, run_insights, debug_token, batch or unknown; `via` is where the token came.
     """
 
     method: str
@@ -46,13 +59,15 @@ class Call:
     account_id: str | None = None
     page: int | None = None
     status: int | None = None
+    via: Literal["query", "header"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Spoil the next `times` calls that match (all of them when None); absent criteria match all.
 
-    `path` is a regular expression searched in the path, version prefix included.
+    `path` is a regular expression searched in the path, version prefix included; `params` is one
+    searched in the parameters, written as lines of `name=value`.
     """
 
     effect: Mapping[str, Any]
@@ -61,6 +76,8 @@ class Fault:
     account_id: str | None = None
     kind: str | None = None
     page: int | None = None
+    params: str | None = None
+    via: str | None = None
     times: int | None = 1
 
     def __post_init__(self) -> None:
@@ -73,11 +90,13 @@ class Fault:
         """Whether the rule is about `call`."""
         wanted = {
             name: getattr(self, name)
-            for name in ("method", "account_id", "kind", "page")
+            for name in ("method", "account_id", "kind", "page", "via")
             if getattr(self, name) is not None
         }
-        return all(getattr(call, name) == value for name, value in wanted.items()) and (
-            self.path is None or re.search(self.path, call.path) is not None
+        given = "\n".join(f"{name}={value}" for name, value in call.params.items())
+        searched = ((self.path, call.path), (self.params, given))
+        return all(getattr(call, name) == value for name, value in wanted.items()) and all(
+            pattern is None or re.search(pattern, text, re.MULTILINE) for pattern, text in searched
         )
 
 
@@ -152,6 +171,39 @@ def _drop_field(payload: Payload, name: str) -> None:
         row.pop(name, None)
 
 
+def _drop_rows(payload: Payload, number: int) -> None:
+    if payload.get("data"):
+        del payload["data"][-number:]
+
+
+def _actions(payload: Payload) -> Iterable[Payload]:
+    for row in _rows(payload):
+        for value in row.values():
+            if isinstance(value, list):
+                yield from value
+
+
+def _set_action(payload: Payload, wanted: Payload) -> None:
+    for action in _actions(payload):
+        if action.get("action_type") == wanted["action_type"]:
+            action.update(wanted)
+            for name in [name for name, value in wanted.items() if value is None]:
+                del action[name]
+
+
+def _drop_window(payload: Payload, window: str) -> None:
+    for action in _actions(payload):
+        action.pop(window, None)
+
+
+def _merge(payload: Payload, more: Payload) -> None:
+    for name, value in more.items():
+        if isinstance(value, dict) and isinstance(payload.get(name), dict):
+            _merge(payload[name], value)
+        else:
+            payload[name] = value
+
+
 def _job_status(payload: Payload, status: str | Payload) -> None:
     payload.update({"async_status": status} if isinstance(status, str) else status)
 
@@ -161,6 +213,10 @@ PAYLOAD_EFFECTS: Mapping[str, Callable[[Payload, Any], None]] = MappingProxyType
         "duplicate_row": _duplicate_row,
         "foreign_row": _foreign_row,
         "drop_field": _drop_field,
+        "drop_rows": _drop_rows,
+        "set_action": _set_action,
+        "drop_window": _drop_window,
+        "merge": _merge,
         "job_status": _job_status,
     }
 )

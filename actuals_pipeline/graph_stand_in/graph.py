@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from actuals_pipeline.graph_stand_in import nodes
@@ -72,12 +72,16 @@ _PROGRESS: Final = (("Job Not Started", 0), ("Job Running", 50), ("Job Completed
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request in parts; `params` are query and form together, `base_url` ends without `/`."""
+    """One request in parts; `params` are query and form together, `base_url` ends without `/`.
+
+    The token is in `params` wherever it came; `via` says where that was.
+    """
 
     method: str
     path: str
     params: Mapping[str, str]
     base_url: str
+    via: Literal["query", "header"] = "query"
 
 
 @dataclass(frozen=True, slots=True)
@@ -492,7 +496,8 @@ class Graph:
         inherited = {name: request.params[name] for name in SECRET_PARAMS & request.params.keys()}
         given = [*parse_qsl(url.query), *parse_qsl(part.get("body", ""))]
         method = part.get("method", "GET").upper()
-        answer = self.answer(Request(method, path, inherited | dict(given), request.base_url))
+        params = inherited | dict(given)
+        answer = self.answer(Request(method, path, params, request.base_url, request.via))
         if answer.drops:
             return None  # what Meta sends for a part that timed out
         headers = [{"name": name, "value": value} for name, value in answer.headers.items()]
@@ -537,6 +542,7 @@ def _call(request: Request, target: _Target) -> Call:
         params=shown,
         account_id=target.account_id,
         page=_page_number(shown) if target.kind in _PAGED else None,
+        via=request.via if "access_token" in request.params else None,
     )
 
 

@@ -6,7 +6,11 @@
     GET               predictions
     GET, DELETE       calls        the Graph calls so far, without secrets
     GET, POST, DELETE faults       one rule, or a list of rules, as in `faults.Fault`
-    GET, POST         limits       {"sync_row_limit": 1000, "async_row_limit": null}
+    GET, POST         limits       {"sync_row_limit": 1000, "async_row_limit": null,
+                                    "page_limit_max": 500}
+
+A token about to expire, a disabled account, a `Date` that is off, a host that refuses the bearer
+header and the like are faults too; `faults` says how each is written.
 
 The control needs no token: it listens on the loopback address only.  Amounts are JSON text there.
 """
@@ -22,6 +26,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from email.utils import formatdate
 from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -46,6 +51,7 @@ STAND_IN_APP_SECRET: Final = "graph-stand-in-app-secret"  # noqa: S105 - signs n
 STAND_IN_HEADER: Final = ("X-Graph-Stand-In", "actuals_pipeline")
 
 _LOOPBACK = "127.0.0.1"
+_LIMITS = {"sync_row_limit", "async_row_limit", "page_limit_max"}
 _CUT_CONNECTION = "graph_stand_in.cut_connection"
 
 
@@ -180,7 +186,7 @@ class _CuttableProtocol(H11Protocol):
 
 
 class _StandInHeader:
-    """Middleware that marks every answer as the stand-in's."""
+    """Middleware that marks every answer as the stand-in's, and dates it unless a fault did."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -190,6 +196,9 @@ class _StandInHeader:
             if message["type"] == "http.response.start":
                 name, value = STAND_IN_HEADER
                 message["headers"].append((name.lower().encode(), value.encode()))
+                if b"date" not in dict(message["headers"]):
+                    # The real clock, whatever the world's: that may stand in another year.
+                    message["headers"].append((b"date", formatdate(usegmt=True).encode()))
             await send(message)
 
         await self._app(scope, receive, marked)
@@ -207,11 +216,14 @@ def _app_of(graph: Graph) -> Starlette:
 
 
 async def _graph_call(graph: Graph, http: HttpRequest) -> Response:
+    params, bearer = await _params(http), _bearer(http)
+    is_in_header = bool(bearer) and "access_token" not in params
     request = Request(
         method=http.method,
         path=http.url.path,
-        params=await _params(http),
+        params=params | {"access_token": bearer} if is_in_header else params,
         base_url=f"{http.url.scheme}://{http.url.netloc}",
+        via="header" if is_in_header else "query",
     )
     answer = graph.answer(request)
     if answer.delay_seconds:
@@ -222,7 +234,7 @@ async def _graph_call(graph: Graph, http: HttpRequest) -> Response:
 
 
 async def _params(http: HttpRequest) -> dict[str, str]:
-    """Query and form together; the token may also come in the `Authorization` header."""
+    """Query and form together."""
     params = dict(http.query_params)
     body = (await http.body()).decode()
     if http.headers.get("content-type", "").startswith("application/json"):
@@ -230,10 +242,13 @@ async def _params(http: HttpRequest) -> dict[str, str]:
         params |= {k: v if isinstance(v, str) else json.dumps(v) for k, v in given.items()}
     else:
         params |= dict(parse_qsl(body))
-    scheme, _, token = http.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        params.setdefault("access_token", token)
     return params
+
+
+def _bearer(http: HttpRequest) -> str:
+    """The token of the `Authorization` header, or nothing."""
+    scheme, _, token = http.headers.get("authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" else ""
 
 
 async def _cut(http: HttpRequest) -> None:
@@ -320,12 +335,12 @@ def _forget_faults(graph: Graph, _: Any) -> Any:
 
 
 def _limits(graph: Graph, _: Any) -> Any:
-    return {"sync_row_limit": graph.sync_row_limit, "async_row_limit": graph.async_row_limit}
+    return {name: getattr(graph, name) for name in _LIMITS}
 
 
 def _set_limits(graph: Graph, body: Any) -> Any:
-    graph.sync_row_limit = body.get("sync_row_limit", graph.sync_row_limit)
-    graph.async_row_limit = body.get("async_row_limit", graph.async_row_limit)
+    for name in _LIMITS & body.keys():
+        setattr(graph, name, body[name])
     return _limits(graph, body)
 
 

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -176,7 +177,7 @@ def test_faults_and_limits_over_http(stand_in: GraphStandIn) -> None:
     assert control(stand_in, "DELETE", "faults") == {"data": []}
     assert raw(stand_in).status_code == 200
     assert control(stand_in, "POST", "limits", json={"sync_row_limit": 0}) == {
-        "sync_row_limit": 0, "async_row_limit": None,
+        "sync_row_limit": 0, "async_row_limit": None, "page_limit_max": 500,
     }  # fmt: skip
     assert raw(stand_in).json()["error"]["error_subcode"] == 1487534
 
@@ -192,6 +193,7 @@ def test_calls_are_recorded_without_secrets(stand_in: GraphStandIn) -> None:
         "account_id": "42",
         "page": 1,
         "status": 200,
+        "via": "query",
     }
     assert control(stand_in, "DELETE", "calls") == {"data": []}
     assert stand_in.calls == []
@@ -213,3 +215,50 @@ def test_as_a_program_it_says_where_it_is_and_ends_when_told(clock: str) -> None
     assert ready.keys() == {"url", "access_token", "app_secret", "account_ids"}
     assert len(ready["account_ids"]) == 3
     assert (now == start) == (clock == "fixed")
+
+
+def test_a_rule_may_be_about_parameters_or_about_where_the_token_is(
+    stand_in: GraphStandIn, get: Get
+) -> None:
+    error = {"error": {"code": 104}}
+    stand_in.faults.add(
+        Fault(error, via="header"), Fault({"drop_rows": 2}, params="^level=ad$", times=None)
+    )
+    want = get("act_42", "insights", **ADS | {"level": "adset"})["data"]
+    assert len(want) == 4
+    assert len(get("act_42", "insights", **ADS)["data"]) == 2
+    refused = requests.get(
+        f"{stand_in.url}/v26.0/act_42",
+        headers={"Authorization": f"Bearer {stand_in.access_token}"},
+        timeout=10,
+    )
+    assert refused.json()["error"]["code"] == 104
+    assert [call.via for call in stand_in.calls] == ["query", "query", "header"]
+
+
+def test_actions_can_be_changed_and_objects_merged(stand_in: GraphStandIn, get: Get) -> None:
+    query = {"fields": "actions", "action_attribution_windows": ["1d_click", "7d_click"]}
+
+    def clicks() -> dict[str, str]:
+        (row,) = get("act_42", "insights", **query)["data"]
+        (found,) = [each for each in row["actions"] if each["action_type"] == "link_click"]
+        return dict(found)
+
+    want = clicks()
+    changed = {"action_type": "link_click", "value": "7", "1d_click": None}
+    stand_in.faults.add(
+        Fault({"set_action": changed}),
+        Fault({"drop_window": "7d_click"}),
+        Fault({"merge": {"name": "Other", "data": {"a": 1}}}),
+    )
+    assert clicks() == {"action_type": "link_click", "value": "7", "7d_click": want["7d_click"]}
+    assert clicks().keys() == want.keys() - {"7d_click"}
+    assert get("act_42", fields="name") == {"id": "act_42", "name": "Other", "data": {"a": 1}}
+
+
+def test_answers_are_dated_by_the_real_clock_unless_told_otherwise(stand_in: GraphStandIn) -> None:
+    other = "Sat, 07 Mar 2026 12:00:00 GMT"
+    stand_in.faults.add(Fault({"headers": {"Date": other}}))
+    assert raw(stand_in).headers.get("date") == other
+    dated = parsedate_to_datetime(raw(stand_in).headers["date"])
+    assert abs(datetime.now(UTC) - dated) < timedelta(seconds=5)
