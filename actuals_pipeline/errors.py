@@ -20,6 +20,25 @@
 attributes, never parsed back from the text.  No message carries a token or a secret.
 """
 
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reaction(StrEnum):
+    """What the client does about an error of Meta; the value is the word used in the docs."""
+
+    WAIT_APP = "wait (app)"
+    WAIT_ACCOUNT = "wait (account)"
+    SPLIT = "split"
+    RETRY = "retry"
+    RESTART_PAGING = "restart paging"
+    RESUBMIT = "resubmit"
+    REPOLL = "re-poll"
+    STOP_ACCOUNT = "stop account"
+    STOP_ALL = "stop all"
+    BUG = "bug"
+
 
 class ActualsError(Exception):
     """Something went wrong in actuals_pipeline."""
@@ -39,10 +58,14 @@ class SettingsError(InputError):
 class MetaError(ActualsError):
     """Meta answered with an error that this project does not know; it is not retried."""
 
+    reaction = Reaction.BUG
+    """What the client does about it; a class has its usual one, an instance may have its own."""
+
     def __init__(
         self,
         message: str | None = None,
         *,
+        reaction: Reaction | None = None,
         account_id: str | None = None,
         code: int | None = None,
         subcode: int | None = None,
@@ -51,6 +74,7 @@ class MetaError(ActualsError):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
+        self.reaction = reaction or type(self).reaction
         self.account_id = account_id
         self.code = code
         self.subcode = subcode
@@ -62,25 +86,37 @@ class MetaError(ActualsError):
 class MetaRefused(MetaError):
     """Meta refused the token or the permission; a person must act."""
 
+    reaction = Reaction.STOP_ACCOUNT
+
 
 class AdNotFound(MetaError):
     """Meta knows no such ad, or the token may not see it."""
+
+    reaction = Reaction.STOP_ACCOUNT
 
 
 class MetaThrottled(MetaError):
     """Meta asked us to wait before the next call."""
 
+    reaction = Reaction.WAIT_ACCOUNT
+
 
 class MetaUnavailable(MetaError):
     """Meta could not be reached or could not answer; ask again later."""
+
+    reaction = Reaction.RETRY
 
 
 class RequestTooLarge(MetaError):
     """Meta refused the request as too large; ask for less at a time."""
 
+    reaction = Reaction.SPLIT
+
 
 class ReportFailed(MetaError):
     """An asynchronous report run did not complete; ask again, smaller."""
+
+    reaction = Reaction.RESUBMIT
 
 
 class UnexpectedPayload(MetaError):

@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -69,6 +69,14 @@ class Settings(BaseModel):
         description=(
             "The one action type counted as a purchase; another for one account by "
             "`omni_purchase,act_42=offsite_conversion.fb_pixel_purchase`."
+        ),
+    )
+    status_filter: Literal["all", "none"] = Field(
+        "all",
+        alias="ACTUALS_STATUS_FILTER",
+        description=(
+            "`all` names every status of ads in requests, so that archived and deleted ones are "
+            "listed; `none` sends no such filter.  `spend_reconciliation` shows which is complete."
         ),
     )
     recent_days: int = Field(
@@ -183,6 +191,11 @@ class Settings(BaseModel):
         except InputError as error:
             raise ValueError(str(error).rstrip(".")) from error
         return value
+
+    @property
+    def filter_statuses(self) -> bool:
+        """Whether requests name every status of ads."""
+        return self.status_filter == "all"
 
     @cached_property
     def zone(self) -> ZoneInfo:

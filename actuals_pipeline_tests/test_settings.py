@@ -30,6 +30,7 @@ def test_nothing_needs_to_be_set() -> None:
         "start_date": date(2025, 1, 1),
         "time_zone_name": "UTC",
         "purchase_action_type": "omni_purchase",
+        "status_filter": "all",
         "recent_days": 2,
         "week_days": 7,
         "month_days": 30,

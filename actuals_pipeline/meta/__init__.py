@@ -1,11 +1,21 @@
 """What we know about Meta's Graph API.
 
-    fields      what we ask for, and the words Meta uses for it
-    graph       one call: the SDK's session, the shape of the answer, waiting, repeating, secrets
-    client      insights requests: paging, asynchronous reports, rows checked at the door
-    throttle    usage headers -> seconds to wait before the next call
-    failures    an error of Meta -> one of our error classes
-    parse       the only place where Meta's text becomes numbers
+    client       the questions one may ask about an account or an ad
+    accounts     a window of several accounts at once, each with its own outcome
+    missing_ads  ads that the listing lacks although the totals include them
+
+    fields       what we ask for, and the words Meta uses for it
+    queries      one question to the insights, apart from its days
+    splitting    a request that is too large, made smaller lever by lever
+    reports      asynchronous report runs: submitted, polled, read, resumed
+    pages        every page of an answer, each row admitted once
+    spool        the rows of one fetch, on disk
+    graph        one call: the SDK's session, the shape of the answer, repeating, secrets
+    limits       who may call now; shared by the accounts of a run
+    throttle     usage headers -> percent used up, seconds to wait
+    failures     an error of Meta -> an error class of ours and a reaction
+    memory       what one fetch leaves for later ones
+    parse        the only place where Meta's text becomes numbers
 
 No SQL, no Dagster.  An account id is bare digits everywhere; `act_` is put before it in Graph
 paths and in sentences for people only.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -23,16 +23,30 @@ from actuals_pipeline.errors import (
     MetaThrottled,
     SettingsError,
 )
-from actuals_pipeline.meta.client import FetchUsage, InsightsClient, MetaAccount, RawInsight
+from actuals_pipeline.meta.client import FetchUsage, InsightsClient, MetaAccount
+from actuals_pipeline.meta.limits import Limits
+from actuals_pipeline.meta.memory import RequestSize
+from actuals_pipeline.meta.missing_ads import add_missing_ads
 from actuals_pipeline.meta.parse import parse_totals, report_dates, storable
+from actuals_pipeline.meta.spool import Rows
 from actuals_pipeline.report_days import DayWindow, report_day, retention_floor, time_zone
 
 logger = logging.getLogger(__name__)
 
-CONCURRENT_ACCOUNTS = 4
+CONCURRENT_ACCOUNTS = 8
 """Accounts fetched at once; chosen: Meta's limits are per account, ours is two cores."""
 
 Outcome = Literal["complete", "rate_limited", "refused", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """Percent used up of the account's and the app's limit, and until when each has to rest."""
+
+    account_quota_percent: float | None = None
+    app_quota_percent: float | None = None
+    account_rests_until: datetime | None = None
+    app_rests_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,7 @@ class AccountFetch:
 
     `covered` is None when nothing of the window has begun in the account's time zone.  With
     `ad_id` only that ad was asked for, and `totals` is its one row for all days together.
+    `missing_ads` is how many ads were asked for by id because the listing lacked some.
     """
 
     account_id: str
@@ -50,10 +65,13 @@ class AccountFetch:
     usage: FetchUsage
     account: MetaAccount | None = None
     covered: DayWindow | None = None
-    rows: tuple[RawInsight, ...] = ()
-    totals: tuple[RawInsight, ...] = ()
+    rows: Rows = ()
+    totals: Rows = ()
     error: ActualsError | None = None
     ad_id: str | None = None
+    size: RequestSize = field(default_factory=RequestSize)
+    missing_ads: int = 0
+    quotas: Quotas = field(default_factory=Quotas)
 
     @property
     def outcome(self) -> Outcome:
@@ -81,11 +99,20 @@ class AccountFetch:
             "duration_seconds": (self.finished_at - self.started_at).total_seconds(),
             "outcome": self.outcome,
             "calls": self.usage.calls,
+            "calls_by_kind": dict(self.usage.calls_by_kind),
             "pages": self.usage.pages,
             "rows": len(self.rows),
+            "bytes": self.usage.bytes,
+            "missing_ads": self.missing_ads,
             "retries": self.usage.retries,
+            "retries_by_class": dict(self.usage.retries_by_class),
             "rate_limits_hit": self.usage.rate_limits_hit,
             "throttled_seconds": self.usage.throttled_seconds,
+            "splits": dict(self.usage.splits),
+            "page_size": self.size.page_size,
+            "days_per_request": self.size.days,
+            "as_report": self.size.as_report,
+            **asdict(self.quotas),
             "error_class": type(self.error).__name__ if self.error else None,
             "error_message": str(self.error) if self.error else None,
             "is_stand_in": bool(self.account and self.account.is_stand_in),
@@ -97,6 +124,7 @@ def fetch_accounts(
     window: DayWindow,
     new_client: Callable[[], InsightsClient],
     *,
+    purchase_action_type: Callable[[str], str],
     expects_stand_in: bool = False,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> list[AccountFetch]:
@@ -105,7 +133,12 @@ def fetch_accounts(
     def fetch(account_id: str) -> AccountFetch:
         with new_client() as client:
             return fetch_account(
-                account_id, window, client, expects_stand_in=expects_stand_in, clock=clock
+                account_id,
+                window,
+                client,
+                purchase_action_type=purchase_action_type,
+                expects_stand_in=expects_stand_in,
+                clock=clock,
             )
 
     with ThreadPoolExecutor(CONCURRENT_ACCOUNTS, thread_name_prefix="account") as pool:
@@ -117,17 +150,25 @@ def fetch_account(
     window: DayWindow,
     client: InsightsClient,
     *,
+    purchase_action_type: Callable[[str], str],
     expects_stand_in: bool = False,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AccountFetch:
-    """Fetch one account: its node, its ads' daily insights and its own control totals."""
+    """Fetch one account: its node, its ads' daily insights and its own control totals.
+
+    Known ads that the listing lacks are asked for by id where the days do not add up.
+    """
 
     def read(account: MetaAccount, started_at: datetime) -> _Read:
         covered = fetchable(window, account, started_at)
         if covered is None:
             return _Read(window, None)
-        rows = client.ad_insights(account_id, covered)
-        return _Read(window, covered, rows, client.account_totals(account_id, covered))
+        rows = client.ads_insights(account_id, covered)
+        totals = client.account_totals(account_id, covered)
+        missing = add_missing_ads(
+            client, account_id, covered, rows, totals, purchase_action_type=purchase_action_type
+        )
+        return _Read(window, covered, rows, totals, missing)
 
     return _fetched(
         account_id, window, client, read, expects_stand_in=expects_stand_in, clock=clock
@@ -148,7 +189,7 @@ def fetch_ad(
     def read(account: MetaAccount, started_at: datetime) -> _Read:
         window = DayWindow.trailing(_today(account, started_at), days_back)
         fetchable(window, account, started_at)
-        rows = client.ad_insights(account_id, window, ad_id=ad_id)
+        rows = client.ad_insights(account_id, window, ad_id)
         totals = client.ad_reach(account_id, window, ad_id) if rows else []
         return _Read(window, window, rows, totals)
 
@@ -165,8 +206,9 @@ class _Read:
 
     window: DayWindow
     covered: DayWindow | None
-    rows: Sequence[RawInsight] = ()
-    totals: Sequence[RawInsight] = ()
+    rows: Rows = ()
+    totals: Rows = ()
+    missing_ads: int = 0
 
 
 def _fetched(
@@ -195,17 +237,33 @@ def _fetched(
         error = caught
     else:
         logger.info("fetched account=act_%s window=%s rows=%d", account_id, window, len(done.rows))
+    finished_at = clock()
     return AccountFetch(
         account_id=account_id,
         window=done.window,
-        started_at=started_at,
-        finished_at=clock(),
+        # A resumed report holds the figures of when it was submitted.
+        started_at=min(started_at, client.oldest_report_at or started_at),
+        finished_at=finished_at,
         usage=client.usage,
         account=account,
         covered=done.covered,
-        rows=tuple(done.rows),
-        totals=tuple(done.totals),
+        rows=done.rows,
+        totals=done.totals,
         error=error,
+        size=client.size,
+        missing_ads=done.missing_ads,
+        quotas=_quotas(client.limits, account_id, finished_at),
+    )
+
+
+def _quotas(limits: Limits, account_id: str, instant: datetime) -> Quotas:
+    account_percent, account_seconds = limits.quota(account_id)
+    app_percent, app_seconds = limits.quota(None)
+    return Quotas(
+        account_percent,
+        app_percent,
+        instant + timedelta(seconds=account_seconds) if account_seconds else None,
+        instant + timedelta(seconds=app_seconds) if app_seconds else None,
     )
 
 

@@ -1,10 +1,12 @@
-"""Turn an error of Meta into the error class that says what to do.
+"""Turn an error of Meta into the error class and the reaction that it calls for.
 
 One table from (code, subcode) to a reaction.  The message text decides only where Meta gives
 nothing else, because "the description string is subject to change".  A code that the table does
-not know becomes `MetaError` itself and is not retried, so that new behaviour is noticed.
+not know is a `bug`: it is not retried, so that new behaviour is noticed, and told in Meta's words.
 
-Here: what an error means and what a person should do.  Not here: waiting and repeating (graph).
+Here: what an error means and what a person should do.  Not here: doing it (`graph.py` waits and
+repeats, `pages.py` restarts, `reports.py` resubmits and re-polls, `splitting.py` splits, and
+`accounts.py` stops).  `docs/failures.md` is generated from these tables.
 
 Sources, read 2026-11-22: Marketing API error reference [ER] and insights error codes [EC]
 (2026-09-12), Graph API error handling [GE], rate limiting [RL], insights reference [REF];
@@ -16,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from facebook_business.exceptions import FacebookRequestError
 
@@ -26,18 +28,14 @@ from actuals_pipeline.errors import (
     MetaRefused,
     MetaThrottled,
     MetaUnavailable,
+    Reaction,
     ReportFailed,
     RequestTooLarge,
 )
 from actuals_pipeline.meta import throttle
 
-Scope = Literal["app", "account"]
-
-CURSOR_REFUSED: Final = 2642
-"""Code of a cursor that Meta no longer takes: paging starts again from the first page [SEEN]."""
-
 MISSING_OBJECT: Final = (100, 33)
-"""No such object, or the token may not see it; for a minute, also a report run just created."""
+"""No such object, or the token may not see it."""
 
 _UNKNOWN_ALIAS: Final = 803
 
@@ -46,54 +44,79 @@ LONG_WAIT_SECONDS: Final = 3600.0
 
 _QUOTED_CHARACTERS: Final = 300
 
+ERROR_OF: Final[Mapping[Reaction, type[MetaError]]] = {
+    Reaction.WAIT_APP: MetaThrottled,
+    Reaction.WAIT_ACCOUNT: MetaThrottled,
+    Reaction.SPLIT: RequestTooLarge,
+    Reaction.RETRY: MetaUnavailable,
+    Reaction.RESTART_PAGING: MetaUnavailable,
+    Reaction.REPOLL: MetaUnavailable,
+    Reaction.RESUBMIT: ReportFailed,
+    Reaction.STOP_ACCOUNT: MetaRefused,
+    Reaction.STOP_ALL: MetaRefused,
+    Reaction.BUG: MetaError,
+}
+"""The class of the error that each reaction answers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one kind of error means: reaction, meaning, what to do, and whom a limit stops."""
+    """What one kind of error means: the client's reaction, the meaning, what a person should do."""
 
-    reaction: type[MetaError]
+    reaction: Reaction
     meaning: str
     advice: str
-    scope: Scope | None = None
     least_wait_seconds: float = 0.0
     lead: str = ""
 
 
 def _refused(meaning: str, advice: str) -> Rule:
-    return Rule(MetaRefused, meaning, advice)
+    return Rule(Reaction.STOP_ACCOUNT, meaning, advice)
+
+
+def _app_refused(meaning: str, advice: str, *, lead: str = "") -> Rule:
+    return Rule(Reaction.STOP_ALL, meaning, advice, lead=lead)
 
 
 def _token(meaning: str) -> Rule:
     advice = "create a new system user token and put it in META_ACCESS_TOKEN"
-    return Rule(MetaRefused, meaning, advice, lead="Meta refused the token")
+    return _app_refused(meaning, advice, lead="Meta refused the token")
 
 
-def _limit(scope: Scope, meaning: str) -> Rule:
-    return Rule(MetaThrottled, meaning, "wait, then ask again", scope)
+def _app_limit(meaning: str) -> Rule:
+    return Rule(Reaction.WAIT_APP, meaning, "wait, then ask again")
 
 
-def _blocked(scope: Scope, meaning: str) -> Rule:
+def _account_limit(meaning: str) -> Rule:
+    return Rule(Reaction.WAIT_ACCOUNT, meaning, "wait, then ask again")
+
+
+def _blocked(meaning: str) -> Rule:
     advice = "wait an hour; if it comes back, ask Meta's support why the app is limited"
-    return Rule(MetaThrottled, meaning, advice, scope, LONG_WAIT_SECONDS)
+    return Rule(Reaction.WAIT_APP, meaning, advice, LONG_WAIT_SECONDS)
 
 
 def _too_large(meaning: str) -> Rule:
-    return Rule(RequestTooLarge, meaning, "ask for fewer days at a time")
+    return Rule(Reaction.SPLIT, meaning, "ask for fewer days at a time")
 
 
 def _transient(meaning: str) -> Rule:
-    return Rule(MetaUnavailable, meaning, "ask again later")
+    return Rule(Reaction.RETRY, meaning, "ask again later")
+
+
+def _not_ready(meaning: str) -> Rule:
+    return Rule(Reaction.REPOLL, meaning, "ask again later")
 
 
 def _our_bug(meaning: str) -> Rule:
-    return Rule(MetaError, meaning, "the request is wrong and is not repeated; report it")
+    return Rule(Reaction.BUG, meaning, "the request is wrong and is not repeated; report it")
 
 
 _PERMISSION = _refused(
     "permission denied",
     "grant the token's system user `ads_read` and the Analyze task on the ad account",
 )
-_UNSIGNED = _refused(
+_UNSIGNED = _app_refused(
     "signature missing or wrong", "set META_APP_SECRET to the secret of the app that made the token"
 )
 _OTHER_PRODUCT_LIMITS = (80001, 80002, 80005, 80006, 80008, 80009, 80014)
@@ -101,50 +124,56 @@ _OTHER_PRODUCT_LIMITS = (80001, 80002, 80005, 80006, 80008, 80009, 80014)
 RULES: Final[Mapping[tuple[int, int | None], Rule]] = {
     # A subcode of None stands for every subcode without a row of its own.
     # Limits of the whole app [EC, RL, GE].
-    (4, None): _limit("app", "app call limit reached"),
-    (4, 1504022): _limit("app", "insights are overloaded"),
-    (4, 1504039): _limit("app", "insights are overloaded"),
-    (341, None): _limit("app", "app limit reached"),
-    (613, 5044001): _limit("app", "too many changes a second"),
+    (4, None): _app_limit("app call limit reached"),
+    (4, 1504022): _app_limit("insights are overloaded"),
+    (4, 1504039): _app_limit("insights are overloaded"),
+    (341, None): _app_limit("app limit reached"),
+    (613, 5044001): _app_limit("too many changes a second"),
     # Limits of one ad account [GE, RL].
-    (17, None): _limit("account", "account call limit reached"),
-    (17, 2446079): _limit("account", "account call limit reached"),
-    (32, None): _limit("account", "page call limit reached"),
-    (613, 1487742): _limit("account", "too many calls from this ad account"),
-    (80000, None): _limit("account", "insights limit reached"),
-    (80003, None): _limit("account", "custom audience limit reached"),
-    (80004, None): _limit("account", "ads management limit reached"),
-    **{(code, None): _limit("account", "call limit reached") for code in _OTHER_PRODUCT_LIMITS},
+    (17, None): _account_limit("account call limit reached"),
+    (17, 2446079): _account_limit("account call limit reached"),
+    (32, None): _account_limit("page call limit reached"),
+    (613, 1487742): _account_limit("too many calls from this ad account"),
+    (80000, None): _account_limit("insights limit reached"),
+    (80003, None): _account_limit("custom audience limit reached"),
+    (80004, None): _account_limit("ads management limit reached"),
+    **{(code, None): _account_limit("call limit reached") for code in _OTHER_PRODUCT_LIMITS},
     # Blocks that only patience and a person end [ER, GE].
-    (368, None): _blocked("app", "temporarily blocked for policy reasons"),
-    (613, None): _blocked("app", "calls reduced because of abuse"),
-    (613, 1996): _blocked("app", "inconsistent number of calls"),
+    (368, None): _blocked("temporarily blocked for policy reasons"),
+    (613, None): _blocked("calls reduced because of abuse"),
+    (613, 1996): _blocked("inconsistent number of calls"),
     # Too much asked for at once [EC]; 960 [SEEN].
     (100, 1487534): _too_large("too much data"),
     (100, 1504018): _too_large("timed out"),
     (2, 1504038): _too_large("timed out"),
     (-3, 1504045): _too_large("report too large"),
     (960, None): _too_large("timed out"),
-    # Passing trouble [EC, GE]; 99 is documented as a wrong `level`, 2601 and 2637 [SEEN].
+    # Passing trouble [EC, GE]; 99 is documented as a wrong `level`, but comes and goes [SEEN].
     (1, None): _transient("unknown error"),
     (1, 99): _transient("unknown error"),
     (2, None): _transient("service unavailable"),
     (2, 1504043): _transient("service unavailable"),
     (2, 1504044): _transient("service unavailable"),
-    (-2, 2490547): _transient("report failed"),
-    (2601, None): _transient("report result not ready"),
-    (2601, 1815107): _transient("report result not ready"),
-    (2637, None): _transient("report result not ready"),
-    (CURSOR_REFUSED, None): _transient("cursor no longer valid"),
+    # Report runs [EC]; their results may be announced before they can be read [SEEN].
+    (-2, 2490547): Rule(Reaction.RESUBMIT, "report failed", "ask again, for fewer days"),
+    (2601, None): _not_ready("report result not ready"),
+    (2601, 1815107): _not_ready("report result not ready"),
+    (2637, None): _not_ready("report result not ready"),
+    # A cursor that Meta no longer takes [SEEN].
+    (2642, None): Rule(Reaction.RESTART_PAGING, "cursor no longer valid", "ask again later"),
     # The token [GE, ER]; 104 comes with an HTTP 5xx when it is passing trouble [SEEN].
     (102, None): _token("session invalid"),
     (104, None): _UNSIGNED,
     (190, None): _token("token invalid"),
     (190, 458): _token("app not installed"),
-    (190, 459): _refused("checkpoint", "let the token's user log in at facebook.com and confirm"),
+    (190, 459): _app_refused(
+        "checkpoint", "let the token's user log in at facebook.com and confirm"
+    ),
     (190, 460): _token("password changed"),
     (190, 463): _token("session expired"),
-    (190, 464): _refused("user unconfirmed", "let the token's user log in and confirm the account"),
+    (190, 464): _app_refused(
+        "user unconfirmed", "let the token's user log in and confirm the account"
+    ),
     (190, 467): _token("token invalid"),
     (190, 492): _token("session invalid"),
     (492, None): _token("session invalid"),
@@ -161,7 +190,7 @@ RULES: Final[Mapping[tuple[int, int | None], Rule]] = {
     **{(code, None): _PERMISSION for code in range(200, 300)},
     (100, 3191001): _PERMISSION,
     # The API version [REF].
-    (2635, None): _refused(
+    (2635, None): _app_refused(
         "API version expired", "set META_API_VERSION to a version that Meta still serves"
     ),
     # Our own mistakes [EC, GE]; repeating them lowers the quota [RL].
@@ -174,18 +203,31 @@ RULES: Final[Mapping[tuple[int, int | None], Rule]] = {
 }
 """What each error of Meta means, by code and subcode."""
 
+OF_A_NEW_RUN: Final[Mapping[tuple[int, int | None], Rule]] = {
+    # A run is announced before every server of Meta knows it [SEEN: Singer].
+    MISSING_OBJECT: _not_ready("report run not known yet"),
+}
+"""What an error means instead when it is about a report run created less than a minute ago."""
+
 BY_MESSAGE: Final = (
     # Code 1 is both "unknown" and "too much", told apart by the text alone (SDK issues 294, 470).
     (1, "reduce the amount of data", _too_large("too much data")),
     # Comes and goes on reports that are read back unchanged [SEEN: Stitch, Airbyte, Keboola].
-    (100, "in summary param", _transient("report not ready")),
+    (100, "in summary param", _not_ready("report not ready")),
     # An app may be set to require signed calls; Meta has no code of its own for it.
     (100, "appsecret_proof", _UNSIGNED),
 )
 """(code, words in the message in lower case, rule), for codes that mean two things."""
 
+OUTAGE: Final = _transient("server error")
+"""HTTP 5xx, `is_transient`, no connection, a body that is no JSON: where no code says more."""
+
+TOO_MANY_REQUESTS: Final = _account_limit("too many requests")
+"""HTTP 429 without a code; Meta sends its limits as codes, but a proxy before it may not."""
+
 _SERVER_ERROR_WINS: Final = frozenset({104})
-_OUTAGE = _transient("server error")
+_HTTP_TOO_MANY_REQUESTS: Final = 429
+_HTTP_SERVER_ERROR: Final = 500
 
 
 def rule_for(
@@ -200,22 +242,30 @@ def rule_for(
     for with_code, words, rule in BY_MESSAGE:
         if code == with_code and words in message.lower():
             return rule
-    outage = _OUTAGE if is_transient or (http_status or 0) >= 500 else None
+    outage = OUTAGE if is_transient or (http_status or 0) >= _HTTP_SERVER_ERROR else None
     if code is None:
-        return outage
+        return TOO_MANY_REQUESTS if http_status == _HTTP_TOO_MANY_REQUESTS else outage
     exact = RULES.get((code, subcode)) if subcode is not None else None
     known = exact or RULES.get((code, None))
     # Meta marks limits as transient too, so the flag counts only where the code says nothing.
-    says_nothing = known is None or (known.reaction is MetaError and exact is None)
+    says_nothing = known is None or (known.reaction is Reaction.BUG and exact is None)
     if outage and (says_nothing or code in _SERVER_ERROR_WINS):
         return outage
     return known
 
 
-def throttle_scope(error: MetaThrottled) -> Scope:
-    """Whom a limit stops: every account of the app, or the one account."""
-    rule = RULES.get((error.code or 0, error.subcode)) or RULES.get((error.code or 0, None))
-    return (rule and rule.scope) or "account"
+def may_be_too_large(error: MetaError) -> bool:
+    """Whether asking for less may help.
+
+    Meta often says no more than "unknown error" of what it fails to put together [SEEN: Airbyte].
+    """
+    is_unknown = error.code == 1 and (error.http_status or 0) >= _HTTP_SERVER_ERROR
+    return error.reaction is Reaction.SPLIT or is_unknown
+
+
+def is_unknown_yet(error: MetaError) -> bool:
+    """Whether `error` is what Meta says of a report run that it has just created."""
+    return (error.code, error.subcode) in OF_A_NEW_RUN
 
 
 @contextmanager
@@ -287,25 +337,27 @@ def failure_of(
         is_transient=facts.get("is_transient") is True,
         http_status=http_status,
     )
-    reaction = rule.reaction if rule else MetaError
+    reaction = rule.reaction if rule else Reaction.BUG
+    kind = ERROR_OF[reaction]
     subject = f" for account act_{account_id}" if account_id else ""
     if ad_id is not None:
         subject = f" for ad {ad_id}"
         if _is_missing(code, subcode):
-            reaction = AdNotFound
+            kind = AdNotFound
     request_id = str(facts.get("fbtrace_id") or "") or None
     number = "/".join(str(part) for part in (code, subcode) if part is not None) or "no code"
     # Our own mistakes and unknown codes are explained by nobody but Meta.
-    said = f" Meta says: {_quote(message)}" if message and reaction is MetaError else ""
+    said = f" Meta says: {_quote(message)}" if message and kind is MetaError else ""
     trace = f" (fbtrace_id {request_id})" if request_id else ""
-    return reaction(
-        _sentence(reaction, rule, subject, number) + said + trace,
+    return kind(
+        _sentence(kind, rule, subject, number) + said + trace,
+        reaction=reaction,
         account_id=account_id,
         code=code,
         subcode=subcode,
         http_status=http_status,
         request_id=request_id,
-        retry_after=_retry_after(rule, headers or {}) if reaction is MetaThrottled else None,
+        retry_after=_retry_after(rule, headers or {}) if kind is MetaThrottled else None,
     )
 
 
@@ -319,16 +371,17 @@ _LEADS: Final[Mapping[type[MetaError], str]] = {
     MetaThrottled: "Meta asks to wait",
     MetaUnavailable: "Meta could not answer",
     RequestTooLarge: "Meta refused the request as too large",
+    ReportFailed: "Meta's report failed",
     MetaError: "Meta answered with an error",
 }
 
 
-def _sentence(reaction: type[MetaError], rule: Rule | None, subject: str, number: str) -> str:
+def _sentence(kind: type[MetaError], rule: Rule | None, subject: str, number: str) -> str:
     meaning = rule.meaning if rule else "not known to this program"
     advice = rule.advice if rule else "it is not repeated; report it"
-    if reaction is AdNotFound:
+    if kind is AdNotFound:
         meaning, advice = "no such ad, or not visible to the token", "check the id of the ad"
-    lead = rule.lead if rule and rule.lead else _LEADS[reaction]
+    lead = rule.lead if rule and rule.lead else _LEADS[kind]
     return f"{lead}{subject} ({number}, {meaning}): {advice}."
 
 

@@ -31,6 +31,9 @@ _MEASURES: Final = (
     "action_values",
 )
 
+KEY_FIELDS: Final = ("account_id", "ad_id", "date_start", "date_stop")
+"""What tells one row of insights from another."""
+
 AD_FIELDS: Final = (
     "account_id",
     "account_currency",
@@ -60,10 +63,10 @@ ACCOUNT_FIELDS: Final = (
 )
 """Fields of one account's day: the control total of the ads' days."""
 
-REACH_FIELDS: Final = ("account_id", "ad_id", "date_start", "date_stop", "reach")
+REACH_FIELDS: Final = (*KEY_FIELDS, "reach")
 """Fields of one ad over several days at once: people reached cannot be added up over days."""
 
-LIFETIME_FIELDS: Final = ("account_id", "ad_id", "date_start", "date_stop", "impressions")
+LIFETIME_FIELDS: Final = (*KEY_FIELDS, "impressions")
 
 ACCOUNT_NODE_FIELDS: Final = ("account_id", "name", "currency", "timezone_name")
 """`timezone_name` is an IANA name; `timezone_offset_hours_utc` knows no summer time."""

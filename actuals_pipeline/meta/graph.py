@@ -4,30 +4,37 @@ The SDK brings the session, the signature (`appsecret_proof`) and the error clas
 `FacebookAdsApi.call` is not used: it takes an HTML page, a cut-off body and an HTTP 502 for
 answers, reads no usage header and repeats nothing.
 
-Secrets: the SDK puts the token into the query string of every call.  It stays there, because not
-every Graph server is known to read the `Authorization` header, and nothing that leaves this
-module carries it: network errors are raised anew without their text, Meta's error texts and
-urllib3's log records are redacted.
+Secrets: the SDK puts the token into the query string of every call.  We put it into the
+`Authorization` header, and back into the query only for a host that does not read the header.
+Nothing that leaves this module carries it: network errors are raised anew without their text,
+Meta's error texts and urllib3's log records are redacted.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import random
 import re
-import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from threading import Lock
+from typing import Any, Final, Literal
 
 import requests
 from facebook_business.api import FacebookAdsApi
 from facebook_business.exceptions import FacebookRequestError
 from facebook_business.session import FacebookSession
 
-from actuals_pipeline.errors import MetaThrottled, MetaUnavailable, UnexpectedPayload
+from actuals_pipeline.errors import (
+    MetaError,
+    MetaThrottled,
+    MetaUnavailable,
+    Reaction,
+    UnexpectedPayload,
+)
 from actuals_pipeline.meta import failures, throttle
+from actuals_pipeline.meta.limits import Limits
 
 RETRY_DELAYS_SECONDS: Final = (1.0, 2.0, 4.0)
 """Waits before a call that met passing trouble is repeated, lengthened by up to half at random.
@@ -35,8 +42,8 @@ RETRY_DELAYS_SECONDS: Final = (1.0, 2.0, 4.0)
 Chosen: short, because the next hourly run repeats the whole fetch anyway.
 """
 
-WAIT_BUDGET_SECONDS: Final = 900.0
-"""Longest time that one fetch waits for limits in all.  Chosen: a quarter of the hourly tick."""
+UNANSWERED_RETRIES: Final = 1
+"""Times that a call is repeated that was not answered in time: each costs the whole timeout."""
 
 STAND_IN_HEADER: Final = "X-Graph-Stand-In"
 """Header by which a Graph API says that it is not Meta's."""
@@ -56,16 +63,40 @@ class MetaCredentials:
     app_secret: str = field(default="", repr=False)
 
 
+Place = Literal["header", "query"]
+"""Where a call carries the access token."""
+
+_TOKEN_NOT_SEEN: Final = frozenset({102, 104, 190, 2500})
+"""Codes with which a Graph server may answer a call whose token it did not see."""
+
+
 @dataclass(slots=True)
 class FetchUsage:
-    """What a fetch has cost so far; `rows` as received, duplicates included."""
+    """What a fetch has cost so far.
 
-    calls: int = 0
+    `rows` as received, duplicates included; `calls_by_kind` by what was asked for (`account`,
+    `ad`, `insights`, `submit`, `poll`, `report`), `retries_by_class` by the error that a call was
+    repeated for, `splits` by the lever that made a request smaller.
+    """
+
+    calls_by_kind: Counter[str] = field(default_factory=Counter)
     pages: int = 0
     rows: int = 0
-    retries: int = 0
+    bytes: int = 0
+    retries_by_class: Counter[str] = field(default_factory=Counter)
+    splits: Counter[str] = field(default_factory=Counter)
     throttled_seconds: float = 0.0
     rate_limits_hit: int = 0
+
+    @property
+    def calls(self) -> int:
+        """Graph API calls."""
+        return self.calls_by_kind.total()
+
+    @property
+    def retries(self) -> int:
+        """Calls repeated after a failure."""
+        return self.retries_by_class.total()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +108,7 @@ class GraphAnswer:
 
 
 class GraphSession:
-    """The SDK's session for one token, and one exchange over it at a time.
-
-    `asked_pause_seconds` is what the usage headers of the latest answer, refusals included, ask
-    to wait before the next call.
-    """
+    """The SDK's session for one token, and one exchange over it at a time."""
 
     def __init__(
         self,
@@ -102,18 +129,26 @@ class GraphSession:
         self._graph_url = graph_url.rstrip("/")
         self._api_version = api_version
         self._timeout = timeout
+        self._access_token = credentials.access_token
         self._secrets = [
             secret for secret in (credentials.access_token, credentials.app_secret) if secret
         ]
-        self.asked_pause_seconds = 0.0
+        self._place: Place = "header"
+        self._put_token(_TOKEN_PLACES.known(self._graph_url) or "header")
         _keep_secrets_out_of_logs()
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def exchange(self, method: str, path: Sequence[str], params: Mapping[str, Any]) -> GraphAnswer:
-        """The answer to one request.
+    def exchange(
+        self,
+        method: str,
+        path: Sequence[str],
+        params: Mapping[str, Any],
+        on_answer: Callable[[requests.Response], None] = lambda _: None,
+    ) -> GraphAnswer:
+        """The answer to one request; `on_answer` sees every response first, refusals included.
 
         Raises the SDK's `FacebookRequestError` when Meta refuses, `MetaUnavailable` when there is
         no answer or none in JSON, `UnexpectedPayload` when the JSON is no object.
@@ -121,7 +156,7 @@ class GraphSession:
         url = "/".join((self._graph_url, self._api_version, *path))
         encoded = {name: _encoded(value) for name, value in params.items()}
         response = self._send(method, url, encoded)
-        self.asked_pause_seconds = throttle.seconds_to_wait(response.headers)
+        on_answer(response)
         body = _json_object(response)
         if "error" in body:
             raise FacebookRequestError(  # type: ignore[no-untyped-call]
@@ -133,7 +168,29 @@ class GraphSession:
             )
         if response.status_code != requests.codes["ok"]:
             raise _unusable(response)
+        _TOKEN_PLACES.learn(self._graph_url, self._place)
         return GraphAnswer(body, response.headers)
+
+    def moves_token(self, refusal: MetaError) -> bool:
+        """Put the token into the query if `refusal` may come of a host that reads no header.
+
+        True when that was done, and the call is worth asking again.
+        """
+        if self._place == "query" or _TOKEN_PLACES.known(self._graph_url) == "header":
+            return False
+        if refusal.code in _TOKEN_NOT_SEEN or refusal.http_status == requests.codes["unauthorized"]:
+            self._put_token("query")
+            return True
+        return False
+
+    def _put_token(self, place: Place) -> None:
+        self._place = place
+        if place == "header":
+            self._http.headers["Authorization"] = f"Bearer {self._access_token}"
+            self._http.params.pop("access_token", None)  # type: ignore[union-attr]
+        else:
+            self._http.headers.pop("Authorization", None)
+            self._http.params["access_token"] = self._access_token  # type: ignore[index]
 
     def _send(self, method: str, url: str, params: dict[str, str]) -> requests.Response:
         in_url = method == "GET"
@@ -148,8 +205,10 @@ class GraphSession:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            kind = type(error).__name__
+            kind, unanswered = type(error).__name__, isinstance(error, requests.ReadTimeout)
         # Raised outside the handler: the original's text is the URL, and with it the token.
+        if unanswered:
+            raise Unanswered(f"{self._graph_url} did not answer within {self._timeout[1]:.0f} s.")
         raise MetaUnavailable(f"{self._graph_url} could not be reached ({kind}).")
 
     def _plain_error(self, error: object) -> dict[str, Any]:
@@ -170,25 +229,21 @@ class GraphSession:
         return without_secrets(text)
 
 
+class Unanswered(MetaUnavailable):
+    """Meta took the call and did not answer in time: perhaps it asks for too much at once."""
+
+
 class Graph:
     """Calls that wait when Meta asks for it, and repeat what passing trouble stopped.
 
     Belongs to one account's fetch and to one thread: its `usage` is what the fetch has cost.
+    `limits` may be shared with other threads.
     """
 
-    def __init__(
-        self,
-        session: GraphSession,
-        *,
-        sleep: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = random.random,
-        wait_budget_seconds: float = WAIT_BUDGET_SECONDS,
-    ) -> None:
+    def __init__(self, session: GraphSession, limits: Limits) -> None:
         self.usage = FetchUsage()
+        self.limits = limits
         self._session = session
-        self._sleep = sleep
-        self._jitter = jitter
-        self._wait_budget_seconds = wait_budget_seconds
 
     def close(self) -> None:
         """Close the connections."""
@@ -200,51 +255,53 @@ class Graph:
         path: Sequence[str],
         params: Mapping[str, Any],
         *,
+        kind: str,
         account_id: str | None,
         ad_id: str | None = None,
     ) -> GraphAnswer:
-        """The answer to a call about an account, or about one ad.
+        """The answer to a call about an account, or about one ad; `kind` is what it counts as.
 
         Raises what `failures` makes of a refusal; `MetaThrottled` when waiting would exceed the
-        budget of the whole fetch, `MetaUnavailable` after the last repetition.
+        budget of the whole run, `MetaUnavailable` after the last repetition.
         """
         delays = iter(RETRY_DELAYS_SECONDS)
+        unanswered = 0
         patience = 1
+        refusal: MetaThrottled | None = None
         while True:
-            self._wait(self._session.asked_pause_seconds, account_id)
-            self.usage.calls += 1
+            self.usage.throttled_seconds += self.limits.wait(account_id, refusal)
+            self.usage.calls_by_kind[kind] += 1
             try:
                 with failures.translated(account_id=account_id, ad_id=ad_id):
-                    return self._session.exchange(method, path, params)
-            except MetaThrottled as error:
-                self.usage.rate_limits_hit += 1
-                hinted = error.retry_after or throttle.DEFAULT_PAUSE_SECONDS
-                self._wait(hinted * patience, account_id, error)
-                # Knocking again and again makes a block longer.
-                patience *= 2
-            except MetaUnavailable as error:
-                delay = None if error.code == failures.CURSOR_REFUSED else next(delays, None)
-                if delay is None:
+                    return self._session.exchange(
+                        method, path, params, lambda response: self._observe(account_id, response)
+                    )
+            except MetaError as error:
+                if isinstance(error, MetaThrottled):
+                    refusal = error
+                    self._rest(account_id, refusal, patience)
+                    # Knocking again and again makes a block longer.
+                    patience *= 2
+                elif error.reaction in {Reaction.RETRY, Reaction.REPOLL}:
+                    unanswered += isinstance(error, Unanswered)
+                    delay = next(delays, None)
+                    if delay is None or unanswered > UNANSWERED_RETRIES:
+                        raise
+                    self.limits.sleep(delay * (1 + self.limits.jitter() / 2))
+                elif not self._session.moves_token(error):
+                    if error.reaction is Reaction.STOP_ALL:
+                        self.limits.stop(error)
                     raise
-                self._sleep(delay * (1 + self._jitter() / 2))
-            self.usage.retries += 1
+                self.usage.retries_by_class[type(error).__name__] += 1
 
-    def _wait(
-        self, seconds: float, account_id: str | None, refusal: MetaThrottled | None = None
-    ) -> None:
-        """Wait for a limit, or raise `refusal` when that takes longer than the budget has left."""
-        if not seconds:
-            return
-        if self.usage.throttled_seconds + seconds > self._wait_budget_seconds:
-            raise refusal or MetaThrottled(
-                f"Meta's call limit{f' for account act_{account_id}' if account_id else ''} is "
-                f"nearly used up: wait {seconds:.0f} s, then ask again.",
-                account_id=account_id,
-                retry_after=seconds,
-            )
-        self._session.asked_pause_seconds = 0.0
-        self.usage.throttled_seconds += seconds
-        self._sleep(seconds)
+    def _rest(self, account_id: str | None, refusal: MetaThrottled, patience: int) -> None:
+        self.usage.rate_limits_hit += 1
+        hinted = refusal.retry_after or throttle.DEFAULT_PAUSE_SECONDS
+        self.limits.block(account_id, refusal, hinted * patience)
+
+    def _observe(self, account_id: str | None, response: requests.Response) -> None:
+        self.usage.bytes += len(response.content)
+        self.limits.observe(account_id, response.headers)
 
 
 def _encoded(value: object) -> str:
@@ -268,7 +325,11 @@ def _json_object(response: requests.Response) -> dict[str, Any]:
     )
 
 
-def _unusable(response: requests.Response) -> MetaUnavailable:
+def _unusable(response: requests.Response) -> MetaError:
+    if response.status_code == requests.codes["too_many_requests"]:
+        return failures.failure_of(
+            {}, account_id=None, http_status=response.status_code, headers=response.headers
+        )
     kind = response.headers.get("Content-Type", "no content type")
     return MetaUnavailable(
         f"Meta answered HTTP {response.status_code} with {len(response.content)} bytes of {kind} "
@@ -280,6 +341,25 @@ def _unusable(response: requests.Response) -> MetaUnavailable:
 def without_secrets(text: str) -> str:
     """`text` with the values of secret URL parameters replaced."""
     return _SECRET_PARAMETER.sub(rf"\1={_HIDDEN}", text)
+
+
+class _TokenPlaces:
+    """Which hosts were seen to read the token in the header, for all sessions of the process."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, Place] = {}
+        self._lock = Lock()
+
+    def known(self, host: str) -> Place | None:
+        with self._lock:
+            return self._places.get(host)
+
+    def learn(self, host: str, place: Place) -> None:
+        with self._lock:
+            self._places[host] = place
+
+
+_TOKEN_PLACES: Final = _TokenPlaces()
 
 
 class _SecretFilter(logging.Filter):

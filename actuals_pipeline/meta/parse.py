@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -104,6 +105,37 @@ def parse_totals(
     )
 
 
+@dataclass(slots=True)
+class DaySums:
+    """What rows of one report day add up to; money in the account's currency."""
+
+    impressions: int = 0
+    clicks: int = 0
+    conversions: int = 0
+    spend: Decimal = Decimal(0)
+    revenue: Decimal = Decimal(0)
+
+    def exceeds(self, other: DaySums) -> bool:
+        """Whether any figure is above the other's."""
+        return any(getattr(self, each) > getattr(other, each) for each in self.__slots__)
+
+
+def sums_by_day(
+    payloads: Iterable[Payload], *, purchase_action_type: PurchaseActionType
+) -> dict[str, DaySums]:
+    """The sums of each report day, given as Meta writes it, over payloads read one by one."""
+    sums: defaultdict[str, DaySums] = defaultdict(DaySums)
+    kind_of = cache(purchase_action_type)
+    for row in payloads:
+        day, kind = sums[str(row.get("date_start"))], kind_of(_identifier(row, "account_id"))
+        day.impressions += _whole(_number(row, "impressions", row.get("impressions"), _COUNT))
+        day.clicks += _whole(_number(row, "clicks", row.get("clicks"), _COUNT))
+        day.conversions += _conversions_of(row, kind)
+        day.spend += _amount(row, "spend")
+        day.revenue += _revenue_of(row, kind)
+    return dict(sums)
+
+
 def parse_reach(payloads: Iterable[Payload]) -> int | None:
     """People reached according to the one row that covers all days asked about; None if unknown."""
     reached = _reach(list(payloads))
@@ -141,18 +173,21 @@ def _purchase_types(rows: Sequence[Payload], chosen: PurchaseActionType) -> list
 
 
 def _conversions(rows: Sequence[Payload], types: Sequence[str]) -> pd.Series[Any]:
-    counted = (
-        sum(map(_whole, _purchase_values(row, "actions", kind, _SIGNED_COUNT)))
-        for row, kind in zip(rows, types, strict=True)
-    )
-    return pd.Series(list(counted), dtype="Int64")
+    counted = [_conversions_of(row, kind) for row, kind in zip(rows, types, strict=True)]
+    return pd.Series(counted, dtype="Int64")
 
 
 def _revenue(rows: Sequence[Payload], types: Sequence[str]) -> pd.Series[Any]:
-    return _objects(
-        sum(map(Decimal, _purchase_values(row, "action_values", kind, _SIGNED_AMOUNT)), Decimal(0))
-        for row, kind in zip(rows, types, strict=True)
-    )
+    return _objects(_revenue_of(row, kind) for row, kind in zip(rows, types, strict=True))
+
+
+def _conversions_of(payload: Payload, kind: str) -> int:
+    return sum(map(_whole, _purchase_values(payload, "actions", kind, _SIGNED_COUNT)))
+
+
+def _revenue_of(payload: Payload, kind: str) -> Decimal:
+    values = _purchase_values(payload, "action_values", kind, _SIGNED_AMOUNT)
+    return sum(map(Decimal, values), Decimal(0))
 
 
 def _purchase_values(

@@ -1,9 +1,10 @@
-"""How long Meta's usage headers ask us to wait before the next call.
+"""What Meta's usage headers say: how much of a limit is used up, and how long to wait.
 
 Meta counts calls per app and per ad account in a rolling hour and says in headers how much is
 used up.  Going on at 100 % is refused and makes the block longer, so we stop before.
 
-Pure: headers in, seconds out.  Headers are hints; a malformed one is ignored.
+Pure: headers in, readings out.  Headers are hints; a malformed one is ignored.  Who waits, and
+how long in all, is decided in `limits.py`.
 Source: Graph API and Marketing API rate limiting, Insights best practices (2026-09-12).
 """
 
@@ -12,7 +13,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 SLOW_DOWN_AT_PERCENT: Final = 75.0
 PAUSE_AT_PERCENT: Final = 90.0
@@ -27,35 +29,51 @@ DEFAULT_PAUSE_SECONDS: Final = 60.0
 LONGEST_WAIT_SECONDS: Final = 86_400.0
 """No limit of Meta's lasts longer than a day; a larger hint is taken for this."""
 
-_USAGE_HEADERS: Final = frozenset(
-    {
-        "x-fb-ads-insights-throttle",
-        "x-business-use-case-usage",
-        "x-ad-account-usage",
-        "x-app-usage",
-    }
-)
-_PERCENTS: Final = (
-    "app_id_util_pct",
-    "acc_id_util_pct",
-    "call_count",
-    "total_time",
-    "total_cputime",
-)
+Scope = Literal["app", "account"]
+"""Whom a limit stops: every account of the app, or the one account."""
+
+_APP_ALONE: Final = frozenset({"x-app-usage"})
+_USAGE_HEADERS: Final = _APP_ALONE | {
+    "x-fb-ads-insights-throttle",
+    "x-business-use-case-usage",
+    "x-ad-account-usage",
+}
+_PERCENTS_OF_APP: Final = ("app_id_util_pct",)
+_PERCENTS_OF_ACCOUNT: Final = ("acc_id_util_pct", "call_count", "total_time", "total_cputime")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One statement of one header: percent of a limit used up, and seconds to wait for it."""
+
+    scope: Scope
+    used_percent: float
+    wait_seconds: float
+
+
+def readings(headers: Mapping[str, str]) -> list[Reading]:
+    """What every element of every usage header says; header names ignore case."""
+    return [
+        reading
+        for name, value in headers.items()
+        if name.lower() in _USAGE_HEADERS
+        for element in _elements(_decoded(value))
+        for reading in _readings_of(element, app_alone=name.lower() in _APP_ALONE)
+    ]
 
 
 def seconds_to_wait(headers: Mapping[str, str]) -> float:
-    """Seconds to let pass before the next call, 0 when there is room.
-
-    The longest wait that any element of any usage header asks for.
-    """
-    return max((_wait_of(usage) for usage in _usages(headers)), default=0.0)
+    """Seconds to let pass before the next call, 0 when there is room: the longest wait asked."""
+    return max((reading.wait_seconds for reading in readings(headers)), default=0.0)
 
 
-def _usages(headers: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
-    for name, value in headers.items():
-        if name.lower() in _USAGE_HEADERS:
-            yield from _elements(_decoded(value))
+def malformed(headers: Mapping[str, str]) -> list[str]:
+    """Names of the usage headers that hold something else than a JSON object."""
+    return [
+        name
+        for name, value in headers.items()
+        if name.lower() in _USAGE_HEADERS and not isinstance(_decoded(value), Mapping)
+    ]
 
 
 def _decoded(value: str) -> object:
@@ -75,11 +93,24 @@ def _elements(usage: object) -> Iterator[Mapping[str, Any]]:
             yield from (element for element in under_one_id if isinstance(element, Mapping))
 
 
-def _wait_of(usage: Mapping[str, Any]) -> float:
+def _readings_of(usage: Mapping[str, Any], *, app_alone: bool) -> Iterator[Reading]:
+    of_app, of_account = _most(usage, _PERCENTS_OF_APP), _most(usage, _PERCENTS_OF_ACCOUNT)
+    if app_alone:
+        yield Reading("app", of_account, _wait_of(of_account, usage))
+        return
+    yield Reading("account", of_account, _wait_of(of_account, usage))
+    if of_app:
+        yield Reading("app", of_app, _wait_of(of_app, {}))
+
+
+def _most(usage: Mapping[str, Any], names: tuple[str, ...]) -> float:
+    return max(_number(usage.get(name)) for name in names)
+
+
+def _wait_of(used: float, usage: Mapping[str, Any]) -> float:
     # One header counts the time to regain access in minutes, another in seconds.
     regained = 60 * _number(usage.get("estimated_time_to_regain_access"))
     reset = _number(usage.get("reset_time_duration"))
-    used = max(_number(usage.get(name)) for name in _PERCENTS)
     if used >= PAUSE_AT_PERCENT:
         return min(regained or reset or DEFAULT_PAUSE_SECONDS, LONGEST_WAIT_SECONDS)
     # Time to regain access is 0 unless access is already lost, whatever the percentages say.

@@ -34,6 +34,7 @@ from actuals_pipeline.report_days import DayWindow, report_day, time_zone
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import history, product
 from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.fetch_memory import StoredFetchMemory
 from actuals_pipeline.warehouse.store import (
     CoveredRows,
     Slice,
@@ -86,8 +87,13 @@ def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, meta: MetaApi, postgres: WarehouseResource
     ) -> Iterator[dg.MaterializeResult[CoveredRows]]:
         with reacting_to_errors(context):
-            fetches = meta.fetch(window_of(context.partition_keys))
-            with postgres.warehouse().transaction() as connection:
+            warehouse = postgres.warehouse()
+            fetches = meta.fetch(
+                window_of(context.partition_keys),
+                StoredFetchMemory(warehouse),
+                settings.purchase_action_type_of,
+            )
+            with warehouse.transaction() as connection:
                 for fetch in fetches:
                     append(connection, fetch_log, fetch.log_row(context.run.run_id))
             _raise_if_all_failed(fetches)

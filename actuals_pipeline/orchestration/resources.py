@@ -4,7 +4,9 @@ Secrets arrive as environment variable names (`EnvVar`), so the UI shows the nam
 value; they are resolved when a run starts, so the code location loads with nothing set.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Self
 
 import dagster as dg
@@ -13,6 +15,8 @@ from pydantic import Field
 from actuals_pipeline.errors import SettingsError
 from actuals_pipeline.meta.accounts import AccountFetch, fetch_accounts
 from actuals_pipeline.meta.client import InsightsClient, MetaCredentials
+from actuals_pipeline.meta.limits import Limits
+from actuals_pipeline.meta.memory import FetchMemory
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.connection import Warehouse
@@ -27,6 +31,7 @@ class MetaApi(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's o
     account_ids: list[str] = Field(description="Ad accounts, digits without act_.")
     graph_url: str = Field(description="Graph API host.")
     api_version: str = Field(description="Marketing API version.")
+    filter_statuses: bool = Field(description="Whether requests name every status of ads.")
     is_stand_in: bool = Field(description="Whether the local stand-in is meant to answer.")
 
     @classmethod
@@ -39,30 +44,47 @@ class MetaApi(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's o
             account_ids=list(settings.meta_ad_account_ids),
             graph_url=settings.meta_graph_url,
             api_version=settings.meta_api_version,
+            filter_statuses=settings.filter_statuses,
             is_stand_in=settings.is_stand_in,
         )
 
-    def client(self) -> InsightsClient:
-        """A client of its own throttle state and counters, for one account."""
+    def client(self, limits: Limits, memory: FetchMemory) -> InsightsClient:
+        """A client for one account, sharing what is known of the limits."""
         return InsightsClient(
             MetaCredentials(self.access_token, self.app_id, self.app_secret),
             graph_url=self.graph_url,
             api_version=self.api_version,
+            limits=limits,
+            memory=memory,
+            filter_statuses=self.filter_statuses,
         )
 
     def clock(self) -> datetime:
         """The instant at which a fetch starts; tests override it to fix the day."""
         return datetime.now(UTC)
 
-    def fetch(self, window: DayWindow) -> list[AccountFetch]:
+    def limits(self) -> Limits:
+        """The limits that the accounts of one run share; tests override it to fix the time."""
+        return Limits()
+
+    def fetch(
+        self,
+        window: DayWindow,
+        memory: FetchMemory,
+        purchase_action_type: Callable[[str], str],
+    ) -> list[AccountFetch]:
         """Fetch `window` of every configured account, each with its own outcome."""
         if not self.access_token or not self.account_ids:
             missing = "META_AD_ACCOUNT_ID" if self.access_token else "META_ACCESS_TOKEN"
             raise SettingsError(f"{missing} is missing; set it and start Dagster again.")
+        limits = self.limits()
+        for account_id, seconds in memory.rests().items():
+            limits.recall(account_id, seconds)
         return fetch_accounts(
             self.account_ids,
             window,
-            self.client,
+            partial(self.client, limits, memory),
+            purchase_action_type=purchase_action_type,
             expects_stand_in=self.is_stand_in,
             clock=self.clock,
         )

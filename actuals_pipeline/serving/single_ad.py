@@ -21,6 +21,7 @@ from actuals_pipeline.serving.answers import RATE, number, rounded
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import product
 from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.fetch_memory import StoredFetchMemory
 from actuals_pipeline.warehouse.store import CoveredRows, Slice, append, replace
 from actuals_pipeline.warehouse.tables import ad_actuals, fetch_log, raw_meta_insights
 
@@ -44,7 +45,10 @@ def fetch(
         settings.meta_app_secret.get_secret_value(),
     )
     with InsightsClient(
-        credentials, graph_url=settings.meta_graph_url, api_version=settings.meta_api_version
+        credentials,
+        graph_url=settings.meta_graph_url,
+        api_version=settings.meta_api_version,
+        memory=StoredFetchMemory(warehouse),
     ) as client:
         account_id = client.ad_account_id(ad_id)
         if account_id not in settings.meta_ad_account_ids:

@@ -24,6 +24,7 @@ from typing import Any
 import pandas as pd
 import psycopg
 from psycopg import errors, sql
+from psycopg.types.json import Jsonb
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Double, Numeric, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -99,7 +100,11 @@ def append(connection: psycopg.Connection, table: Table, row: dict[str, Any]) ->
         sql.SQL(", ").join(map(sql.Identifier, row)),
         sql.SQL(", ").join(sql.Placeholder() * len(row)),
     )
-    connection.execute(query, list(row.values()))
+    values = [
+        Jsonb(value) if isinstance(table.columns[name].type, JSONB) else value
+        for name, value in row.items()
+    ]
+    connection.execute(query, values)
 
 
 def replace(connection: psycopg.Connection, table: Table, content: CoveredRows) -> WriteCounts:

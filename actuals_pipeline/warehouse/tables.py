@@ -52,6 +52,9 @@ product = MetaData(schema="public", naming_convention=NAMING)
 """The product's tables; created by our migrations only where they are missing."""
 
 
+_INSTANT = DateTime(timezone=True)
+
+
 def _currency() -> Column[str]:
     return Column("currency", Text, nullable=False, comment="ISO 4217 code of the money columns.")
 
@@ -102,6 +105,15 @@ def _money(name: str, comment: str, *, nullable: bool = False) -> Column[object]
 
 def _rate(name: str, comment: str) -> Column[float]:
     return Column(name, Double, nullable=True, comment=comment)
+
+
+def _tallied(name: str, comment: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=text("0"), comment=comment)
+
+
+def _tally(name: str, comment: str) -> Column[object]:
+    """Counts by name, those that are zero left out."""
+    return Column(name, JSONB, nullable=False, server_default=text("'{}'::jsonb"), comment=comment)
 
 
 def _not_negative(*columns: str) -> list[CheckConstraint]:
@@ -421,11 +433,34 @@ fetch_log = Table(
     Column("error_class", Text, comment="Class of the error that ended the fetch."),
     Column("error_message", Text, comment="Its message, without secrets."),
     Column("is_stand_in", Boolean, nullable=False, comment="Whether the stand-in answered."),
+    _tally("calls_by_kind", "Graph API calls by what was asked for."),
+    _tallied("bytes", "Bytes of answers, as decompressed."),
+    _tallied("missing_ads", "Ads asked for by id because the account's listing lacked some."),
+    _tally("retries_by_class", "Calls repeated, by the class of the error."),
+    _tally("splits", "Times that requests were made smaller, by lever."),
+    Column("page_size", BigInteger, comment="Rows in a page with which Meta answered."),
+    Column("days_per_request", BigInteger, comment="Most days in a request; null: all of them."),
+    Column("as_report", Boolean, comment="Whether only asynchronous reports went through."),
+    _rate("account_quota_percent", "Share of the account's call limit used up, in percent."),
+    _rate("app_quota_percent", "Share of the app's call limit used up, in percent."),
+    Column("account_rests_until", _INSTANT, comment="When the account may be asked again."),
+    Column("app_rests_until", _INSTANT, comment="When the app may ask again."),
     CheckConstraint("outcome IN ('complete', 'rate_limited', 'refused', 'failed')", name="outcome"),
     CheckConstraint("kind IN ('account', 'ad')", name="kind"),
     Index(None, "started_at"),
     Index(None, "run_id"),
     comment="One row is one account's (or one ad's) fetch in one run; append-only.",
+)
+
+open_reports = Table(
+    "open_reports",
+    warehouse,
+    Column("account_id", Text, primary_key=True, comment="Account that the report is about."),
+    Column("fingerprint", Text, primary_key=True, comment="SHA-256 of the request, days included."),
+    Column("report_run_id", Text, nullable=False, comment="Meta's id of the report run."),
+    Column("submitted_at", _INSTANT, nullable=False, comment="When it was submitted."),
+    Index(None, "report_run_id"),
+    comment="One row is one asynchronous report that Meta still holds and nobody has read.",
 )
 
 videos = Table(

@@ -19,14 +19,15 @@ MAY_USE = {
     "actuals": set(),
     "accuracy": set(),
     "graph_stand_in": set(),
-    "warehouse": set(),
+    # What fetches leave for later ones is declared where it is used and kept where it lasts.
+    "warehouse": {"meta.memory"},
     "orchestration": {"meta", "actuals", "accuracy", "warehouse", "settings"},
     "serving": {
         *("meta", "actuals", "accuracy", "warehouse", "settings", "graph_stand_in"),
         "orchestration",
     },
 }
-"""For each package the packages of ours that it may import, besides itself and `GROUND`."""
+"""For each package the packages or modules that it may import, besides itself and `GROUND`."""
 
 DATABASE = {"psycopg", "psycopg2", "sqlalchemy", "alembic"}
 FACEBOOK = {"facebook_business"}
@@ -87,6 +88,7 @@ def test_a_package_imports_only_what_it_may(package: str) -> None:
         for path in files(package)
         for module in imported(path)
         if ours(module) not in {None, *allowed}
+        and not any(f"{module}.".startswith(f"actuals_pipeline.{each}.") for each in allowed)
     }
     assert not strays
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from actuals_pipeline.graph_stand_in.server import GraphStandIn, running_stand_in
 from actuals_pipeline.graph_stand_in.world import AccountPlan, World
 from actuals_pipeline.meta.client import InsightsClient, MetaCredentials
+from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.report_days import DayWindow
 
 
@@ -54,8 +55,26 @@ def sleeps() -> list[float]:
 
 
 @pytest.fixture
+def new_limits(sleeps: list[float]) -> Callable[..., Limits]:
+    """Limits whose waits are noted in `sleeps`, which is also their clock."""
+
+    def new(**options: Any) -> Limits:
+        settings: dict[str, Any] = {
+            "clock": lambda: sum(sleeps),
+            "sleep": sleeps.append,
+            "jitter": lambda: 0.0,
+        }
+        return Limits(**settings | options)
+
+    return new
+
+
+@pytest.fixture
 def new_client(
-    stand_in: GraphStandIn, credentials: MetaCredentials, sleeps: list[float]
+    stand_in: GraphStandIn,
+    credentials: MetaCredentials,
+    sleeps: list[float],
+    new_limits: Callable[..., Limits],
 ) -> Iterator[Callable[..., InsightsClient]]:
     clients: list[InsightsClient] = []
 
@@ -64,9 +83,8 @@ def new_client(
             "credentials": credentials,
             "graph_url": stand_in.url,
             "api_version": "v26.0",
-            "clock": lambda: sum(sleeps),
-            "sleep": sleeps.append,
-            "jitter": lambda: 0.0,
+            "limits": new_limits(),
+            "now": lambda: stand_in.world.now + timedelta(seconds=sum(sleeps)),
         }
         clients.append(InsightsClient(**settings | options))
         return clients[-1]

@@ -29,6 +29,10 @@ NewClient = Callable[..., InsightsClient]
 Fetch = Callable[[DayWindow], AccountFetch]
 
 
+def omni(_account_id: str) -> str:
+    return "omni_purchase"
+
+
 @pytest.fixture
 def fetch(client: InsightsClient, stand_in: GraphStandIn, account_id: str) -> Fetch:
     """Fetch a window of the stand-in's account, as of the stand-in's now."""
@@ -38,6 +42,7 @@ def fetch(client: InsightsClient, stand_in: GraphStandIn, account_id: str) -> Fe
             account_id,
             window,
             client,
+            purchase_action_type=omni,
             expects_stand_in=True,
             clock=lambda: stand_in.world.now,
         )
@@ -61,9 +66,7 @@ def test_every_covered_day_has_a_total_and_one_without_delivery_is_a_known_zero(
     # The stand-in's account began with its oldest ads, weeks after this.
     empty = DayWindow.trailing(window.since - timedelta(days=200), 2)
     for days, is_reported in ((window, True), (empty, False)):
-        totals = totals_frame(
-            [fetch(days)], purchase_action_type=lambda _: "omni_purchase", **PROVENANCE
-        )
+        totals = totals_frame([fetch(days)], purchase_action_type=omni, **PROVENANCE)
         assert totals["report_date"].tolist() == list(days)
         assert totals["is_reported"].tolist() == [is_reported] * len(days)
     assert totals["spend"].tolist() == [Decimal(0)] * 2
@@ -77,7 +80,7 @@ def test_what_postgres_cannot_store_of_a_name_is_marked_and_the_rest_kept(
     fetched = fetch(window)
     assert fetched.account is not None
     hostile = replace(fetched, account=replace(fetched.account, name="a\0b\ud800 Größe"))
-    totals = totals_frame([hostile], purchase_action_type=lambda _: "omni_purchase", **PROVENANCE)
+    totals = totals_frame([hostile], purchase_action_type=omni, **PROVENANCE)
     assert totals["account_name"].unique().tolist() == ["a\N{REPLACEMENT CHARACTER}b? Größe"]
 
 
@@ -99,7 +102,13 @@ def test_a_failed_fetch_is_a_value_without_rows_and_makes_no_frame(
 def test_made_up_and_real_data_never_take_each_others_place(
     client: InsightsClient, stand_in: GraphStandIn, account_id: str, window: DayWindow
 ) -> None:
-    fetched = fetch_account(account_id, window, client, clock=lambda: stand_in.world.now)
+    fetched = fetch_account(
+        account_id,
+        window,
+        client,
+        purchase_action_type=omni,
+        clock=lambda: stand_in.world.now,
+    )
     assert isinstance(fetched.error, SettingsError)
     assert "made up" in str(fetched.error)
     assert [call.kind for call in stand_in.calls] == ["account"]
@@ -135,6 +144,7 @@ def test_accounts_come_back_in_the_order_asked_whatever_became_of_them(
         ["77", account_id, "78"],
         window,
         new_client,
+        purchase_action_type=omni,
         expects_stand_in=True,
         clock=lambda: stand_in.world.now,
     )

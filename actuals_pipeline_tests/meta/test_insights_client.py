@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -23,20 +23,24 @@ from actuals_pipeline.graph_stand_in.faults import Fault
 from actuals_pipeline.graph_stand_in.server import GraphStandIn, running_stand_in
 from actuals_pipeline.graph_stand_in.world import AccountPlan, World
 from actuals_pipeline.meta import fields
-from actuals_pipeline.meta.client import InsightsClient, RawInsight
+from actuals_pipeline.meta.client import InsightsClient
+from actuals_pipeline.meta.limits import Limits
+from actuals_pipeline.meta.memory import RequestSize
 from actuals_pipeline.meta.parse import parse_insights, parse_reach, parse_totals
+from actuals_pipeline.meta.spool import Rows
 from actuals_pipeline.report_days import DayWindow
 
 FIGURES = ["impressions", "clicks", "link_clicks", "spend", "conversions", "revenue"]
 KEY = ["ad_id", "report_date"]
 NewClient = Callable[..., InsightsClient]
+TOO_LARGE = {"code": 100, "subcode": 1487534}
 
 
 def omni(_account_id: str) -> str:
     return "omni_purchase"
 
 
-def figures(rows: list[RawInsight]) -> list[dict[str, Any]]:
+def figures(rows: Rows) -> list[dict[str, Any]]:
     frame = parse_insights(
         rows, purchase_action_type=omni, fetched_at=datetime(2026, 3, 8, tzinfo=UTC)
     )
@@ -64,7 +68,7 @@ def test_a_month_of_a_large_account_is_exact_and_takes_few_calls(
     with running_stand_in(World(now=stand_in.world.now, accounts=[plan])) as large:
         client = new_client(graph_url=large.url)
         account = client.account(account_id)
-        rows = client.ad_insights(account_id, window)
+        rows = client.ads_insights(account_id, window)
         totals = client.account_totals(account_id, window)
         want = truth(large, account_id, window)
 
@@ -90,7 +94,7 @@ def test_archived_deleted_and_no_longer_delivering_ads_are_in_it(
         for ad in stand_in.world.ads(account_id)
         if ad.status(today) in {"ARCHIVED", "DELETED"}
     }
-    rows = figures(client.ad_insights(account_id, window))
+    rows = figures(client.ads_insights(account_id, window))
     assert gone & {row["ad_id"] for row in rows}
     assert any(row["conversions"] and not row["impressions"] for row in rows)
 
@@ -98,7 +102,7 @@ def test_archived_deleted_and_no_longer_delivering_ads_are_in_it(
 def test_without_the_status_filter_archived_ads_are_missing(
     new_client: NewClient, stand_in: GraphStandIn, account_id: str, window: DayWindow
 ) -> None:
-    rows = new_client(filter_statuses=False).ad_insights(account_id, window)
+    rows = new_client(filter_statuses=False).ads_insights(account_id, window)
     assert len(rows) < len(truth(stand_in, account_id, window))
     assert "filtering" not in stand_in.calls[-1].params
 
@@ -106,7 +110,7 @@ def test_without_the_status_filter_archived_ads_are_missing(
 def test_the_request_says_everything_that_meta_would_otherwise_choose(
     client: InsightsClient, stand_in: GraphStandIn, account_id: str, window: DayWindow
 ) -> None:
-    client.ad_insights(account_id, window)
+    client.ads_insights(account_id, window)
     params = stand_in.calls[0].params
     assert params["time_range"] == '{"since":"2026-02-23","until":"2026-03-08"}'
     assert (params["level"], params["time_increment"], params["limit"]) == ("ad", "1", "500")
@@ -124,9 +128,9 @@ def test_one_ad_is_asked_for_directly_even_when_deleted(
     with running_stand_in(world) as other:
         client = new_client(graph_url=other.url)
         want = truth(other, account_id, window)
-        listed = {row["ad_id"] for row in client.ad_insights(account_id, window)}
+        listed = {row["ad_id"] for row in client.ads_insights(account_id, window)}
         deleted = next(row["ad_id"] for row in want if row["ad_id"] not in listed)
-        got = figures(client.ad_insights(account_id, window, ad_id=deleted))
+        got = figures(client.ad_insights(account_id, window, deleted))
         assert client.ad_account_id(deleted) == account_id
     assert got == [row for row in want if row["ad_id"] == deleted]
 
@@ -136,7 +140,7 @@ def test_people_reached_over_several_days_are_asked_of_meta_and_not_added_up(
 ) -> None:
     want = truth(stand_in, account_id, window)
     ad_id = Counter(row["ad_id"] for row in want).most_common(1)[0][0]
-    daily = client.ad_insights(account_id, window, ad_id=ad_id)
+    daily = client.ad_insights(account_id, window, ad_id)
     (row,) = client.ad_reach(account_id, window, ad_id)
     reached = [int(day["reach"]) for day in daily if "reach" in day]
     assert max(reached) < (parse_reach([row]) or 0) < sum(reached)
@@ -178,8 +182,8 @@ def test_pages_are_reported_as_they_come(
     new_client: NewClient, account_id: str, window: DayWindow
 ) -> None:
     pages: list[int] = []
-    client = new_client(page_size=40, on_page=pages.append)
-    rows = client.ad_insights(account_id, window)
+    client = new_client(size=RequestSize(page_size=40), on_page=pages.append)
+    rows = client.ads_insights(account_id, window)
     assert sum(pages) == len(rows)
     assert set(pages[:-1]) == {40}
     assert client.usage.pages == len(pages)
@@ -208,7 +212,7 @@ def test_what_heals_leaves_every_row_exactly_once(
     window: DayWindow,
 ) -> None:
     stand_in.faults.add(Fault(effect, kind="insights", page=3))
-    rows = new_client(page_size=40).ad_insights(account_id, window)
+    rows = new_client(size=RequestSize(page_size=40)).ads_insights(account_id, window)
     assert not stand_in.faults.pending()
     assert figures(rows) == truth(stand_in, account_id, window)
 
@@ -249,7 +253,7 @@ def test_what_does_not_heal_gives_no_rows_at_all(
 ) -> None:
     stand_in.faults.add(Fault(effect, kind="insights", page=2, times=None))
     with pytest.raises(error) as caught:
-        new_client(page_size=40).ad_insights(account_id, window)
+        new_client(size=RequestSize(page_size=40)).ads_insights(account_id, window)
     assert type(caught.value) is error
     assert caught.value.account_id == account_id
 
@@ -262,10 +266,11 @@ def test_a_request_too_large_to_wait_for_becomes_a_report(
     sleeps: list[float],
 ) -> None:
     stand_in.graph.sync_row_limit = 100
-    rows = client.ad_insights(account_id, window)
+    rows = client.ads_insights(account_id, window)
     assert figures(rows) == truth(stand_in, account_id, window)
     called = kinds_called(stand_in)
-    assert (called["insights"], called["insights_async"], called["run"]) == (1, 1, 3)
+    # The pages were made smaller twice before.
+    assert (called["insights"], called["insights_async"], called["run"]) == (3, 1, 3)
     assert sleeps == [1, 2]
 
 
@@ -275,16 +280,71 @@ def test_a_report_too_large_is_made_in_halves(
     want = truth(stand_in, account_id, window)
     stand_in.graph.sync_row_limit = 100
     stand_in.graph.async_row_limit = len(want) // 3
-    assert figures(client.ad_insights(account_id, window)) == want
+    assert figures(client.ads_insights(account_id, window)) == want
     assert kinds_called(stand_in)["insights_async"] == 1 + 2 + 4
 
 
-def test_a_day_that_is_too_large_on_its_own_is_named(
-    client: InsightsClient, stand_in: GraphStandIn, account_id: str
+@pytest.fixture
+def small(
+    stand_in: GraphStandIn, new_client: NewClient, account_id: str
+) -> Iterator[tuple[GraphStandIn, InsightsClient]]:
+    """An account of a few ads, and a client of it."""
+    plan = AccountPlan(account_id, "Stand-in", "EUR", "Europe/Berlin", 4)
+    with running_stand_in(World(now=stand_in.world.now, accounts=[plan])) as few:
+        yield few, new_client(graph_url=few.url)
+
+
+def by_key(rows: Rows) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(row["ad_id"], row["date_start"]): row for row in rows}
+
+
+TWO_DAYS = DayWindow.trailing(date(2026, 3, 8), 2)
+
+
+def test_a_day_too_large_is_asked_for_in_halves_of_its_ads(
+    small: tuple[GraphStandIn, InsightsClient], account_id: str
 ) -> None:
-    stand_in.graph.sync_row_limit = stand_in.graph.async_row_limit = 3
-    with pytest.raises(RequestTooLarge, match=f"2026-03-07.*act_{account_id}") as caught:
-        client.ad_insights(account_id, DayWindow.trailing(date(2026, 3, 8), 2))
+    few, client = small
+    want = truth(few, account_id, TWO_DAYS)
+    assert len({row["ad_id"] for row in want}) > 2
+    # The listing of the day's ads itself is small enough to be answered directly.
+    few.faults.add(
+        Fault({"error": TOO_LARGE}, kind="insights", params="fields=.*spend", times=None)
+    )
+    few.graph.async_row_limit = 1
+    assert figures(client.ads_insights(account_id, TWO_DAYS)) == want
+    splits = client.usage.splits
+    assert (splits["report"], splits["days"], splits["fields"]) == (1, 1, 0)
+    assert splits["ads"]
+    assert client.size == RequestSize(days=1, as_report=True)
+
+
+def test_an_ad_too_large_is_asked_for_in_halves_of_its_fields(
+    small: tuple[GraphStandIn, InsightsClient], account_id: str
+) -> None:
+    few, client = small
+    whole = client.ads_insights(account_id, TWO_DAYS)
+    few.faults.add(Fault({"error": TOO_LARGE}, params="spend.*impressions", times=None))
+    rows = client.ads_insights(account_id, TWO_DAYS)
+    assert client.usage.splits["fields"]
+    by_key = [
+        sorted(each, key=lambda row: (row["ad_id"], row["date_start"])) for each in (whole, rows)
+    ]
+    assert by_key[0] == by_key[1]
+
+
+def test_what_cannot_be_made_smaller_is_named_to_the_field(
+    small: tuple[GraphStandIn, InsightsClient], account_id: str
+) -> None:
+    few, client = small
+    ads = {row["ad_id"] for row in truth(few, account_id, TWO_DAYS)}
+    few.faults.add(Fault({"error": TOO_LARGE}, params="fields=.*action_values", times=None))
+    with pytest.raises(RequestTooLarge, match="'action_values'") as caught:
+        client.ads_insights(account_id, TWO_DAYS)
+    told = str(caught.value)
+    assert any(f"day {day} of ad" in told for day in TWO_DAYS)
+    assert any(ad_id in told for ad_id in ads)
+    assert f"act_{account_id}" in told
     assert (caught.value.code, caught.value.subcode) == (100, 1487534)
 
 
@@ -311,7 +371,7 @@ def test_only_a_completed_report_is_read(
 ) -> None:
     stand_in.graph.sync_row_limit = 100
     stand_in.faults.add(Fault({"job_status": status}, kind="run"))
-    assert figures(client.ad_insights(account_id, window)) == truth(stand_in, account_id, window)
+    assert figures(client.ads_insights(account_id, window)) == truth(stand_in, account_id, window)
     assert kinds_called(stand_in)["insights_async"] == reports
 
 
@@ -338,13 +398,14 @@ def test_a_report_that_never_completes_is_given_up(
     stand_in.graph.sync_row_limit = 100
     stand_in.faults.add(Fault({"job_status": status}, kind="run", times=None))
     with pytest.raises(error) as caught:
-        client.ad_insights(account_id, window)
+        client.ads_insights(account_id, window)
     assert type(caught.value) is error
     assert kinds_called(stand_in)["insights_async"] == reports
 
 
 def test_a_report_that_does_not_end_is_given_up_at_the_deadline(
     new_client: NewClient,
+    new_limits: Callable[..., Limits],
     stand_in: GraphStandIn,
     account_id: str,
     window: DayWindow,
@@ -352,9 +413,9 @@ def test_a_report_that_does_not_end_is_given_up_at_the_deadline(
 ) -> None:
     stand_in.graph.sync_row_limit = 100
     stand_in.faults.add(Fault({"job_status": "Job Started"}, kind="run", times=None))
-    client = new_client(clock=lambda: 10 * sum(sleeps))
+    client = new_client(limits=new_limits(clock=lambda: 10 * sum(sleeps)))
     with pytest.raises(ReportFailed, match=r"'Job Started' after 60 minutes"):
-        client.ad_insights(account_id, window)
+        client.ads_insights(account_id, window)
     assert 360 <= sum(sleeps) < 400
 
 
@@ -364,7 +425,7 @@ def test_a_report_just_created_may_be_unknown_for_a_moment(
     stand_in.graph.sync_row_limit = 100
     unknown = Fault({"error": {"code": 100, "subcode": 33}}, kind="run", times=2)
     stand_in.faults.add(unknown)
-    assert figures(client.ad_insights(account_id, window)) == truth(stand_in, account_id, window)
+    assert figures(client.ads_insights(account_id, window)) == truth(stand_in, account_id, window)
 
 
 def test_a_report_that_stays_unknown_is_an_error(
@@ -377,5 +438,5 @@ def test_a_report_that_stays_unknown_is_an_error(
     stand_in.graph.sync_row_limit = 100
     stand_in.faults.add(Fault({"error": {"code": 100, "subcode": 33}}, kind="run", times=None))
     with pytest.raises(MetaRefused):
-        client.ad_insights(account_id, window)
+        client.ads_insights(account_id, window)
     assert 60 <= sum(sleeps) < 120

@@ -12,60 +12,65 @@ from actuals_pipeline.errors import (
     MetaError,
     MetaRefused,
     MetaThrottled,
-    MetaUnavailable,
+    Reaction,
     ReportFailed,
-    RequestTooLarge,
 )
 from actuals_pipeline.graph_stand_in.faults import Fault
 from actuals_pipeline.graph_stand_in.server import GraphStandIn
 from actuals_pipeline.meta import failures
 from actuals_pipeline.meta.client import InsightsClient
+from actuals_pipeline.meta.graph import RETRY_DELAYS_SECONDS
+from actuals_pipeline.meta.limits import Limits
 
 NewClient = Callable[..., InsightsClient]
 
 TOO_MUCH = "Please reduce the amount of data you're asking for, then retry your request"
-CASES: dict[type[MetaError], list[tuple[int, int | None]]] = {
-    MetaThrottled: [
+CASES: dict[Reaction, list[tuple[int, int | None]]] = {
+    Reaction.WAIT_APP: [
         (4, None),
         (4, 1504022),
         (4, 1504039),
         (341, None),
+        (613, 5044001),
+        (613, 1996),
+        (613, None),
+        (368, None),
+    ],
+    Reaction.WAIT_ACCOUNT: [
         (80000, 2446079),
         (80004, 2446079),
         (80003, 2446079),
         (17, None),
         (17, 2446079),
         (613, 1487742),
-        (613, 5044001),
-        (613, 1996),
-        (613, None),
-        (368, None),
         (32, None),
         *((code, None) for code in (80001, 80002, 80005, 80006, 80008, 80009, 80014)),
     ],
-    RequestTooLarge: [
+    Reaction.SPLIT: [
         (100, 1487534),
         (100, 1504018),
         (2, 1504038),
         (-3, 1504045),
         (960, None),
     ],
-    MetaUnavailable: [
+    Reaction.RETRY: [
         (1, None),
         (1, 99),
         (2, None),
         (2, 1504043),
         (2, 1504044),
-        (-2, 2490547),
-        (2601, 1815107),
-        (2637, None),
-        (2642, None),
     ],
-    MetaRefused: [
+    Reaction.REPOLL: [(2601, 1815107), (2637, None)],
+    Reaction.RESUBMIT: [(-2, 2490547)],
+    Reaction.RESTART_PAGING: [(2642, None)],
+    Reaction.STOP_ALL: [
         *((190, subcode) for subcode in (None, 458, 459, 460, 463, 464, 467, 492, 999)),
         (492, None),
         (102, None),
         (104, None),
+        (2635, None),
+    ],
+    Reaction.STOP_ACCOUNT: [
         (3, None),
         (10, None),
         (200, None),
@@ -75,9 +80,8 @@ CASES: dict[type[MetaError], list[tuple[int, int | None]]] = {
         (100, 3191001),
         (100, 33),
         (803, None),
-        (2635, None),
     ],
-    MetaError: [
+    Reaction.BUG: [
         (100, None),
         (100, 4242),
         (2500, None),
@@ -88,6 +92,7 @@ CASES: dict[type[MetaError], list[tuple[int, int | None]]] = {
         (987654, 1),
     ],
 }
+ASKED_AGAIN = {Reaction.RETRY, Reaction.REPOLL}
 
 
 @pytest.mark.parametrize(
@@ -98,22 +103,29 @@ def test_each_error_of_meta_calls_for_its_reaction(
     *,
     code: int,
     subcode: int | None,
-    reaction: type[MetaError],
+    reaction: Reaction,
     new_client: NewClient,
+    new_limits: Callable[..., Limits],
     stand_in: GraphStandIn,
     account_id: str,
 ) -> None:
+    client = new_client(limits=new_limits(budget_seconds=0))
+    client.account(account_id)
     error = {"code": code, "subcode": subcode, "message": "see the code"}
     stand_in.faults.add(Fault({"error": error}, times=None))
     with pytest.raises(MetaError) as caught:
-        new_client(wait_budget_seconds=0).account(account_id)
+        client.account(account_id)
     got = caught.value
-    assert type(got) is reaction
+    assert got.reaction is reaction
+    assert type(got) is failures.ERROR_OF[reaction]
     assert (got.code, got.subcode, got.http_status) == (code, subcode, 400)
     assert (got.account_id, got.request_id) == (account_id, "StandInTraceId")
     assert f"act_{account_id}" in str(got)
     assert str(code) in str(got)
-    assert (got.retry_after is not None) == (reaction is MetaThrottled)
+    assert (got.retry_after is not None) == isinstance(got, MetaThrottled)
+    assert len(stand_in.calls) == 1 + (
+        1 + len(RETRY_DELAYS_SECONDS) if reaction in ASKED_AGAIN else 1
+    )
 
 
 def test_every_row_of_the_table_has_a_case() -> None:
@@ -121,36 +133,38 @@ def test_every_row_of_the_table_has_a_case() -> None:
     generated = {(code, None) for code in range(200, 300)}
     alike = {(2601, None), (80000, None), (80003, None), (80004, None), (100, 3018)}
     assert set(failures.RULES) - generated - alike <= listed
+    assert set(CASES) == set(Reaction)
 
 
 @pytest.mark.parametrize(
     ("facts", "http_status", "reaction"),
     [
-        ({"code": 1, "message": TOO_MUCH}, 500, RequestTooLarge),
-        ({"code": 100, "error_subcode": 1487534, "is_transient": True}, 500, RequestTooLarge),
-        ({"code": 100, "is_transient": True}, 400, MetaUnavailable),
-        ({"code": 987654, "is_transient": True}, 400, MetaUnavailable),
-        ({"code": 987654}, 502, MetaUnavailable),
-        ({"code": 104}, 503, MetaUnavailable),
-        ({"code": 190}, 500, MetaRefused),
-        ({"code": 4, "is_transient": True}, 400, MetaThrottled),
-        ({"code": 3018, "is_transient": True}, 400, MetaUnavailable),
-        ({"code": "190", "error_subcode": "463"}, 400, MetaRefused),
+        ({"code": 1, "message": TOO_MUCH}, 500, Reaction.SPLIT),
+        ({"code": 100, "error_subcode": 1487534, "is_transient": True}, 500, Reaction.SPLIT),
+        ({"code": 100, "is_transient": True}, 400, Reaction.RETRY),
+        ({"code": 987654, "is_transient": True}, 400, Reaction.RETRY),
+        ({"code": 987654}, 502, Reaction.RETRY),
+        ({"code": 104}, 503, Reaction.RETRY),
+        ({"code": 190}, 500, Reaction.STOP_ALL),
+        ({"code": 4, "is_transient": True}, 400, Reaction.WAIT_APP),
+        ({"code": 3018, "is_transient": True}, 400, Reaction.RETRY),
+        ({"code": "190", "error_subcode": "463"}, 400, Reaction.STOP_ALL),
         ({"code": 100, "message": "(#100) Cannot include spend in summary param"}, 400,
-         MetaUnavailable),
+         Reaction.REPOLL),
         ({"code": 100, "message": "API calls require an appsecret_proof argument"}, 400,
-         MetaRefused),
-        ({}, 400, MetaError),
-        ({"code": None}, 503, MetaUnavailable),
-        ({"code": "many", "error_subcode": []}, 400, MetaError),
+         Reaction.STOP_ALL),
+        ({}, 400, Reaction.BUG),
+        ({}, 429, Reaction.WAIT_ACCOUNT),
+        ({"code": None}, 503, Reaction.RETRY),
+        ({"code": "many", "error_subcode": []}, 400, Reaction.BUG),
     ],
     ids=str,
 )  # fmt: skip
 def test_text_flag_and_status_decide_where_the_code_does_not(
-    facts: dict[str, object], http_status: int, reaction: type[MetaError]
+    facts: dict[str, object], http_status: int, reaction: Reaction
 ) -> None:
     got = failures.failure_of(facts, account_id="42", http_status=http_status)
-    assert type(got) is reaction
+    assert got.reaction is reaction
 
 
 def test_the_message_says_what_happened_and_what_to_do() -> None:
@@ -179,15 +193,6 @@ def test_an_ad_that_is_missing_is_another_matter_than_an_account() -> None:
     got = failures.failure_of(facts, account_id=None, ad_id="7")
     assert type(got) is AdNotFound
     assert "for ad 7" in str(got)
-
-
-def test_a_limit_says_whom_it_stops() -> None:
-    scopes = {
-        (codes): failures.throttle_scope(MetaThrottled(code=codes[0], subcode=codes[1]))
-        for codes in CASES[MetaThrottled]
-    }
-    assert scopes[4, 1504022] == scopes[341, None] == "app"
-    assert scopes[80000, 2446079] == scopes[17, None] == scopes[613, 1487742] == "account"
 
 
 def test_a_block_for_abuse_is_waited_out_for_long() -> None:

@@ -24,7 +24,7 @@ from actuals_pipeline.errors import (
     WarehouseUnavailable,
 )
 from actuals_pipeline.graph_stand_in.faults import Fault
-from actuals_pipeline.meta.client import InsightsClient, MetaCredentials
+from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.orchestration.jobs import PROCESS_TAG
 from actuals_pipeline.orchestration.reactions import (
     DEFAULT_WAIT_SECONDS,
@@ -44,19 +44,14 @@ from actuals_pipeline_tests.orchestration.conftest import (
 )
 
 TOKEN_EXPIRED = {"error": {"code": 190, "subcode": 463}}
+NO_PERMISSION = {"error": {"code": 200}}
 
 
 class MetaWithoutPatience(MetaApi):
     """Meta's API whose client waits for nothing itself and leaves every limit to the step."""
 
-    def client(self) -> InsightsClient:
-        return InsightsClient(
-            MetaCredentials(self.access_token, self.app_id, self.app_secret),
-            graph_url=self.graph_url,
-            api_version=self.api_version,
-            sleep=lambda _seconds: None,
-            wait_budget_seconds=0,
-        )
+    def limits(self) -> Limits:
+        return Limits(sleep=lambda _seconds: None, budget_seconds=0)
 
 
 def limit(seconds: float) -> dict[str, Any]:
@@ -87,7 +82,7 @@ def test_one_account_that_fails_keeps_its_old_days_while_the_others_are_brought_
     known = pipeline.rows("ad_actuals", *FIGURES)
 
     pipeline.graph.world.now += timedelta(days=2)
-    pipeline.graph.faults.add(Fault(TOKEN_EXPIRED, account_id="43", times=None))
+    pipeline.graph.faults.add(Fault(NO_PERMISSION, account_id="43", times=None))
     run = pipeline.run(window)
 
     assert run.success
@@ -102,7 +97,7 @@ def test_one_account_that_fails_keeps_its_old_days_while_the_others_are_brought_
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
     (named,) = examples(check)
     assert (named["account_id"], named["outcome"]) == ("43", "refused")
-    assert "session expired" in named["error_message"]
+    assert "permission denied" in named["error_message"]
     assert outcomes(pipeline, run.run_id) == [
         ("42", "complete", None),
         ("43", "refused", "MetaRefused"),
@@ -245,7 +240,7 @@ def test_rows_of_a_single_ad_do_not_break_a_run_in_which_its_account_fails(
     of_the_ad = pipeline.rows("ad_actuals", *FIGURES)
     assert {row["account_id"] for row in of_the_ad} == {"43"}
 
-    pipeline.graph.faults.add(Fault(TOKEN_EXPIRED, account_id="43", times=None))
+    pipeline.graph.faults.add(Fault(NO_PERMISSION, account_id="43", times=None))
     run = pipeline.run(window)
 
     assert run.success

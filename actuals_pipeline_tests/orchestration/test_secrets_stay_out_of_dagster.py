@@ -13,7 +13,7 @@ from psycopg import sql
 
 from actuals_pipeline.graph_stand_in.faults import Fault
 from actuals_pipeline.graph_stand_in.graph import appsecret_proof
-from actuals_pipeline.meta.client import InsightsClient, MetaCredentials
+from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.orchestration.jobs import PROCESS_TAG
 from actuals_pipeline.orchestration.resources import MetaApi
 from actuals_pipeline.report_days import DayWindow
@@ -27,13 +27,8 @@ PASSWORD = "a-database-pass-word"
 class MetaWithoutSleep(MetaApi):
     """Meta's API whose client does not wait before it calls again."""
 
-    def client(self) -> InsightsClient:
-        return InsightsClient(
-            MetaCredentials(self.access_token, self.app_id, self.app_secret),
-            graph_url=self.graph_url,
-            api_version=self.api_version,
-            sleep=lambda _seconds: None,
-        )
+    def limits(self) -> Limits:
+        return Limits(sleep=lambda _seconds: None)
 
 
 def test_no_secret_of_a_failing_run_is_kept_anywhere(

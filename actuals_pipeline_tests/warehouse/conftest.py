@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from sqlalchemy import Column, Table
+from sqlalchemy.dialects.postgresql import JSONB
 
 from actuals_pipeline.warehouse import embedded, tables
 
@@ -152,7 +153,10 @@ def insert(connection: psycopg.Connection) -> Callable[..., None]:
     def add(table: Table, **values: Any) -> None:
         names = [column.name for column in table.columns if column.name != "id"]
         row = {name: 0 for name in names if not table.columns[name].nullable} | _USUAL | values
-        given = [Jsonb(row[name]) if name == "payload" else row.get(name) for name in names]
+        given = [
+            Jsonb(row[name]) if isinstance(table.columns[name].type, JSONB) else row.get(name)
+            for name in names
+        ]
         query = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
             sql.Identifier(str(table.schema), table.name),
             sql.SQL(", ").join(map(sql.Identifier, names)),
