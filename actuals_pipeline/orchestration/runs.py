@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import dagster as dg
 from dagster import DagsterEventType
+from dagster._serdes import ConfigurableClassData
 
 from actuals_pipeline.orchestration.build import build_definitions
 from actuals_pipeline.orchestration.descriptions import META_POOL
@@ -51,7 +52,7 @@ def run_window(
     job = build_definitions(settings).resolve_job_def(JOB_NAME)
     tags = {**range_tags(window), TIER_TAG: tier, PROCESS_TAG: _this_process()}
     steps = len(job.graph.node_defs)
-    with dg.DagsterInstance.get() as instance:
+    with _instance() as instance:
         clear_dead_runs(instance)
         run_id = str(uuid4())
         with _watched(instance, run_id, steps, on_progress):
@@ -62,7 +63,24 @@ def run_window(
                 run_config=_QUIET,
                 raise_on_error=False,
             )
+    if _was_interrupted(result.all_events):
+        raise KeyboardInterrupt
     return RunResult(run_id, result.success, tuple(_failures(result.all_events)))
+
+
+@contextmanager
+def _instance() -> Iterator[dg.DagsterInstance]:
+    """The configured instance, without the processes that copy each step's output to a file.
+
+    The terminal shows the output; and its Ctrl-C would end them with a traceback each.
+    """
+    with dg.DagsterInstance.get() as configured:
+        ref = configured.get_ref()
+    silent = ConfigurableClassData(
+        "dagster._core.storage.noop_compute_log_manager", "NoOpComputeLogManager", "{}"
+    )
+    with dg.DagsterInstance.from_ref(ref._replace(compute_logs_data=silent)) as instance:
+        yield instance
 
 
 def clear_dead_runs(instance: dg.DagsterInstance) -> None:
@@ -110,6 +128,12 @@ def _progress(instance: dg.DagsterInstance, run_id: str, steps: int) -> tuple[in
     done = sum(event is not None and event.is_step_success for event in events)
     begun = [event.step_key for event in events if event is not None and event.is_step_start]
     return done, steps, str(begun[-1]) if begun else ""
+
+
+def _was_interrupted(events: Sequence[dg.DagsterEvent]) -> bool:
+    """Whether somebody at the terminal ended the run; Dagster makes a failed step of it."""
+    errors = [event.step_failure_data.error for event in events if event.is_step_failure]
+    return any(error and error.cls_name == "DagsterExecutionInterruptedError" for error in errors)
 
 
 def _failures(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """The command line `actuals`.
 
 Answers go to stdout (`--json` wherever something is printed), everything else to stderr.  Exit 0:
-done; 2: something you can fix, said in one sentence; 1: we failed.  Days are inclusive ISO days.
+done; 2: something you can fix, said in one sentence; 1: we failed; 130: interrupted.  Days are
+inclusive ISO days.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ SYNC_DAYS = 7
 """Trailing days that `sync` refreshes without dates (the specification's default)."""
 
 DEFAULT_PORT = 3000
+
+_INTERRUPTED = 130
+"""Exit code of a command that SIGINT ended, as shells have it."""
 
 _FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 """Far from the ends of the calendar, where counting days overflows."""
@@ -68,6 +72,9 @@ def _told_in_a_sentence(context: click.Context) -> Iterator[None]:
     except ActualsError as error:
         _complain(error)
         context.exit(1)
+    except KeyboardInterrupt:
+        _complain("interrupted; each day is wholly old or wholly new: run it again to go on.")
+        context.exit(_INTERRUPTED)
 
 
 def _complain(reason: object) -> None:
