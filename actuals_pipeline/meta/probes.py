@@ -31,7 +31,7 @@ from actuals_pipeline.meta.health import MetaAccess
 from actuals_pipeline.report_days import DayWindow, report_day, time_zone
 
 MAX_CALLS: Final = 24
-"""Most calls of one measurement, repetitions included; without trouble it takes at most 23."""
+"""Most calls of one measurement, repetitions included; without trouble it takes no more."""
 
 DAYS: Final = 28
 """Days measured: all that Meta still restates, up to yesterday."""
@@ -42,7 +42,7 @@ LARGER_PAGE: Final = 10
 PAGES_PER_SUM: Final = 3
 """Pages added up of each list of ads; an account with more is not summed."""
 
-POLL_DELAYS_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
+POLL_DELAYS_SECONDS: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Waits between polls of a report run over one account; chosen: half a minute or it is not said."""
 
 ROUNDING: Final = Decimal("0.01")

@@ -112,7 +112,7 @@ def print_doctor(answer: Mapping[str, Any]) -> None:
         if verdict in counts:
             counts[verdict] += 1
         name = " ".join([*found["name"].split("_"), found["subject"]]).strip()
-        line = Text(f"{verdict:<8}", style=_VERDICT_STYLES[verdict])
+        line = Text(f"{verdict:<9}", style=_VERDICT_STYLES[verdict])
         told = f"{name}: {found['seen']}{'. ' if found['advice'] else ''}{found['advice']}"
         console.print(line + Text(one_line(told)), soft_wrap=True)
     told = ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in counts.items() if n)

@@ -293,7 +293,7 @@ def test_the_longest_measurement_fits_into_the_calls(
     found = measure(
         always({"job_status": "Job Running"}, kind="run"), assumptions=replace(ASSUMED, page_size=5)
     )
-    assert len(stand_in.calls) == probes.MAX_CALLS - 2
+    assert len(stand_in.calls) == probes.MAX_CALLS - 1
     assert not any("used up" in each.found for each in found.values())
     assert sum(sleeps) == sum(probes.POLL_DELAYS_SECONDS)
 
