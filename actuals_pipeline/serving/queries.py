@@ -178,7 +178,7 @@ ORDER BY update_timestamp DESC LIMIT 1
 _LAST_TICK: LiteralString = """
 SELECT to_timestamp((tick_body::jsonb ->> 'timestamp')::double precision) AS ticked_at, status
 FROM dagster.job_ticks -- its column `timestamp` is in the time zone of the session
-WHERE type = 'SCHEDULE' AND tick_body::jsonb ->> 'instigator_name' = %(schedule)s
+WHERE type = 'SCHEDULE' AND tick_body::jsonb ->> 'job_name' = %(schedule)s
 ORDER BY id DESC LIMIT 1
 """
 
