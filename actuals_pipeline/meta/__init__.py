@@ -5,6 +5,8 @@
     client      insights requests: paging, asynchronous reports, rows checked at the door
     throttle    usage headers -> seconds to wait before the next call
     failures    an error of Meta -> one of our error classes
+    health      whether Meta can be asked, and for how long yet
+    probes      what a real account says about what we could only assume
     parse       the only place where Meta's text becomes numbers
 
 No SQL, no Dagster.  An account id is bare digits everywhere; `act_` is put before it in Graph

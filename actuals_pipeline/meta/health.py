@@ -61,7 +61,7 @@ WAIT_SECONDS: Final = 30.0
 _NEWER_VERSION: Final = (
     f"Set META_API_VERSION to {NEWEST_VERSION}, or install a newer actuals_pipeline."
 )
-_NEW_TOKEN: Final = "create a new system user token and put it in META_ACCESS_TOKEN."  # noqa: S105
+_NEW_TOKEN: Final = "Create a new system user token and put it in META_ACCESS_TOKEN."  # noqa: S105
 _DEAD_STATUSES: Final = {"DISABLED", "CLOSED"}
 
 Clock = Callable[[], datetime]
@@ -109,7 +109,7 @@ def examine(access: MetaAccess, *, clock: Clock = lambda: datetime.now(UTC)) -> 
     """Every finding about Meta: one call for the token and one for each account."""
     version = version_found(access.api_version, clock().date())
     if not access.credentials.access_token:
-        missing = problem("token", "META_ACCESS_TOKEN is not set", f"Set it: {_NEW_TOKEN}")
+        missing = problem("token", "META_ACCESS_TOKEN is not set", _NEW_TOKEN)
         return [version, missing]
     token = _token_heard(access, clock)
     if token.is_silence:
@@ -198,9 +198,9 @@ def token_found(heard: Heard, access: MetaAccess, now: datetime) -> list[Finding
         advice = "Nothing; whether the token works shows in the accounts below."
         return [warning("token", "the Graph API describes no tokens", advice)]
     if facts.get("is_valid") is not True:
-        return [problem("token", "Meta calls it invalid", f"The token is dead: {_NEW_TOKEN}")]
+        return [problem("token", "Meta calls it invalid", _NEW_TOKEN)]
     return [
-        _expiry_found("token", "valid", facts.get("expires_at"), now, f"Before it, {_NEW_TOKEN}"),
+        _expiry_found("token", "valid", facts.get("expires_at"), now, _NEW_TOKEN),
         _expiry_found(
             "data_access",
             "granted",

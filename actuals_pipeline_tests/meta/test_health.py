@@ -106,6 +106,10 @@ CASES: dict[str, tuple[Callable[[], Fault], str, str, str, str]] = {
         lambda: told(expires_at=None),
         *("token", "ok", "does not say until when", ""),
     ),
+    "token of an end beyond our calendar": (
+        lambda: told(expires_at=10**12),
+        *("token", "ok", "does not say until when", ""),
+    ),
     "token of an end beyond all calendars": (
         lambda: told(expires_at=10**18),
         *("token", "ok", "does not say until when", ""),
@@ -222,6 +226,21 @@ def test_the_app_is_asked_where_it_is_known_and_else_the_token_itself(
     assert as_itself.verdict == "problem"
     assert "190" in as_itself.advice
     assert "new system user token" in as_itself.advice
+    stand_in.faults.add(NO_DEBUG_TOKEN)
+    unanswered = by_name(health.examine(unknown_app))["token"]
+    assert (unanswered.verdict, unanswered.seen) == (
+        "warning", "how long it is valid is not known: debug_token was refused",
+    )  # fmt: skip
+
+
+def test_the_clock_is_judged_by_the_answer_that_is_nearest_to_it() -> None:
+    """An answer may have waited in a cache or in the pool of threads."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    heard = [
+        Heard(now, now, headers={"Date": format_datetime(now + timedelta(seconds=off))})
+        for off in (-900, 5)
+    ]
+    assert health.clock_found(heard).verdict == "ok"
 
 
 def test_one_account_that_cannot_be_read_leaves_the_others(

@@ -53,9 +53,10 @@ def measure(stand_in: GraphStandIn, access: MetaAccess, account_id: str) -> Meas
     def measured(
         *faults: Fault, assumptions: Assumptions = ASSUMED, access: MetaAccess = access
     ) -> dict[str, Measurement]:
+        before = len(stand_in.calls)
         stand_in.faults.add(*faults)
         found, calls = probes.measure(access, account_id, assumptions, stand_in.world.now)
-        assert calls == len(stand_in.calls)
+        assert calls == len(stand_in.calls) - before
         return {each.assumption: each for each in found}
 
     return measured
@@ -111,6 +112,19 @@ def page_of(*rows: dict[str, Any]) -> dict[str, Any]:
     return {"raw_body": json.dumps({"data": rows}), "content_type": "application/json"}
 
 
+def bought(**by_type: tuple[int, int]) -> dict[str, Any]:
+    """A row with the number and the value of purchases of each action type."""
+    return {
+        "spend": "1",
+        **{
+            name: [
+                {"action_type": each, "value": str(pair[place])} for each, pair in by_type.items()
+            ]
+            for place, name in enumerate(("actions", "action_values"))
+        },
+    }
+
+
 DELIVERED = {
     "impressions": "7",
     "date_start": "2026-03-01",
@@ -129,6 +143,15 @@ CASES: dict[str, tuple[list[Fault], str, str, str, str]] = {
     "bearer answered in another form": (
         [always({"raw_body": "[1]"}, via="header")],
         *("bearer header", "differs", "HTTP 200, code None", "query"),
+    ),
+    "bearer sent elsewhere": (
+        [
+            Fault(
+                {"raw_body": "{}", "status": 302, "headers": {"Location": "/v26.0/act_1"}},
+                via="header",
+            )
+        ],
+        *("bearer header", "differs", "HTTP 302, code None", "query"),
     ),
     "bearer cut off": (
         [always({"drop_connection": True}, via="header")],
@@ -207,6 +230,18 @@ CASES: dict[str, tuple[list[Fault], str, str, str, str]] = {
         [always({"set_action": {"action_type": "purchase", "value": "99999999"}}, params=TOTAL)],
         *("purchase types", "differs", "purchase: 99999999", "TYPE, if purchase is what"),
     ),
+    "another type counts more": (
+        [always(page_of(bought(omni_purchase=(5, 9), purchase=(6, 8))), params=TOTAL)],
+        *("purchase types", "differs", "purchase: 6 worth 8.00", "TYPE, if purchase is what"),
+    ),
+    "another type is worth more": (
+        [always(page_of(bought(omni_purchase=(5, 9), purchase=(4, 10))), params=TOTAL)],
+        *("purchase types", "differs", "purchase: 4 worth 10.00", "TYPE, if purchase is what"),
+    ),
+    "other types hold less": (
+        [always(page_of(bought(omni_purchase=(5, 9), purchase=(4, 8))), params=TOTAL)],
+        *("purchase types", "as assumed", "purchase: 4 worth 8.00", "^$"),
+    ),
     "no purchase types": (
         [always({"drop_field": "actions"}, params=TOTAL)],
         *("purchase types", "not measured", "no purchases", "^$"),
@@ -271,6 +306,20 @@ def test_settings_that_the_account_speaks_against_are_named(
     assert types.change == (
         f"ACTUALS_PURCHASE_ACTION_TYPE=purchase.of.nothing,act_{account_id}=omni_purchase"
     )
+
+
+@pytest.mark.parametrize("chosen", ["all", "none"])
+def test_a_filter_that_changes_nothing_speaks_against_nothing(
+    chosen: probes.StatusFilter, measure: Measure
+) -> None:
+    same = always(page_of({"spend": "1"}), params="^fields=account_id,ad_id,spend$")
+    found = measure(same, assumptions=replace(ASSUMED, status_filter=chosen))
+    assert found["status filter"].verdict == "as assumed"
+
+
+def test_ads_are_summed_over_pages(measure: Measure) -> None:
+    want = measure()["status filter"].found
+    assert measure(assumptions=replace(ASSUMED, page_size=10))["status filter"].found == want
 
 
 def test_more_ads_than_a_few_pages_are_not_summed(measure: Measure) -> None:

@@ -86,7 +86,7 @@ def test_a_line_says_ok_or_what_to_do_and_a_problem_is_exit_code_2(
     assert lines[1].startswith("ok       api version: v26.0")
     (token,) = [line for line in lines if "token" in line]
     assert token.startswith("warning  token: valid until 20")
-    assert token.endswith("3 days from now. Before it, create a new system user token and put it "
+    assert token.endswith("3 days from now. Create a new system user token and put it "
                           "in META_ACCESS_TOKEN.")  # fmt: skip
     assert lines[-1] == "20 checks: 2 warnings."
 
