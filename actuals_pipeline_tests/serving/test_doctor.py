@@ -24,7 +24,7 @@ from actuals_pipeline.graph_stand_in.graph import STAND_IN_APP_ID, appsecret_pro
 from actuals_pipeline.graph_stand_in.server import GraphStandIn
 from actuals_pipeline.serving import doctor, queries
 from actuals_pipeline.settings import Settings
-from actuals_pipeline.warehouse import embedded, schema
+from actuals_pipeline.warehouse import embedded, embedded_place, schema
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline_tests.serving.conftest import Command, eventually, sentence_of
 
@@ -98,11 +98,12 @@ def test_a_line_says_ok_or_what_to_do_and_a_problem_is_exit_code_2(
 
 
 def test_names_from_elsewhere_stay_in_their_line(command: Command, graph: GraphStandIn) -> None:
-    graph.faults.add(Fault({"merge": {"currency": "[red]\x1b[2J\nok"}}, account_id="42"))
+    scopes = {"data": {"scopes": ["ads_read", "[red]x\x1b[2J\nok"]}}
+    graph.faults.add(Fault({"merge": scopes}, kind="debug_token"))
     lines = command("doctor").stdout.splitlines()
-    (told,) = [line for line in lines if "currency act_42" in line]
-    assert "[red]" in told
-    assert not [line for line in lines if "\x1b" in line]
+    assert len(lines) == 22
+    (told,) = [line for line in lines if "scopes" in line]
+    assert told == "ok       scopes: [red]x\N{REPLACEMENT CHARACTER}[2J ok, ads_read"
 
 
 @pytest.mark.parametrize(
@@ -215,6 +216,40 @@ def test_the_free_space_of_the_disk(
     assert (found.verdict, bool(found.advice)) == (verdict, verdict != "ok")
     assert found.seen == f"{free / 1e9:,.1f} GB free for {settings.home}"
     assert set(asked) == {settings.home.parent}, "the home itself is not there yet"
+
+
+def test_the_disk_of_data_that_lie_outside_of_the_home_counts_too(
+    installed: Callable[..., dict[str, Finding]], settings: Settings
+) -> None:
+    outside = embedded_place._outside(settings.home) / "postgres"
+    settings.home.mkdir()
+    (settings.home / "postgres.location").write_text(f"{outside}\n")
+    found = installed(free_bytes=lambda folder: 10**12 if folder == settings.home else 10)["disk"]
+    assert (found.verdict, found.seen) == ("problem", f"0.0 GB free for {outside}")
+
+
+def test_data_of_another_version_of_postgres_are_a_problem(
+    installed: Callable[..., dict[str, Finding]], settings: Settings
+) -> None:
+    assert installed()["embedded_data"].seen == "none: DATABASE_URL is set"
+    data = settings.home / "postgres"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("18\n")
+    assert installed()["embedded_data"].seen == f"in {data}"
+    (data / "PG_VERSION").write_text("17\n")
+    found = installed()["embedded_data"]
+    assert found.verdict == "problem"
+    assert "was made by Postgres 17" in found.advice
+
+
+def test_the_address_is_told_without_its_password(
+    installed: Callable[..., dict[str, Finding]], database: str
+) -> None:
+    address = database.replace("postgres@", "postgres:pass-word@")
+    found = installed(open_database=lambda: nullcontext(address))["database"]
+    assert found.verdict == "ok"
+    assert "postgresql://postgres" in found.seen
+    assert "pass-word" not in found.seen
 
 
 def test_a_disk_that_cannot_be_read_is_a_problem_of_its_own(
