@@ -17,6 +17,9 @@
     memory       what one fetch leaves for later ones
     parse        the only place where Meta's text becomes numbers
 
+    health       whether Meta can be asked, and for how long yet
+    probes       what a real account says about what we could only assume
+
 No SQL, no Dagster.  An account id is bare digits everywhere; `act_` is put before it in Graph
 paths and in sentences for people only.
 """

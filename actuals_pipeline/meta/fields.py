@@ -145,6 +145,26 @@ JOB_FAILED: Final = "Job Failed"
 JOB_SKIPPED: Final = "Job Skipped"
 """The run expired before it started; to be submitted again unchanged (Insights best practices)."""
 
+ACCOUNT_HEALTH_FIELDS: Final = (*ACCOUNT_NODE_FIELDS, "account_status")
+
+READING_SCOPE: Final = "ads_read"
+"""All that reading insights needs; `ads_management` is for changing ads (insights overview)."""
+
+ACCOUNT_STATUSES: Final = {
+    1: "ACTIVE",
+    2: "DISABLED",
+    3: "UNSETTLED",
+    7: "PENDING_RISK_REVIEW",
+    8: "PENDING_SETTLEMENT",
+    9: "IN_GRACE_PERIOD",
+    100: "PENDING_CLOSURE",
+    101: "CLOSED",
+}
+"""`account_status` of an ad account (AdAccount reference, quoted by third parties)."""
+
+SILENT_WINDOWS: Final = ("7d_view", "28d_view")
+"""Attribution windows that are accepted and no longer answered since 2026-01-12."""
+
 
 def is_id(value: object) -> bool:
     """Whether `value` may be the id of an object: text that is safe in a path and as a key.

@@ -1,13 +1,21 @@
 """What must hold of the tables after a run, each check named as the sentence it proves."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, LiteralString
 
 import dagster as dg
 
+from actuals_pipeline.findings import worst
+from actuals_pipeline.meta import health
+from actuals_pipeline.orchestration.descriptions import META_POOL
 from actuals_pipeline.orchestration.partitions import window_of
-from actuals_pipeline.orchestration.resources import WarehouseResource
+from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
+from actuals_pipeline.serving import doctor
 from actuals_pipeline.settings import Settings
+
+HEALTH_CHECK = dg.AssetCheckKey(dg.AssetKey("raw_meta_insights"), "the_installation_is_healthy")
+"""The one check that no run of the daily assets makes: a job of its own does, once a day."""
 
 _SHOWN = 50
 """Offending rows listed in a check's metadata; the rest is counted."""
@@ -58,6 +66,7 @@ def checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         _purchases_counted(settings),
         _spend_reconciled(),
         _predictions_usable(),
+        _installation_healthy(settings),
     ]
 
 
@@ -142,6 +151,35 @@ def _predictions_usable() -> dg.AssetChecksDefinition:
         )
 
     return every_prediction_is_usable
+
+
+def _installation_healthy(settings: Settings) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=HEALTH_CHECK.asset_key,
+        name=HEALTH_CHECK.name,
+        description=(
+            "What `actuals doctor` checks, once a day: token, accounts, API version, clock, "
+            "database, disk, schedule.  ERROR on a problem, WARN on what needs a look."
+        ),
+        pool=META_POOL,
+    )
+    def the_installation_is_healthy(
+        meta: MetaApi, postgres: WarehouseResource
+    ) -> dg.AssetCheckResult:
+        findings = [
+            *health.examine(meta.access(), clock=meta.clock),
+            *doctor.installed(settings, lambda: nullcontext(postgres.database_url)),
+        ]
+        verdict = worst(findings)
+        severity = dg.AssetCheckSeverity
+        return dg.AssetCheckResult(
+            passed=verdict == "ok",
+            severity=severity.ERROR if verdict == "problem" else severity.WARN,
+            metadata=_listed(doctor.as_rows([each for each in findings if each.verdict != "ok"]))
+            | {"checks": dg.MetadataValue.int(len(findings))},
+        )
+
+    return the_installation_is_healthy
 
 
 def _days(context: dg.AssetCheckExecutionContext) -> dict[str, Any]:

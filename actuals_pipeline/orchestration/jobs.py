@@ -1,17 +1,25 @@
-"""The one job: every daily asset over the partitions of a run, and the checks."""
+"""The jobs: every daily asset over the partitions of a run, with its checks, and the health check.
+
+The health check has a job of its own, because in a run of the assets Dagster skips the checks of
+an asset that failed: it would be silent when the token has died.
+"""
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,  # what define_asset_job returns; dagster does not export it
 )
 
+from actuals_pipeline.orchestration.checks import HEALTH_CHECK
 from actuals_pipeline.orchestration.descriptions import source_tags
 from actuals_pipeline.settings import Settings
 
 JOB_NAME = "actuals_job"
+HEALTH_JOB_NAME = "health_job"
 
 PROCESS_TAG = "actuals/process"
 """Marks a run of the command line and names the process that executes it."""
+
+_HEALTH = dg.AssetSelection.checks(HEALTH_CHECK)
 
 MAX_RUN_SECONDS = 7200
 """A run that takes longer is stopped, so that a lost worker cannot hold its window for ever."""
@@ -21,7 +29,17 @@ def actuals_job(settings: Settings) -> UnresolvedAssetJobDefinition:
     """Fetch, normalize, reconcile and score the partitions of a run."""
     return dg.define_asset_job(
         JOB_NAME,
-        selection=dg.AssetSelection.groups("meta", "actuals", "accuracy"),
+        selection=dg.AssetSelection.groups("meta", "actuals", "accuracy") - _HEALTH,
         description="Fetch, normalize, reconcile and score the report days of a run.",
+        tags={"dagster/max_runtime": str(MAX_RUN_SECONDS), **source_tags(settings)},
+    )
+
+
+def health_job(settings: Settings) -> UnresolvedAssetJobDefinition:
+    """Check once a day what `actuals doctor` checks."""
+    return dg.define_asset_job(
+        HEALTH_JOB_NAME,
+        selection=_HEALTH,
+        description="Check token, accounts, API version, clock, database, disk and schedule.",
         tags={"dagster/max_runtime": str(MAX_RUN_SECONDS), **source_tags(settings)},
     )

@@ -15,6 +15,7 @@ from pydantic import Field
 from actuals_pipeline.errors import SettingsError
 from actuals_pipeline.meta.accounts import AccountFetch, fetch_accounts
 from actuals_pipeline.meta.client import InsightsClient, MetaCredentials
+from actuals_pipeline.meta.health import MetaAccess
 from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.meta.memory import FetchMemory
 from actuals_pipeline.report_days import DayWindow
@@ -57,6 +58,16 @@ class MetaApi(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's o
             limits=limits,
             memory=memory,
             filter_statuses=self.filter_statuses,
+        )
+
+    def access(self) -> MetaAccess:
+        """Whom to ask about Meta's side of the installation's health."""
+        return MetaAccess(
+            MetaCredentials(self.access_token, self.app_id, self.app_secret),
+            tuple(self.account_ids),
+            self.graph_url,
+            self.api_version,
+            self.is_stand_in,
         )
 
     def clock(self) -> datetime:

@@ -15,6 +15,7 @@ from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
 
 SCHEDULE_NAME = "hourly_actuals"
+HEALTH_SCHEDULE_NAME = "daily_health"
 TIER_TAG = "actuals/tier"
 
 MINUTE = 7
@@ -22,6 +23,9 @@ MINUTE = 7
 
 MONTH_TIER_HOUR = 3
 """Local hour of the daily sweep over the restatement window: little traffic, before work."""
+
+HEALTH_HOUR, HEALTH_MINUTE = 5, 37
+"""After the daily sweep and before work, between two ticks of the other schedule."""
 
 WEEK_TIER_EVERY_HOURS = 6
 
@@ -65,6 +69,18 @@ def hourly_actuals(settings: Settings, job: UnresolvedAssetJobDefinition) -> dg.
         )
 
     return hourly
+
+
+def daily_health(settings: Settings, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """The schedule `daily_health`, running from the start."""
+    return dg.ScheduleDefinition(
+        name=HEALTH_SCHEDULE_NAME,
+        cron_schedule=f"{HEALTH_MINUTE} {HEALTH_HOUR} * * *",
+        job=job,
+        execution_timezone=settings.time_zone_name,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Once a day what `actuals doctor` checks, shown as an asset check.",
+    )
 
 
 def due(tick: datetime, settings: Settings) -> tuple[str, DayWindow | None]:

@@ -108,7 +108,7 @@ def scheduler_status(warehouse: Warehouse, settings: Settings, now: datetime) ->
             duration_seconds=(run["finished_at"] - run["started_at"]).total_seconds(),
         )
     state = queries.schedule_state(warehouse, SCHEDULE, now)
-    problems = [*_SCHEDULE_PROBLEMS[state], *_fetch_problems(warehouse, settings)]
+    problems = [*SCHEDULE_PROBLEMS[state], *_fetch_problems(warehouse, settings)]
     return {
         "status": "unhealthy" if problems else "healthy",
         "problems": problems,
@@ -123,7 +123,7 @@ def scheduler_status(warehouse: Warehouse, settings: Settings, now: datetime) ->
     }
 
 
-_SCHEDULE_PROBLEMS: Mapping[queries.ScheduleState, tuple[str, ...]] = {
+SCHEDULE_PROBLEMS: Mapping[queries.ScheduleState, tuple[str, ...]] = {
     "running": (),
     "no_daemon": ("No Dagster daemon is running: start it with `make up`.",),
     "switched_off": (f"The schedule {SCHEDULE} is switched off: switch it on in the Dagster UI.",),

@@ -240,6 +240,28 @@ def status(*, as_json: bool) -> None:
 
 
 @main.command()
+@click.option("--deep", is_flag=True, help="Measure on an account what is assumed of Meta.")
+@click.option("--account", help="Account to measure, such as act_42; default: the first one.")
+@_json_option
+def doctor(*, deep: bool, account: str | None, as_json: bool) -> None:
+    """Check token, accounts, clock, database, disk and schedule: ok, or what to do.
+
+    Exit code 2 when something is a problem.  With --deep it also asks Meta, read-only and in at
+    most 24 calls, what its documentation leaves open, and says which setting to change.
+    """
+    from actuals_pipeline.serving import doctor as examination
+    from actuals_pipeline.serving import installation
+    from actuals_pipeline.serving.printing import print_doctor
+
+    settings = installation.settings()
+    measured = examination.account_to_measure(settings, account) if deep or account else None
+    answer = examination.examined(settings, measured)
+    _print(answer, print_doctor, as_json=as_json)
+    if answer["status"] == "problem":
+        sys.exit(2)
+
+
+@main.command()
 @_json_option
 def stats(*, as_json: bool) -> None:
     """Counts over every fetch."""

@@ -36,6 +36,9 @@ _UNITS = {"success_rate": " %", "ctr": " %", "interval_hours": " h", "duration_s
 _NAME_WIDTH = 40
 """Characters after which a name goes on in the next line, so that its figures stay in sight."""
 
+_SENTENCE_WIDTH = 28
+"""Characters of a column of sentences: four of them and a name are not much wider than a screen."""
+
 _ANY_WIDTH = 10_000
 
 
@@ -99,6 +102,37 @@ def print_status(answer: Mapping[str, Any]) -> None:
 def print_stats(answer: Mapping[str, Any]) -> None:
     """Counts over every fetch."""
     _show(_console_about(answer), _pairs_table("All fetches", answer["stats"]))
+
+
+def print_doctor(answer: Mapping[str, Any]) -> None:
+    """One line a check, ok or what to do, and what was measured, if anything."""
+    console, counts = _console_about(answer), {"problem": 0, "warning": 0}
+    for found in answer["findings"]:
+        verdict = found["verdict"]
+        if verdict in counts:
+            counts[verdict] += 1
+        name = " ".join([*found["name"].split("_"), found["subject"]]).strip()
+        line = Text(f"{verdict:<9}", style=_VERDICT_STYLES[verdict])
+        told = f"{name}: {found['seen']}{'. ' if found['advice'] else ''}{found['advice']}"
+        console.print(line + Text(one_line(told)), soft_wrap=True)
+    told = ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in counts.items() if n)
+    _say(console, f"{len(answer['findings'])} checks: {told or 'all ok'}.")
+    if answer["deep"]:
+        _print_measured(console, answer["deep"])
+
+
+_VERDICT_STYLES = {"ok": "green", "warning": "bold yellow", "problem": "bold red"}
+
+
+def _print_measured(console: Console, deep: Mapping[str, Any]) -> None:
+    title = (
+        f"Measured on {deep['account']} with {deep['calls']} of at most {deep['max_calls']} calls"
+    )
+    table = _table(title, "assumption", wide=("we assume", "found", "verdict", "to change"))
+    for row in deep["measurements"]:
+        cells = (row["assumed"], row["found"], row["verdict"], row["change"] or "nothing")
+        table.add_row(row["assumption"], *(Text(one_line(cell)) for cell in cells))
+    _show(console, table)
 
 
 @contextmanager
@@ -212,8 +246,13 @@ def _left_out(model: Mapping[str, Any]) -> str:
     return f"{model['model_name']} {model['model_version']} leaves out: {reasons or 'none'}."
 
 
-def _table(title: str, first: str, *others: str, show_header: bool = True) -> Table:
-    """A table without rules between columns, so that it fits into 80 characters."""
+def _table(
+    title: str, first: str, *others: str, wide: Sequence[str] = (), show_header: bool = True
+) -> Table:
+    """A table without rules between columns, so that it fits into 80 characters.
+
+    `others` hold figures, `wide` sentences, which go on in the next line.
+    """
     table = Table(
         title=Text(title, style="table.title"),
         title_justify="left",
@@ -225,6 +264,8 @@ def _table(title: str, first: str, *others: str, show_header: bool = True) -> Ta
     table.add_column(first, max_width=_NAME_WIDTH, overflow="fold")
     for name in others:
         table.add_column(name, justify="right")
+    for name in wide:
+        table.add_column(name, max_width=_SENTENCE_WIDTH, overflow="fold")
     return table
 
 

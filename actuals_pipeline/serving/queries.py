@@ -175,6 +175,13 @@ WHERE instigator_body::jsonb -> 'origin' ->> 'job_name' = %(schedule)s
 ORDER BY update_timestamp DESC LIMIT 1
 """
 
+_LAST_TICK: LiteralString = """
+SELECT to_timestamp((tick_body::jsonb ->> 'timestamp')::double precision) AS ticked_at, status
+FROM dagster.job_ticks -- its column `timestamp` is in the time zone of the session
+WHERE type = 'SCHEDULE' AND tick_body::jsonb ->> 'job_name' = %(schedule)s
+ORDER BY id DESC LIMIT 1
+"""
+
 HEARTBEAT_TOLERANCE = timedelta(seconds=120)
 """The daemon writes every 30 s; Dagster itself calls one dead after 5 minutes."""
 
@@ -283,6 +290,16 @@ def schedule_state(warehouse: Warehouse, schedule: str, now: datetime) -> Schedu
         return "no_daemon"
     state = _all(warehouse, _SCHEDULE_STATE, {"schedule": schedule})
     return "switched_off" if state and state[0]["status"] == "STOPPED" else "running"
+
+
+def last_tick(warehouse: Warehouse, schedule: str) -> Row | None:
+    """The schedule's last tick: ticked_at, and Dagster's word for how it ended; None for never."""
+    with warehouse.transaction() as connection:
+        known = connection.execute("SELECT to_regclass('dagster.job_ticks')").fetchone()
+    if known is None or known[0] is None:
+        return None
+    rows = _all(warehouse, _LAST_TICK, {"schedule": schedule})
+    return rows[0] if rows else None
 
 
 def _days(window: DayWindow) -> dict[str, Any]:

@@ -36,6 +36,9 @@ CHECKS = {
     ("prediction_accuracy", "every_prediction_is_usable"),
 }
 
+ONCE_A_DAY = ("raw_meta_insights", "the_installation_is_healthy")
+"""The check that no run of the assets makes."""
+
 
 def definitions(**environment: str) -> dg.Definitions:
     return build_definitions(Settings.from_environment(environment))
@@ -66,7 +69,10 @@ def test_the_assets_their_groups_kinds_and_upstreams_are_these() -> None:
     external = {key.to_user_string() for key in graph.external_asset_keys}
     assert external == OF_THE_PRODUCT
     assert {tuple(spec.owners) for spec in specs(defs).values()} == {("team:actuals",)}
-    assert {(key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys} == CHECKS
+    assert {(key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys} == {
+        *CHECKS,
+        ONCE_A_DAY,
+    }
 
 
 def test_one_job_runs_every_asset_and_check_and_one_step_at_a_time_asks_meta() -> None:
@@ -81,9 +87,23 @@ def test_one_job_runs_every_asset_and_check_and_one_step_at_a_time_asks_meta() -
     assert pools == {"meta_insights_fetch": {"meta_api"}}
     assert job.executor_def.name == "in_process"
     assert job.tags["dagster/max_runtime"] == "7200"
-    assert [schedule.name for schedule in defs.schedules or ()] == ["hourly_actuals"]
+    schedules = [schedule.name for schedule in defs.schedules or ()]
+    assert schedules == ["hourly_actuals", "daily_health"]
     schedule = defs.resolve_schedule_def("hourly_actuals")
     assert (schedule.job_name, schedule.cron_schedule) == ("actuals_job", "7 * * * *")
+
+
+def test_a_job_of_its_own_checks_the_health_once_a_day() -> None:
+    """In a run of the assets it would be skipped when the fetch fails, as with a dead token."""
+    defs = definitions(ACTUALS_TIMEZONE="Europe/Berlin")
+    job = defs.resolve_job_def("health_job")
+    (node,) = job.graph.nodes
+    assert node.name == "_".join(ONCE_A_DAY)
+    assert node.definition.pools == {"meta_api"}
+    schedule = defs.resolve_schedule_def("daily_health")
+    assert (schedule.job_name, schedule.cron_schedule) == ("health_job", "37 5 * * *")
+    assert schedule.execution_timezone == "Europe/Berlin"
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
 
 
 def test_all_daily_assets_share_one_definition_of_their_days() -> None:

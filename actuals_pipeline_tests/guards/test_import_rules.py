@@ -11,7 +11,7 @@ import pytest
 from actuals_pipeline.settings import PROJECT_ROOT
 
 PACKAGE = PROJECT_ROOT / "actuals_pipeline"
-GROUND = {"errors", "report_days", "frames", "money", "videos"}
+GROUND = {"errors", "findings", "report_days", "frames", "money", "videos"}
 """Modules without a package of their own that any package may use."""
 
 MAY_USE = {
@@ -21,7 +21,7 @@ MAY_USE = {
     "graph_stand_in": set(),
     # What fetches leave for later ones is declared where it is used and kept where it lasts.
     "warehouse": {"meta.memory"},
-    "orchestration": {"meta", "actuals", "accuracy", "warehouse", "settings"},
+    "orchestration": {"meta", "actuals", "accuracy", "warehouse", "settings", "serving"},
     "serving": {
         *("meta", "actuals", "accuracy", "warehouse", "settings", "graph_stand_in"),
         "orchestration",
@@ -113,6 +113,18 @@ def test_the_orchestration_is_reached_from_two_places_only() -> None:
         and any(ours(module) == "orchestration" for module in imported(path))
     }
     assert reaching == {"definitions.py", "serving/dagster_runs.py"}
+
+
+def test_of_the_readers_the_orchestration_uses_the_doctor_alone() -> None:
+    """Its daily check is what `actuals doctor` checks; nothing else may lead back to `serving`."""
+    used = {
+        f"{path.name}: {module}"
+        for path in files("orchestration")
+        for module in imported(path)
+        if ours(module) == "serving"
+    }
+    package = "actuals_pipeline.serving"
+    assert used == {f"checks.py: {package}", f"checks.py: {package}.doctor"}
 
 
 def test_nothing_is_called_by_a_name_that_says_nothing() -> None:
