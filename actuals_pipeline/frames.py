@@ -103,11 +103,6 @@ def at_most(name: str, limit: float) -> Rule:
     return Rule(name, f"is at most {limit:g}", lambda frame: frame[name] > limit)
 
 
-def not_above(name: str, other: str) -> Rule:
-    """No value above the same row's `other`."""
-    return Rule(name, f"is not above {other}", lambda frame: frame[name] > frame[other])
-
-
 def one_of(name: str, allowed: Sequence[str]) -> Rule:
     """Only the words of `allowed`, or nothing."""
     return Rule(

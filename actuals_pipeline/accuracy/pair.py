@@ -55,6 +55,8 @@ def pair(
         raise ValueError(f"{protocol!r} is no known protocol")
     check_frame(predictions, PREDICTIONS, exact=False)
     check_frame(videos, VIDEOS, exact=False)
+    # Without either figure nothing was predicted (table 1.2: excluded, counted as no prediction).
+    predictions = predictions.dropna(subset=["predicted_ctr", "predicted_roas"], how="all")
     ads = one_video_per_ad(videos)
     ads = ads[ads["video_id"].isin(predictions["video_id"])].reset_index(drop=True)
     to_date = launch_to_date(ads, actuals, time_zones, as_of_days, default_zone=default_zone)

@@ -18,7 +18,6 @@ from actuals_pipeline.frames import (
     Rule,
     at_least_zero,
     matching,
-    not_above,
     one_of,
 )
 
@@ -82,7 +81,6 @@ _CURRENCY_RULE = matching("currency", "[A-Z]{3}", "is three capital letters")
 _FIGURE_RULES: tuple[Rule, ...] = (
     _CURRENCY_RULE,
     *at_least_zero("impressions", "clicks", "reach", "spend"),
-    not_above("reach", "impressions"),
 )
 
 _AD_DAY = ("account_id", "ad_id", "report_date")

@@ -21,13 +21,13 @@ from actuals_pipeline.videos import one_video_per_ad
 
 
 def normalize(
-    insights: pd.DataFrame, videos: pd.DataFrame, today: Mapping[str, date]
+    insights: pd.DataFrame, videos: pd.DataFrame, fetched_on: Mapping[tuple[str, date], date]
 ) -> pd.DataFrame:
     """The AD_ACTUALS frame of an INSIGHTS frame, one row per ad and report day, ordered by key.
 
-    `videos` has `video_id`, `ad_id` and, if known, `created_at`.  `today` is each account's own
-    calendar day at the time of the fetch.  `FrameMismatch` when a frame breaks its contract or an
-    account has no `today`.
+    `videos` has `video_id`, `ad_id` and, if known, `created_at`.  `fetched_on` is, for
+    each account and report day, the account's own calendar day when that day was last fetched.
+    `FrameMismatch` when a frame breaks its contract or an account-day has no day of fetch.
     """
     check_frame(insights, INSIGHTS, exact=False)
     rows = insights.sort_values(list(INSIGHTS.key), ignore_index=True)
@@ -43,7 +43,7 @@ def normalize(
             cpm=ratio(spend_of_thousand, impressions),
             cpc=ratio(spend, rows["clicks"]),
             frequency=ratio(impressions, rows["reach"]),
-            is_settled=_settled(rows, today),
+            is_settled=_settled(rows, fetched_on),
         ),
         AD_ACTUALS,
     )
@@ -51,18 +51,9 @@ def normalize(
     return actuals
 
 
-def _settled(rows: pd.DataFrame, today: Mapping[str, date]) -> pd.Series[bool]:
-    known = rows["account_id"].isin(list(today))
-    refuse_rows(rows, INSIGHTS, "account_id", ~known, "has a day of fetch")
-    account_days = rows[["account_id", "report_date"]].drop_duplicates()
-    settled = [
-        is_settled(day, today[account])
-        for account, day in account_days.itertuples(index=False, name=None)
-    ]
-    flagged = rows[["account_id", "report_date"]].merge(
-        account_days.assign(is_settled=pd.Series(settled, index=account_days.index, dtype=bool)),
-        on=["account_id", "report_date"],
-        how="left",
-        validate="many_to_one",
-    )
-    return flagged["is_settled"]
+def _settled(rows: pd.DataFrame, fetched_on: Mapping[tuple[str, date], date]) -> pd.Series[bool]:
+    account_days = list(rows[["account_id", "report_date"]].itertuples(index=False, name=None))
+    known = pd.Series([each in fetched_on for each in account_days], dtype="bool")
+    refuse_rows(rows, INSIGHTS, "report_date", ~known, "has a day of fetch")
+    settled = {each: is_settled(each[1], fetched_on[each]) for each in set(account_days)}
+    return pd.Series([settled[each] for each in account_days], dtype="bool")

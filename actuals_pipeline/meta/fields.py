@@ -129,9 +129,6 @@ They are aliases and roll-ups of each other, never parts: one of them is counted
 no list; this one comes from payloads seen in public repositories (2025-12).
 """
 
-CUSTOM_CONVERSION_PREFIX: Final = "offsite_conversion.custom."
-"""Start of the action type of a custom conversion, which an account may count as its purchase."""
-
 REPORT_RUN_FIELDS: Final = (
     "async_status",
     "async_percent_completion",

@@ -39,6 +39,14 @@ _SIGNED_AMOUNT: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 _QUOTED_CHARACTERS: Final = 80
+_LABELS: Final = (
+    "campaign_id",
+    "campaign_name",
+    "adset_id",
+    "adset_name",
+    "ad_name",
+    "attribution_setting",
+)
 
 
 def parse_insights(
@@ -123,10 +131,15 @@ class DaySums:
 def sums_by_day(
     payloads: Iterable[Payload], *, purchase_action_type: PurchaseActionType
 ) -> dict[str, DaySums]:
-    """The sums of each report day, given as Meta writes it, over payloads read one by one."""
+    """The sums of each report day, given as Meta writes it, over payloads read one by one.
+
+    Every field that becomes part of a frame is read, so that what cannot be parsed is found here,
+    within the fetch of the one account: `UnexpectedPayload`.
+    """
     sums: defaultdict[str, DaySums] = defaultdict(DaySums)
     kind_of = cache(purchase_action_type)
     for row in payloads:
+        _check_the_rest(row)
         day, kind = sums[str(row.get("date_start"))], kind_of(_identifier(row, "account_id"))
         day.impressions += _whole(_number(row, "impressions", row.get("impressions"), _COUNT))
         day.clicks += _whole(_number(row, "clicks", row.get("clicks"), _COUNT))
@@ -134,6 +147,15 @@ def sums_by_day(
         day.spend += _amount(row, "spend")
         day.revenue += _revenue_of(row, kind)
     return dict(sums)
+
+
+def _check_the_rest(row: Payload) -> None:
+    """Read what `sums_by_day` does not add up."""
+    _currency(row)
+    for field in ("inline_link_clicks", "reach"):
+        _number(row, field, row.get(field), _COUNT)
+    for field in _LABELS:
+        _label(row, field)
 
 
 def parse_reach(payloads: Iterable[Payload]) -> int | None:
@@ -146,25 +168,6 @@ def report_dates(payloads: Iterable[Payload]) -> list[date]:
     """The report day of each payload."""
     parsed = cache(parse_day)
     return [_report_date(payload, parsed) for payload in payloads]
-
-
-def purchase_types_seen(payloads: Iterable[Payload]) -> dict[str, set[str]]:
-    """The action types that occur and may stand for a purchase, by account.
-
-    For a check that the configured type is one of them.  Custom conversions are included, since
-    an account may count one of those.  An account without any has an empty set.
-    """
-    seen: defaultdict[str, set[str]] = defaultdict(set)
-    for payload in payloads:
-        types = {str(entry.get("action_type")) for entry in _entries(payload, "actions")}
-        seen[_identifier(payload, "account_id")].update(filter(_may_be_purchase, types))
-    return dict(seen)
-
-
-def _may_be_purchase(action_type: str) -> bool:
-    return action_type in fields.PURCHASE_ACTION_TYPES or action_type.startswith(
-        fields.CUSTOM_CONVERSION_PREFIX
-    )
 
 
 def _purchase_types(rows: Sequence[Payload], chosen: PurchaseActionType) -> list[str]:

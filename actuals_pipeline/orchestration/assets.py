@@ -229,12 +229,12 @@ def _eligibility(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _days_of_fetch(totals: pd.DataFrame) -> dict[str, date]:
-    """The account-local day on which each account was last fetched."""
-    latest = totals.groupby("account_id")[["fetched_at", "time_zone"]].max()
+def _days_of_fetch(totals: pd.DataFrame) -> dict[tuple[str, date], date]:
+    """For each account and report day, the account-local day on which it was last fetched."""
+    columns = totals[["account_id", "report_date", "fetched_at", "time_zone"]]
     return {
-        str(account_id): report_day(row.fetched_at.to_pydatetime(), time_zone(row.time_zone))
-        for account_id, row in latest.iterrows()
+        (account_id, day): report_day(fetched_at.to_pydatetime(), time_zone(zone))
+        for account_id, day, fetched_at, zone in columns.itertuples(index=False, name=None)
     }
 
 

@@ -45,7 +45,7 @@ SELECT account_id, action ->> 'action_type' AS action_type, count(*) AS ad_days
 FROM actuals.raw_meta_insights AS raw
 CROSS JOIN jsonb_array_elements(raw.payload -> 'actions') AS action
 WHERE raw.report_date >= %(since)s AND raw.report_date <= %(until)s
-  AND action ->> 'action_type' LIKE '%%purchase%%'
+  AND (action ->> 'action_type' LIKE '%%purchase%%' OR action ->> 'action_type' = ANY(%(chosen)s))
 GROUP BY account_id, action_type
 ORDER BY account_id, action_type
 """
@@ -56,6 +56,13 @@ FROM actuals.prediction_accuracy
 WHERE as_of_date >= %(since)s AND as_of_date <= %(until)s
   AND 'invalid_prediction' IN (status, ctr_status, roas_status)
 ORDER BY ad_id, model_name, model_version
+"""
+
+_UNDATED_PREDICTIONS = """
+SELECT id::text AS prediction_id, video_id::text AS video_id, logged_at
+FROM public.predictions
+WHERE logged_at IS NULL OR video_id IS NULL
+ORDER BY id::text
 """
 
 
@@ -99,7 +106,8 @@ def _purchases_counted(settings: Settings) -> dg.AssetChecksDefinition:
     def the_purchase_action_type_occurs(
         context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
     ) -> dg.AssetCheckResult:
-        seen = _rows(postgres, _OTHER_PURCHASES, _days(context))
+        chosen = [settings.purchase_action_type_of(each) for each in settings.meta_ad_account_ids]
+        seen = _rows(postgres, _OTHER_PURCHASES, {**_days(context), "chosen": chosen})
         counted = {
             row["account_id"]
             for row in seen
@@ -140,12 +148,16 @@ def _predictions_usable() -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset="prediction_accuracy",
         name="every_prediction_is_usable",
-        description="No prediction is negative, not finite, or a CTR above 1 (a percent?).",
+        description=(
+            "No prediction is negative, not finite, a CTR above 1 (a percent?), or without its "
+            "video or the instant at which it was logged; such are left out."
+        ),
     )
     def every_prediction_is_usable(
         context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
     ) -> dg.AssetCheckResult:
         unusable = _rows(postgres, _UNUSABLE_PREDICTIONS, _days(context))
+        unusable += _rows(postgres, _UNDATED_PREDICTIONS, {})
         return dg.AssetCheckResult(
             passed=not unusable, severity=dg.AssetCheckSeverity.ERROR, metadata=_listed(unusable)
         )

@@ -94,7 +94,8 @@ def _store(
         fetched_at=raw["fetched_at"],
     )
     today = fetched.window.until
-    actuals = normalize(insights, product.videos(warehouse), {fetched.account_id: today})
+    fetched_on = {(fetched.account_id, day): today for day in fetched.window}
+    actuals = normalize(insights, product.videos(warehouse), fetched_on)
     covered = (Slice(fetched.window, fetched.account_id, fetched.ad_id),)
     with warehouse.transaction() as connection:
         replace(connection, raw_meta_insights, CoveredRows(raw, covered))

@@ -22,9 +22,11 @@ ORDER BY created_at, id
 """
 
 _PREDICTIONS: LiteralString = """
-SELECT id::text, video_id::text, model_name::text, model_version::text,
+SELECT id::text, video_id::text, coalesce(model_name::text, 'default'),
+       coalesce(model_version::text, '1'),
        predicted_ctr::double precision, predicted_roas::double precision, logged_at
 FROM public.predictions
+WHERE logged_at IS NOT NULL AND video_id IS NOT NULL
 ORDER BY logged_at, id
 """
 
@@ -42,7 +44,11 @@ def videos(warehouse: Warehouse) -> pd.DataFrame:
 
 
 def predictions(warehouse: Warehouse) -> pd.DataFrame:
-    """Every prediction, oldest first, with `logged_at` in UTC and `predicted_ctr` a fraction."""
+    """Every prediction, oldest first, with `logged_at` in UTC and `predicted_ctr` a fraction.
+
+    One without its video or its instant cannot be compared and is left out (a check counts them);
+    a model without a name is `default`, without a version `1`, as in the table that we create.
+    """
     columns = _columns(warehouse, "public.predictions", _PREDICTIONS, 7)
     names = ("prediction_id", "video_id", "model_name", "model_version")
     texts = {

@@ -17,7 +17,8 @@ from actuals_pipeline.frames import check_frame, empty_frame
 
 Frames = Callable[..., pd.DataFrame]
 
-TODAY = {"42": date(2026, 3, 8)}
+REPORT_DAY = date(2026, 3, 7)
+TODAY = {("42", REPORT_DAY): date(2026, 3, 8)}
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -68,15 +69,24 @@ def test_a_day_is_settled_by_the_calendar_of_its_own_account(
     insights_of: Frames, videos_of: Frames
 ) -> None:
     insights = insights_of({"account_id": "1"}, {"account_id": "2"})
-    today = {"1": date(2026, 4, 5), "2": date(2026, 4, 4)}
-    got = normalize(insights, videos_of(), today).set_index("account_id")["is_settled"]
+    fetched_on = {("1", REPORT_DAY): date(2026, 4, 5), ("2", REPORT_DAY): date(2026, 4, 4)}
+    got = normalize(insights, videos_of(), fetched_on).set_index("account_id")["is_settled"]
     assert got.to_dict() == {"1": True, "2": False}
 
 
-def test_an_account_without_a_day_of_fetch_is_refused(
+def test_a_day_is_settled_by_its_own_fetch_and_not_by_that_of_another_day(
     insights_of: Frames, videos_of: Frames
 ) -> None:
-    with pytest.raises(FrameMismatch, match=r"account_id.*'has a day of fetch' at account_id=42"):
+    insights = insights_of({}, {"report_date": date(2026, 3, 6)})
+    fetched_on = {("42", REPORT_DAY): date(2026, 3, 8), ("42", date(2026, 3, 6)): date(2026, 5, 1)}
+    got = normalize(insights, videos_of(), fetched_on).set_index("report_date")["is_settled"]
+    assert got.to_dict() == {REPORT_DAY: False, date(2026, 3, 6): True}
+
+
+def test_an_account_day_without_a_day_of_fetch_is_refused(
+    insights_of: Frames, videos_of: Frames
+) -> None:
+    with pytest.raises(FrameMismatch, match=r"report_date.*'has a day of fetch' at account_id=42"):
         normalize(insights_of({}), videos_of(), {})
 
 

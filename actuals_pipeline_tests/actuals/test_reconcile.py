@@ -27,7 +27,9 @@ def actuals_of(insights_of: Frames, videos_of: Frames) -> Frames:
 
     def build(*spends: str) -> pd.DataFrame:
         rows = [{"ad_id": str(i), "spend": Decimal(spend)} for i, spend in enumerate(spends)]
-        return normalize(insights_of(*rows), videos_of(), {"42": date(2026, 3, 8)})
+        return normalize(
+            insights_of(*rows), videos_of(), {("42", date(2026, 3, 7)): date(2026, 3, 8)}
+        )
 
     return build
 

@@ -15,7 +15,6 @@ from actuals_pipeline.meta import fields
 from actuals_pipeline.meta.parse import (
     parse_insights,
     parse_totals,
-    purchase_types_seen,
     report_dates,
 )
 
@@ -158,13 +157,6 @@ def test_each_account_counts_its_own_purchase_type() -> None:
     frame = parse_insights(rows, purchase_action_type=chosen.__getitem__, fetched_at=FETCHED_AT)
     assert frame["conversions"].tolist() == [5, 2]
     assert frame["purchase_action_type"].tolist() == list(chosen.values())
-    assert purchase_types_seen(rows) == {"42": set(chosen.values()), "43": set(chosen.values())}
-
-
-def test_purchase_types_seen_leaves_other_actions_out() -> None:
-    assert purchase_types_seen(
-        [payload(actions=[{"action_type": "link_click", "value": "3"}])]
-    ) == {"42": set()}
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_everything_that_is_assumed_holds_for_the_stand_in(
     assert len(stand_in.calls) <= probes.MAX_CALLS
     posts = [call.kind for call in stand_in.calls if call.method == "POST"]
     assert posts == ["insights_async"]
-    assert [call.via for call in stand_in.calls if call.kind == "account"] == ["query", "header"]
+    assert [call.via for call in stand_in.calls if call.kind == "account"] == ["header", "header"]
     # The days are whole: up to yesterday in Berlin, where it is the afternoon of the eighth.
     days = {call.params["time_range"] for call in stand_in.calls if call.kind == "insights"}
     assert days == {'{"since":"2026-02-08","until":"2026-03-07"}'}
@@ -133,28 +133,28 @@ DELIVERED = {
 
 CASES: dict[str, tuple[list[Fault], str, str, str, str]] = {
     "bearer refused": (
-        [always({"error": {"code": 104}}, via="header")],
+        [always({"error": {"code": 104}}, params="^fields=account_id$")],
         *("bearer header", "differs", r"HTTP 400, code 104", "kept out of logs"),
     ),
     "bearer met an outage": (
-        [always({"error": {"code": 2}, "status": 500}, via="header")],
+        [always({"error": {"code": 2}, "status": 500}, params="^fields=account_id$")],
         *("bearer header", "not measured", "HTTP 500", "^$"),
     ),
     "bearer answered in another form": (
-        [always({"raw_body": "[1]"}, via="header")],
+        [always({"raw_body": "[1]"}, params="^fields=account_id$")],
         *("bearer header", "differs", "HTTP 200, code None", "query"),
     ),
     "bearer sent elsewhere": (
         [
             Fault(
                 {"raw_body": "{}", "status": 302, "headers": {"Location": "/v26.0/act_1"}},
-                via="header",
+                params="^fields=account_id$",
             )
         ],
         *("bearer header", "differs", "HTTP 302, code None", "query"),
     ),
     "bearer cut off": (
-        [always({"drop_connection": True}, via="header")],
+        [always({"drop_connection": True}, params="^fields=account_id$")],
         *("bearer header", "not measured", r"no usable answer \(ConnectionError\)", "^$"),
     ),
     "larger page refused": (
@@ -376,7 +376,7 @@ def test_no_secret_is_in_a_measurement_or_a_log(
     secretive = replace(access, credentials=MetaCredentials(TOKEN, "1", SECRET))
     # The account itself can be read, so that everything is tried.
     node = page_of() | {"raw_body": json.dumps({"timezone_name": "Europe/Berlin"})}
-    stand_in.faults.add(always(node, kind="account", via="query"), always(effect))
+    stand_in.faults.add(always(node, kind="account", params="timezone_name"), always(effect))
     found, _ = probes.measure(secretive, account_id, ASSUMED, stand_in.world.now)
     assert {each.verdict for each in found} <= {"not measured", "differs"}
     logged = "\n".join(

@@ -104,6 +104,28 @@ def test_one_account_that_fails_keeps_its_old_days_while_the_others_are_brought_
     ]
 
 
+@pytest.mark.parametrize("level", ["ad", "account"])
+@pytest.mark.parametrize(
+    "effect",
+    [{"drop_field": "account_currency"}, {"merge": {"data": [{"spend": "a lot"}]}}],
+    ids=["no currency", "no number"],
+)
+def test_an_account_whose_rows_cannot_be_parsed_fails_alone(
+    level: str, effect: dict[str, Any], pipeline: Pipeline, today: date
+) -> None:
+    window = DayWindow.trailing(today, 2)
+    level_asked = f"^level={level}$"
+    pipeline.graph.faults.add(Fault(effect, account_id="43", params=level_asked, times=None))
+    run = pipeline.run(window)
+    assert run.success
+    assert outcomes(pipeline, run.run_id) == [
+        ("42", "complete", None),
+        ("43", "failed", "UnexpectedPayload"),
+    ]
+    want = [row for row in pipeline.truth(window) if row["account_id"] == "42"]
+    assert pipeline.rows("ad_actuals", *FIGURES) == want != []
+
+
 def test_a_run_in_which_every_account_is_refused_fails_at_once_and_touches_nothing(
     pipeline: Pipeline, today: date
 ) -> None:
