@@ -17,6 +17,7 @@ PAIR_STATUSES = (
     "invalid_prediction",
     "too_young",
     "too_old",
+    "incomplete_history",
     "eligible",
 )
 """Whether a pair counts; the first that applies, in this order."""
@@ -255,6 +256,9 @@ MODEL_ACCURACY = Contract(
         Column("n_invalid", Kind.COUNT, "Without one usable predicted value", "pairs"),
         Column("n_too_young", Kind.COUNT, "Video too young to compare", "pairs"),
         Column("n_too_old", Kind.COUNT, "Video too old to compare", "pairs"),
+        Column(
+            "n_incomplete_history", Kind.COUNT, "Days since launch that were not fetched", "pairs"
+        ),
         Column("n_unscored", Kind.COUNT, "Eligible, but neither metric is comparable", "pairs"),
         Column("n_no_prediction", Kind.COUNT, "Comparable ads that this version left out", "ads"),
         Column(

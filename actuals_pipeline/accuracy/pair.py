@@ -38,6 +38,7 @@ def pair(
     time_zones: Mapping[str, str],
     as_of_days: Sequence[date],
     *,
+    fetched_days: Mapping[str, Sequence[date]] | None = None,
     protocol: str = LAUNCH_TO_DATE,
     min_age_hours: int,
     max_age_days: int,
@@ -49,6 +50,9 @@ def pair(
     as-of day, which is midnight after it in the account's zone (`default_zone` while the account
     is unknown).  `actuals` holds all days since launch; later ones than the as-of day are not
     looked at.  A video's age counts from `created_at` to the end of the as-of day.
+    `fetched_days` gives, by account, the report days that are known whole (None: all of them); an
+    ad with unknown days between its video's creation and the as-of day is not compared, because
+    its launch may lie in them.
     `FrameMismatch` when a frame breaks its contract.
     """
     if protocol != LAUNCH_TO_DATE:
@@ -88,6 +92,7 @@ def pair(
     status = _statuses(
         rows,
         leaked=pd.Series(in_time[existing] < 0),
+        is_whole=_history_is_whole(rows, fetched_days, time_zones, default_zone),
         min_age_hours=min_age_hours,
         max_age_days=max_age_days,
     )
@@ -174,8 +179,36 @@ def _latest_before(
     return found
 
 
+def _history_is_whole(
+    rows: pd.DataFrame,
+    fetched_days: Mapping[str, Sequence[date]] | None,
+    time_zones: Mapping[str, str],
+    default_zone: str,
+) -> pd.Series[bool]:
+    """Whether each day from the video's creation to the eve of the as-of day was fetched.
+
+    The as-of day itself may not have begun yet for an account in the west.
+    """
+    is_whole = pd.Series(data=True, index=rows.index)
+    if fetched_days is None:
+        return is_whole
+    for account_id, of_account in rows.groupby("account_id"):
+        zone = time_zones.get(str(account_id), default_zone)
+        known = np.sort([day.toordinal() for day in fetched_days.get(str(account_id), ())])
+        created = of_account["created_at"].dt.tz_convert(zone).dt.date.map(date.toordinal)
+        as_of = of_account["as_of_date"].map(date.toordinal)
+        n_known = np.searchsorted(known, as_of) - np.searchsorted(known, created)
+        is_whole[of_account.index] = n_known >= (as_of - created)
+    return is_whole
+
+
 def _statuses(
-    rows: pd.DataFrame, *, leaked: pd.Series[bool], min_age_hours: int, max_age_days: int
+    rows: pd.DataFrame,
+    *,
+    leaked: pd.Series[bool],
+    is_whole: pd.Series[bool],
+    min_age_hours: int,
+    max_age_days: int,
 ) -> pd.Series[str]:
     age = rows["day_end"] - rows["created_at"]
     applies = {
@@ -185,5 +218,6 @@ def _statuses(
         & ~usable_roas(rows["predicted_roas"]),
         "too_young": age < pd.Timedelta(hours=min_age_hours),
         "too_old": age > pd.Timedelta(days=max_age_days),
+        "incomplete_history": ~is_whole,
     }
     return first_that_applies(applies, otherwise="eligible")

@@ -172,6 +172,7 @@ def _counts(pairs: pd.DataFrame) -> pd.DataFrame:
         "n_invalid": status.eq("invalid_prediction"),
         "n_too_young": status.eq("too_young"),
         "n_too_old": status.eq("too_old"),
+        "n_incomplete_history": status.eq("incomplete_history"),
         "n_unscored": pairs["is_eligible"] & ~counted,
         "n_answered": pairs["is_delivered"],
     }

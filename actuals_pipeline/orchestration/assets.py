@@ -170,6 +170,7 @@ def scored(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         pairs = pair(
             product.predictions(warehouse),
             **_launched_videos(warehouse, window),
+            fetched_days=history.fetched_days(warehouse),
             **_eligibility(settings),
         )
         return CoveredRows(score(pairs), (Slice(window),))

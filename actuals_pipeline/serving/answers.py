@@ -251,6 +251,7 @@ def _ml_accuracy(row: queries.Row) -> dict[str, Any]:
             "invalid": row["n_invalid"],
             "too_young": row["n_too_young"],
             "too_old": row["n_too_old"],
+            "incomplete_history": row["n_incomplete_history"],
             "unscored": row["n_unscored"],
         },
     }

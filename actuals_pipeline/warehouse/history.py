@@ -48,3 +48,14 @@ def account_time_zones(warehouse: Warehouse) -> dict[str, str]:
     """
     with warehouse.transaction() as connection:
         return dict(connection.execute(query).fetchall())
+
+
+def fetched_days(warehouse: Warehouse) -> dict[str, list[date]]:
+    """The report days of each account that were fetched whole."""
+    query = """
+        SELECT account_id, array_agg(report_date)
+        FROM actuals.meta_account_totals
+        GROUP BY account_id
+    """
+    with warehouse.transaction() as connection:
+        return dict(connection.execute(query).fetchall())

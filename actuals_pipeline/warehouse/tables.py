@@ -364,7 +364,7 @@ prediction_accuracy = Table(
     _rate("settled_spend_share", "Share of spend on days that Meta restates no more."),
     CheckConstraint(
         "status IN ('eligible', 'leaked', 'no_delivery', 'invalid_prediction', 'too_young', "
-        "'too_old')",
+        "'too_old', 'incomplete_history')",
         name="status",
     ),
     CheckConstraint("ctr_accuracy BETWEEN 0 AND 1", name="ctr_accuracy"),
@@ -401,6 +401,7 @@ model_accuracy = Table(
     _rate("coverage_ads", "Share of delivered ads of eligible age that have a scored pair."),
     _rate("coverage_spend", "The same by spend; null when currencies differ."),
     _rate("settled_spend_share", "Share of the pairs' spend that Meta restates no more."),
+    _tallied("n_incomplete_history", "Left out: days since launch that were not fetched."),
     CheckConstraint("prediction_accuracy BETWEEN 0 AND 100", name="prediction_accuracy"),
     comment="One row is one model version and protocol, as of a day.",
     info={"day": "as_of_date"},

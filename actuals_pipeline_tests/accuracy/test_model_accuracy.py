@@ -206,7 +206,8 @@ def test_row_order_changes_no_digit_and_every_pair_is_counted_once(
     shuffled = score_models(score(pairs_of(*rows)), delivered_of(*ads))
     assert_frame_equal(shuffled, straight, check_exact=True)
     parts = ["n_pairs", "n_unscored", "n_leaked", "n_no_delivery", "n_invalid", "n_too_young"]
-    assert straight[[*parts, "n_too_old"]].sum(axis=1).tolist() == straight["n_predicted"].tolist()
+    parts += ["n_too_old", "n_incomplete_history"]
+    assert straight[parts].sum(axis=1).tolist() == straight["n_predicted"].tolist()
 
 
 def test_row_order_changes_no_digit_of_the_mean_of_many_pairs(

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from math import isnan
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -290,6 +291,7 @@ def expected_row(
         for row in logged
         if (row["video_id"], row["model_version"]) == (video["video_id"], version)
         and row["logged_at"] < end
+        and not (isnan(row["predicted_ctr"]) and isnan(row["predicted_roas"]))
     )
     if not mine or video["created_at"] >= end:
         return None
@@ -376,3 +378,39 @@ def test_what_happens_later_never_changes_a_past_day_nor_does_the_order_of_rows(
     order.shuffle(days)
     order.shuffle(logged)
     assert_frame_equal(up_to_known(days, logged), then)
+
+
+@pytest.mark.parametrize(
+    ("fetched", "status"),
+    [
+        (range(1, 11), "eligible"),
+        # Tonight the as-of day has not begun for an account in the west.
+        (range(1, 10), "eligible"),
+        (range(2, 11), "incomplete_history"),
+        ([*range(1, 5), *range(6, 11)], "incomplete_history"),
+        ([], "incomplete_history"),
+    ],
+    ids=["whole", "up to the eve", "launch unknown", "a gap", "nothing"],
+)
+def test_an_ad_whose_days_since_launch_are_not_all_known_is_not_compared(
+    fetched: Iterable[int],
+    status: str,
+    predictions_of: Frames,
+    videos_of: Frames,
+    actuals_of: Frames,
+) -> None:
+    frames = predictions_of({}), videos_of({}), actuals_of({})
+    known = {"42": [date(2026, 3, day) for day in fetched]}
+    as_of = [date(2026, 3, 10)]
+    got = only_row(pair(*frames, ZONES, as_of, fetched_days=known, **AGES))
+    assert got["status"] == status
+
+
+def test_what_predicts_nothing_is_no_prediction(
+    predictions_of: Frames, videos_of: Frames, actuals_of: Frames
+) -> None:
+    nothing = {"predicted_ctr": None, "predicted_roas": None}
+    later = {"prediction_id": "p2", "logged_at": datetime(2026, 3, 1, 13, tzinfo=UTC), **nothing}
+    frames = videos_of({}), actuals_of({}), ZONES, [AS_OF]
+    assert only_row(pair(predictions_of({}, later), *frames, **AGES))["prediction_id"] == "p1"
+    assert pair(predictions_of(later), *frames, **AGES).empty

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import actuals_pipeline
+from actuals_pipeline.meta import failures
 from actuals_pipeline.settings import PROJECT_ROOT, Settings
 from actuals_pipeline.warehouse.tables import warehouse
 
 README = PROJECT_ROOT / "README.md"
 ENV_EXAMPLE = PROJECT_ROOT / ".env.example"
+FAILURES = PROJECT_ROOT / "docs" / "failures.md"
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -58,6 +60,42 @@ def env_example() -> str:
     return "\n".join(parts) + "\n"
 
 
+def failures_page() -> str:
+    """`docs/failures.md`: what each failure means, what the client does, what a person should."""
+    lines = [
+        "# Failures of Meta's API, and what is done about them",
+        "",
+        "Made by `make docs` from `actuals_pipeline/meta/failures.py`.  A failure that is not",
+        "listed is a bug: it is not repeated, and told in Meta's own words.",
+        "",
+        "| code/subcode | meaning | reaction | what a person should do |",
+        "|---|---|---|---|",
+    ]
+    for (code, subcode), rule in failures.RULES.items():
+        if not (code in _PERMISSION_CODES and code != _PERMISSION_CODES[0]):
+            lines.append(_failure(_written(code, subcode), rule))
+    for (code, subcode), rule in failures.OF_A_NEW_RUN.items():
+        lines.append(_failure(f"{code}/{subcode}, of a report run younger than a minute", rule))
+    for code, words, rule in failures.BY_MESSAGE:
+        lines.append(_failure(f'{code}, with "{words}" in its message', rule))
+    lines.append(_failure("HTTP 429 without a code", failures.TOO_MANY_REQUESTS))
+    lines.append(_failure("HTTP 5xx, no answer, an answer that is no JSON", failures.OUTAGE))
+    return "\n".join(lines) + "\n"
+
+
+_PERMISSION_CODES = range(200, 300)
+
+
+def _written(code: int, subcode: int | None) -> str:
+    if code == _PERMISSION_CODES[0]:
+        return f"{_PERMISSION_CODES[0]}-{_PERMISSION_CODES[-1]}"
+    return f"{code}/{subcode}" if subcode is not None else str(code)
+
+
+def _failure(case: str, rule: failures.Rule) -> str:
+    return f"| {case} | {rule.meaning} | {rule.reaction} | {rule.advice} |"
+
+
 def with_generated_parts(readme: str) -> str:
     """`readme` with its generated parts made anew."""
     parts = {"tables": tables, "settings": settings, "map": map_of_the_package}
@@ -80,6 +118,8 @@ def main() -> None:
     """Write the generated parts."""
     README.write_text(with_generated_parts(README.read_text("utf-8")), "utf-8")
     ENV_EXAMPLE.write_text(env_example(), "utf-8")
+    FAILURES.parent.mkdir(exist_ok=True)
+    FAILURES.write_text(failures_page(), "utf-8")
 
 
 if __name__ == "__main__":

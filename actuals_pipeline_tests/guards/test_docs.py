@@ -42,6 +42,7 @@ def test_the_generated_parts_are_what_the_code_says() -> None:
     stale = "run `make docs`"
     assert generated_docs.with_generated_parts(PAGE) == PAGE, stale
     assert generated_docs.ENV_EXAMPLE.read_text("utf-8") == generated_docs.env_example(), stale
+    assert generated_docs.FAILURES.read_text("utf-8") == generated_docs.failures_page(), stale
 
 
 def test_every_target_that_the_page_names_is_in_the_makefile() -> None:

@@ -90,7 +90,8 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
         },
     }
     reasons = {
-        *("leaky", "no_prediction", "no_delivery", "invalid", "too_young", "too_old", "unscored")
+        *("leaky", "no_prediction", "no_delivery", "invalid", "too_young", "too_old"),
+        *("incomplete_history", "unscored"),
     }
     ml_accuracy = {**plain(*ML_ACCURACY), "excluded": plain(*reasons)}
     assert answered("summary") == {
