@@ -33,10 +33,13 @@ RATE = Decimal("0.0001")
 """Rates are rounded here, at the edge, and nowhere else."""
 
 
-def summary(warehouse: Warehouse, window: DayWindow | None) -> dict[str, Any]:
+def summary(
+    warehouse: Warehouse, window: DayWindow | None, account_ids: Sequence[str], now: datetime
+) -> dict[str, Any]:
     """The dashboard: money of the window, and each model's accuracy as of its last day.
 
-    `status` is `empty`, and every total unknown, when nothing of the window was ever fetched.
+    `status` is `empty`, and every total unknown, when nothing of the window was ever fetched, and
+    `partial` when some days of an account (`account_ids` or one known from earlier) were not.
     """
     source = queries.source(warehouse, window) if window else None
     found = queries.money(warehouse, window) if window else []
@@ -44,10 +47,12 @@ def summary(warehouse: Warehouse, window: DayWindow | None) -> dict[str, Any]:
         [_ml_accuracy(row) for row in queries.models(warehouse, window.until)] if window else []
     )
     is_known = bool(source or found)
+    missing = queries.missing_days(warehouse, window, account_ids, now) if window else []
     return {
-        "status": "success" if is_known else "empty",
+        "status": ("partial" if missing else "success") if is_known else "empty",
         "source": source,
         "window": _window(window) if window else None,
+        "missing": missing,
         **_totals(found, is_known=is_known),
         "by_currency": [_amounts(part) for part in found],
         "ml_accuracy": scored[0] if scored else None,
@@ -72,18 +77,20 @@ def sync(
     accounts = queries.account_outcomes(warehouse, run_ids)
     complete = sum(row["outcome"] == "complete" for row in accounts)
     found = queries.money(warehouse, window)
+    source = queries.source(warehouse, window)
+    is_known = bool(source or found)
     status = "success" if complete == len(accounts) else "partial" if complete else "failed"
     return {
         "status": status,
         "summary": {
             **queries.ad_outcomes(warehouse, window, run_ids, settings, now),
-            "total_spend": _single(found, "spend"),
-            "total_conversions": sum(part.conversions for part in found),
-            "total_revenue": _single(found, "revenue"),
+            "total_spend": _single(found, "spend") if is_known else None,
+            "total_conversions": sum(part.conversions for part in found) if is_known else None,
+            "total_revenue": _single(found, "revenue") if is_known else None,
             "duration_seconds": round(duration_seconds, 2),
             "timestamp": now.isoformat(),
         },
-        "source": queries.source(warehouse, window),
+        "source": source,
         "window": _window(window),
         "by_currency": [_amounts(part) for part in found],
         "accounts": accounts,

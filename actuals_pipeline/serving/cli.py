@@ -284,9 +284,12 @@ def summary(*, since: date | None, until: date | None, as_json: bool) -> None:
 
     with installation.checked() as here:
         window = queries.known_window(here.warehouse)
-        if window is not None:
+        if since is not None and until is not None:
+            window = _window(since, until)
+        elif window is not None:
             window = _window(since or window.since, until or window.until)
-        answer = answers.summary(here.warehouse, window)
+        accounts = here.settings.meta_ad_account_ids
+        answer = answers.summary(here.warehouse, window, accounts, datetime.now(UTC))
     _print(answer, print_summary, as_json=as_json)
 
 

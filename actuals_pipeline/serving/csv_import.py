@@ -50,6 +50,7 @@ def import_videos(warehouse: Warehouse, path: Path) -> ImportReport:
         warehouse,
         path,
         required={"title", "meta_platform_id", "created_at"},
+        alternatives=set(),
         parse=_video,
         table="videos",
         update=True,
@@ -78,6 +79,7 @@ def import_predictions(warehouse: Warehouse, path: Path, *, ctr_unit: CtrUnit) -
         warehouse,
         path,
         required={"predicted_ctr", "predicted_roas"},
+        alternatives={"video_id", "ad_id"},
         parse=parse,
         table="predictions",
         update=False,
@@ -89,16 +91,20 @@ def _import(
     path: Path,
     *,
     required: set[str],
+    alternatives: set[str],
     parse: Callable[[Mapping[str, str]], dict[str, Any]],
     table: str,
     update: bool,
 ) -> ImportReport:
     report = ImportReport()
+    line_of: dict[UUID, int] = {}
     with warehouse.transaction() as connection:
-        for line, row in _lines(path, required):
+        for line, row in _lines(path, required, alternatives):
             try:
                 _refuse_nul(row)
                 values = parse(row)
+                if update:
+                    _refuse_repeated(values["id"], line, line_of)
             except _BadRow as error:
                 report.bad.append((line, str(error)))
                 continue
@@ -110,6 +116,12 @@ def _import(
             else:
                 report.updated += 1
     return report
+
+
+def _refuse_repeated(row_id: UUID, line: int, line_of: dict[UUID, int]) -> None:
+    first = line_of.setdefault(row_id, line)
+    if first != line:
+        raise _BadRow(f"it is the same as line {first}, which is kept")
 
 
 def _refuse_nul(row: Mapping[str, str]) -> None:
@@ -138,12 +150,24 @@ def _upsert(table: str, values: Mapping[str, Any], *, update: bool) -> sql.Compo
     )
 
 
-def _lines(path: Path, required: set[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Every row of the file with the line it ends on; cells stripped, "" for missing ones."""
+def _lines(
+    path: Path, required: set[str], alternatives: set[str]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Every row of the file with the line it ends on; cells stripped, "" for missing ones.
+
+    Of `alternatives`, if there are any, the file must have one column.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no file {path}: check the path.")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             missing = required - set(reader.fieldnames or ())
+            if alternatives and not alternatives & set(reader.fieldnames or ()):
+                names = " nor ".join(sorted(alternatives, reverse=True))
+                raise InputError(
+                    f"{path} has neither column {names}: the first line names the columns."
+                )
             if missing:
                 raise InputError(
                     f"{path} has no column {', '.join(sorted(missing))}: the first line names "
@@ -163,16 +187,23 @@ def _video(row: Mapping[str, str]) -> dict[str, Any]:
     if ad_id and not is_id(ad_id):
         raise _BadRow(f"meta_platform_id {ad_id!r} is no id of a Meta ad")
     created_at = _instant(row["created_at"], "created_at")
+    if not (row.get("id") or ad_id or row["title"]):
+        raise _BadRow("it has neither id, meta_platform_id nor title, so nothing tells it apart")
     content = f"video {ad_id or row['title']}"
-    return {
+    values: dict[str, Any] = {
         "id": _uuid(row["id"], "id") if row.get("id") else uuid5(_NAMESPACE, content),
-        "campaign_id": _uuid(row["campaign_id"], "campaign_id") if row.get("campaign_id") else None,
         "title": row["title"] or None,
         "meta_platform_id": ad_id or None,
-        "status": row.get("status") or None,
         # public.videos.created_at is a timestamp without zone, in UTC.
         "created_at": created_at.replace(tzinfo=None),
     }
+    # A column that the file does not have leaves what is stored as it is.
+    if "campaign_id" in row:
+        given = row["campaign_id"]
+        values["campaign_id"] = _uuid(given, "campaign_id") if given else None
+    if "status" in row:
+        values["status"] = row["status"] or None
+    return values
 
 
 def _prediction(

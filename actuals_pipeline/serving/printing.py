@@ -62,6 +62,12 @@ def print_summary(answer: Mapping[str, Any]) -> None:
         for model in answer["models"]:
             _say(console, _left_out(model))
     _say(console, _reconciliation(answer["reconciliation"]))
+    for account in answer["missing"]:
+        _say(
+            console,
+            f"Not in these figures: {account['days']} of {account['of_days']} days of account "
+            f"act_{account['account_id']}, which were never fetched (`actuals backfill`).",
+        )
 
 
 def print_sync(answer: Mapping[str, Any]) -> None:
@@ -275,7 +281,7 @@ def _reconciliation(rows: Sequence[Mapping[str, Any]]) -> str:
     days = sum(row["account_days"] for row in rows)
     unequal = [row for row in rows if row["verdict"] != "exact"]
     if not unequal:
-        return f"Spend reconciles with Meta's own totals to the cent on all {days} account-days."
+        return f"Spend reconciles with Meta's own totals to the cent on {days} account-days."
     gaps = "; ".join(
         f"{row['account_days']} {row['verdict'].replace('_', ' ')}, difference "
         f"{_amount(row['spend_difference'])} {row['currency']}"

@@ -14,7 +14,7 @@ from typing import Any, Literal, LiteralString
 
 from psycopg.rows import dict_row
 
-from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.report_days import DayWindow, report_day, time_zone
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.connection import Warehouse
 
@@ -53,11 +53,6 @@ class Money:
     def ctr(self) -> Decimal | None:
         """Clicks / impressions, a fraction; None without impressions."""
         return Decimal(self.clicks) / self.impressions if self.impressions else None
-
-    @property
-    def conversion_rate(self) -> Decimal | None:
-        """Conversions / clicks, a fraction; None without clicks."""
-        return Decimal(self.conversions) / self.clicks if self.clicks else None
 
     @property
     def settled_share(self) -> Decimal | None:
@@ -186,10 +181,40 @@ HEARTBEAT_TOLERANCE = timedelta(seconds=120)
 """The daemon writes every 30 s; Dagster itself calls one dead after 5 minutes."""
 
 
+_FETCHED_DAYS: LiteralString = """
+SELECT account_id, max(time_zone) AS time_zone,
+       count(*) FILTER (WHERE report_date >= %(since)s AND report_date <= %(until)s) AS days
+FROM actuals.meta_account_totals
+GROUP BY account_id
+ORDER BY account_id
+"""
+
+
 def known_window(warehouse: Warehouse) -> DayWindow | None:
     """The first to the last report day that was ever fetched, or None before the first fetch."""
     row = _one(warehouse, _KNOWN_DAYS)
     return DayWindow.inclusive(row["since"], row["until"]) if row["since"] else None
+
+
+def missing_days(
+    warehouse: Warehouse, window: DayWindow, account_ids: Sequence[str], now: datetime
+) -> list[Row]:
+    """The accounts of which days of the window were never fetched whole, and how many.
+
+    Accounts asked about and those known from earlier count; a day that has not begun for an
+    account is not missing.
+    """
+    known = {row["account_id"]: row for row in _all(warehouse, _FETCHED_DAYS, _days(window))}
+    missing = []
+    for account_id in dict.fromkeys((*account_ids, *known)):
+        fetched, begun = known.get(account_id), window
+        if fetched is not None:
+            today = report_day(now, time_zone(fetched["time_zone"]))
+            begun = window.clipped(until=today) or window
+        days = len(begun) - (fetched["days"] if fetched else 0)
+        if days > 0:
+            missing.append({"account_id": account_id, "days": days, "of_days": len(begun)})
+    return missing
 
 
 def source(warehouse: Warehouse, window: DayWindow) -> Source | None:

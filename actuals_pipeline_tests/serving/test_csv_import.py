@@ -285,4 +285,34 @@ def test_a_file_that_cannot_be_read_whole_brings_nothing(
 
 def test_a_file_that_is_not_there_is_named(command: Command, tmp_path: Path) -> None:
     for path in ("none.csv", str(tmp_path)):
-        assert f"{path} cannot be read" in sentence_of(command("videos", "import", path))
+        told = sentence_of(command("videos", "import", path))
+        assert f"There is no file {path}" in told
+
+
+def test_a_column_that_the_file_lacks_leaves_what_is_stored(
+    import_videos: Callable[..., Result], database: str
+) -> None:
+    whole = b"title,meta_platform_id,created_at,status\nA,6001,2026-03-01T00:00:00Z,live\n"
+    assert import_videos(whole).exit_code == 0
+    less = b"title,meta_platform_id,created_at\nB,6001,2026-03-01T00:00:00Z\n"
+    assert import_videos(less).exit_code == 0
+    with psycopg.connect(database) as connection:
+        stored = connection.execute("SELECT title, status FROM public.videos").fetchall()
+    assert stored == [("B", "live")]
+
+
+def test_the_same_video_twice_in_a_file_is_named_and_the_first_kept(
+    import_videos: Callable[..., Result], database: str
+) -> None:
+    twice = (
+        b"title,meta_platform_id,created_at\n"
+        b"A,6001,2026-03-01T00:00:00Z\nB,6001,2026-03-01T00:00:00Z\n,,2026-03-01T00:00:00Z\n"
+    )
+    for _ in range(2):
+        result = import_videos(twice)
+        assert result.exit_code == 2
+        assert "line 3: it is the same as line 2" in result.stderr
+        assert "line 4: it has neither id" in result.stderr
+        with psycopg.connect(database) as connection:
+            stored = connection.execute("SELECT title FROM public.videos").fetchall()
+        assert stored == [("A",)]

@@ -50,7 +50,8 @@ DASHBOARD = {
     *("total_spend", "total_revenue", "overall_roas", "total_conversions", "avg_cpa"),
     "ml_accuracy",
     # Of our own.
-    *("status", "source", "window", "currency", "by_currency", "models", "reconciliation"),
+    *("status", "source", "window", "missing", "currency", "by_currency", "models"),
+    "reconciliation",
 }
 
 
@@ -97,6 +98,7 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
     assert answered("summary") == {
         **plain(*DASHBOARD),
         "window": plain("since", "until"),
+        "missing": [plain("account_id", "days", "of_days")],
         "by_currency": [plain(*AMOUNTS)],
         "ml_accuracy": ml_accuracy,
         "models": [ml_accuracy],
@@ -238,7 +240,7 @@ def test_unknown_is_null_in_every_answer(warehouse: Warehouse, insert: Insert) -
     insert("ad_actuals")
     insert("model_accuracy")
     window = DayWindow.inclusive(date(2026, 3, 7), date(2026, 3, 7))
-    answer = answers.summary(warehouse, window)
+    answer = answers.summary(warehouse, window, (), datetime(2026, 3, 8, 12, tzinfo=UTC))
     (euros,) = answer["by_currency"]
     names = ("roas", "cpa", "ctr_percent", "settled_spend_share")
     assert [euros[name] for name in names] == [None] * 4

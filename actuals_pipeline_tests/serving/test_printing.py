@@ -61,7 +61,7 @@ def model(**values: Any) -> dict[str, Any]:
 
 def summary(**values: Any) -> dict[str, Any]:
     return {
-        "status": "success", "source": "meta", "window": WINDOW, "by_currency": [money()],
+        "status": "success", "source": "meta", "window": WINDOW, "missing": [], "by_currency": [money()],
         "models": [model()],
         "reconciliation": [
             {"currency": "EUR", "verdict": "exact", "account_days": 7, "spend_difference": 0}
@@ -110,7 +110,7 @@ def test_a_summary_in_words_and_numbers(show: Show) -> None:
     assert "EUR 250 800.50 3.20x 45 5.56 1.50 % 50%" in lines
     assert "ranker 1 92.4 % 0.250 pp 0.15x 2 50%" in lines
     assert "ranker 1 leaves out: 1 leaky." in lines
-    assert "Spend reconciles with Meta's own totals to the cent on all 7 account-days." in lines
+    assert "Spend reconciles with Meta's own totals to the cent on 7 account-days." in lines
 
 
 def test_a_difference_in_spend_is_shown_by_currency(show: Show) -> None:

@@ -61,16 +61,14 @@ def test_money_is_added_by_currency_to_the_last_digit_over_both_ends_of_the_wind
         "EUR", Decimal("0.30"), Decimal("12345678901234567.123456790"), 0, 6, 4, Decimal(0)
     )
     assert (yen.currency, yen.spend, yen.revenue) == ("JPY", Decimal(500), Decimal(-50))
-    assert (yen.roas, yen.cpa, yen.ctr, yen.conversion_rate) == (
-        Decimal("-0.1"), Decimal(125), Decimal("0.25"), Decimal("0.5"),
-    )  # fmt: skip
+    assert (yen.roas, yen.cpa, yen.ctr) == (Decimal("-0.1"), Decimal(125), Decimal("0.25"))
     assert (euros.settled_share, yen.settled_share) == (Decimal(0), Decimal(1))
 
 
 def test_a_ratio_without_a_denominator_is_unknown() -> None:
     nothing = queries.Money("EUR", Decimal(0), Decimal(5), 0, 0, 0, Decimal(0))
-    ratios = (nothing.roas, nothing.cpa, nothing.ctr, nothing.conversion_rate)
-    assert (*ratios, nothing.settled_share) == (None,) * 5
+    ratios = (nothing.roas, nothing.cpa, nothing.ctr, nothing.settled_share)
+    assert ratios == (None,) * 4
 
 
 def test_the_settled_share_is_of_spend_and_not_of_days(
@@ -104,10 +102,10 @@ def test_the_dashboard_has_the_numbers_of_the_specification(
     )  # fmt: skip
     insert("model_accuracy", n_pairs=2, ctr_mae=0.25, roas_mae=0.15, prediction_accuracy=92.45)
 
-    answer = answers.summary(warehouse, WEEK)
+    answer = answers.summary(warehouse, WEEK, (), NOW)
     totals = ("total_spend", "total_revenue", "overall_roas", "total_conversions", "avg_cpa")
     assert [answer[name] for name in totals] == [150_000, 480_000, 3.2, 12_000, 12.5]
-    assert (answer["currency"], answer["status"], answer["source"]) == ("EUR", "success", "meta")
+    assert (answer["currency"], answer["status"], answer["source"]) == ("EUR", "partial", "meta")
     accuracy = answer["ml_accuracy"]
     # 92.45 is a half, and halves go to the even digit.
     assert (accuracy["ctr_mae"], accuracy["roas_mae"]) == (0.25, 0.15)
@@ -116,12 +114,32 @@ def test_the_dashboard_has_the_numbers_of_the_specification(
     assert (euros["ctr_percent"], euros["settled_spend_share"]) == (1.5, 0)
 
 
+def test_days_and_accounts_that_were_never_fetched_are_named(
+    warehouse: Warehouse, insert: Insert
+) -> None:
+    for day in WEEK:
+        insert("meta_account_totals", report_date=day)
+    assert answers.summary(warehouse, WEEK, ("42",), NOW)["status"] == "success"
+    insert("meta_account_totals", account_id="43", report_date=FIRST)
+    answer = answers.summary(warehouse, WEEK, ("42", "44"), NOW)
+    assert answer["status"] == "partial"
+    assert answer["missing"] == [
+        {"account_id": "44", "days": 7, "of_days": 7},
+        {"account_id": "43", "days": 6, "of_days": 7},
+    ]
+    # The last day of the week has not begun for anybody.
+    early = datetime.combine(WEEK.until, datetime.min.time(), tzinfo=UTC) - timedelta(hours=20)
+    (of_44, of_43) = answers.summary(warehouse, WEEK, ("42", "44"), early)["missing"]
+    assert (of_43["days"], of_43["of_days"]) == (5, 6)
+    assert of_44["days"] == 7
+
+
 def test_several_currencies_have_no_single_total(warehouse: Warehouse, insert: Insert) -> None:
     insert("meta_account_totals")
     for currency in ("EUR", "JPY"):
         amounts = {"spend": Decimal(10), "revenue": Decimal(30)}
         insert("ad_actuals", ad_id=currency, currency=currency, conversions=2, **amounts)
-    dashboard = answers.summary(warehouse, WEEK)
+    dashboard = answers.summary(warehouse, WEEK, (), NOW)
     names = ("currency", "total_spend", "total_revenue", "overall_roas", "avg_cpa")
     assert [dashboard[name] for name in names] == [None] * 5
     assert dashboard["total_conversions"] == 4, "counts have no currency"
@@ -137,13 +155,13 @@ def test_days_that_nobody_fetched_are_unknown_and_a_fetched_day_without_delivery
 ) -> None:
     totals = ("total_spend", "total_revenue", "total_conversions", "overall_roas", "ml_accuracy")
     for window in (None, WEEK):
-        answer = answers.summary(warehouse, window)
+        answer = answers.summary(warehouse, window, (), NOW)
         assert (answer["status"], answer["source"]) == ("empty", None)
         assert [answer[name] for name in totals] == [None] * 5
 
     insert("meta_account_totals")
-    answer = answers.summary(warehouse, WEEK)
-    assert answer["status"] == "success"
+    answer = answers.summary(warehouse, WEEK, (), NOW)
+    assert answer["status"] == "partial"
     assert [answer[name] for name in totals] == [0, 0, 0, None, None]
 
 
@@ -162,7 +180,7 @@ def test_models_are_those_of_the_last_scored_day_with_most_pairs_first(
             "model_accuracy", as_of_date=day, model_name=name, model_version=version,
             n_pairs=n_pairs,
         )  # fmt: skip
-    answer = answers.summary(warehouse, WEEK)
+    answer = answers.summary(warehouse, WEEK, (), NOW)
     shown = [(row["model_name"], row["model_version"]) for row in answer["models"]]
     assert shown == [("c", "1"), ("a", "1"), ("b", "2"), ("b", "1")]
     assert answer["ml_accuracy"] == answer["models"][0]
@@ -184,7 +202,7 @@ def test_reconciliation_counts_account_days_by_currency_and_verdict(
             "spend_reconciliation", account_id=account_id, report_date=day, currency=currency,
             verdict=verdict, meta_spend=Decimal(meta_spend), spend_difference=Decimal(meta_spend),
         )  # fmt: skip
-    assert answers.summary(warehouse, WEEK)["reconciliation"] == [
+    assert answers.summary(warehouse, WEEK, (), NOW)["reconciliation"] == [
         {"currency": "EUR", "verdict": "exact", "account_days": 1, "spend_difference": 0},
         {"currency": "EUR", "verdict": "gap", "account_days": 2, "spend_difference": 0.3},
         {"currency": "JPY", "verdict": "gap", "account_days": 1, "spend_difference": 7},
