@@ -18,6 +18,19 @@ from actuals_pipeline.money import ZERO, exact_arithmetic, exact_sums
 _ACCOUNT_DAY = ["account_id", "report_date"]
 
 
+def of_one_fetch(totals: pd.DataFrame, actuals: pd.DataFrame) -> pd.DataFrame:
+    """The totals of those account-days of which no ad's figures are newer than the total.
+
+    A fetch of a single ad brings figures that the account's total does not hold yet; until the
+    account is fetched again, nobody knows whether that day adds up.
+    """
+    key = ["account_id", "report_date"]
+    newest = actuals.groupby(key, as_index=False)["fetched_at"].max()
+    both = totals[[*key, "fetched_at"]].merge(newest, on=key, how="left", suffixes=("", "_of_ads"))
+    is_newer = (both["fetched_at_of_ads"] > both["fetched_at"]).to_numpy()
+    return totals[~is_newer].reset_index(drop=True)
+
+
 def reconcile(actuals: pd.DataFrame, totals: pd.DataFrame, tolerance: Decimal) -> pd.DataFrame:
     """The RECONCILIATION frame: one row per account-day of `totals`, ordered by key.
 

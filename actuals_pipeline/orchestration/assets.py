@@ -16,7 +16,7 @@ import pandas as pd
 from actuals_pipeline.accuracy.pair import delivered_ads, pair
 from actuals_pipeline.accuracy.score import score, score_models
 from actuals_pipeline.actuals.normalize import normalize
-from actuals_pipeline.actuals.reconcile import reconcile
+from actuals_pipeline.actuals.reconcile import of_one_fetch, reconcile
 from actuals_pipeline.errors import MetaThrottled
 from actuals_pipeline.meta.accounts import AccountFetch, raw_frame, totals_frame
 from actuals_pipeline.meta.parse import parse_insights
@@ -146,8 +146,9 @@ def reconciled(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     def spend_reconciliation(
         ad_actuals: pd.DataFrame, meta_account_totals: pd.DataFrame
     ) -> CoveredRows:
-        actuals = on_account_days(ad_actuals, meta_account_totals)
-        compared = reconcile(actuals, meta_account_totals, settings.reconciliation_tolerance)
+        totals = of_one_fetch(meta_account_totals, ad_actuals)
+        actuals = on_account_days(ad_actuals, totals)
+        compared = reconcile(actuals, totals, settings.reconciliation_tolerance)
         return CoveredRows(compared, slices_of(meta_account_totals))
 
     return spend_reconciliation

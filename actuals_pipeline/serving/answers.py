@@ -25,6 +25,7 @@ Number = int | float | Decimal
 """A number as JSON has it; a Decimal where a float would lose digits."""
 
 SCHEDULE = "hourly_actuals"
+JOB = "actuals_job"
 INTERVAL_HOURS = 1
 
 CENTS = Decimal("0.01")
@@ -138,7 +139,7 @@ SCHEDULE_PROBLEMS: Mapping[queries.ScheduleState, tuple[str, ...]] = {
 
 
 def _fetch_problems(warehouse: Warehouse, settings: Settings) -> list[str]:
-    """Why the latest fetch of a configured account failed; one sentence a reason."""
+    """Why a configured account's latest fetch, or else the latest run, failed: sentences."""
     accounts = queries.last_outcomes(warehouse, settings.meta_ad_account_ids)
     if not accounts:
         return ["Nothing was fetched yet: run `actuals sync`."]
@@ -149,7 +150,10 @@ def _fetch_problems(warehouse: Warehouse, settings: Settings) -> list[str]:
         if account_id not in fetched
     ]
     failed = [row["error_message"] for row in accounts if row["outcome"] != "complete"]
-    return list(dict.fromkeys([*never, *failed]))
+    run_id = queries.failed_run(warehouse, JOB)
+    # A run in which every account was refused says no more than the accounts do.
+    unfinished = [f"Run {run_id} failed: open it in the Dagster UI."] if run_id else []
+    return list(dict.fromkeys([*never, *(failed or unfinished)]))
 
 
 def stats(warehouse: Warehouse, settings: Settings) -> dict[str, Any]:

@@ -301,6 +301,15 @@ def ad_outcomes(
     return {"total_ads": len(ads), **counts}
 
 
+_NEWEST_RUN: LiteralString = """
+SELECT run_id, status
+FROM dagster.runs
+WHERE pipeline_name = %(job)s AND status IN ('SUCCESS', 'FAILURE', 'CANCELED')
+ORDER BY id DESC
+LIMIT 1
+"""
+
+
 def schedule_state(warehouse: Warehouse, schedule: str, now: datetime) -> ScheduleState:
     """Whether Dagster's scheduler lives and the schedule is not switched off.
 
@@ -315,6 +324,16 @@ def schedule_state(warehouse: Warehouse, schedule: str, now: datetime) -> Schedu
         return "no_daemon"
     state = _all(warehouse, _SCHEDULE_STATE, {"schedule": schedule})
     return "switched_off" if state and state[0]["status"] == "STOPPED" else "running"
+
+
+def failed_run(warehouse: Warehouse, job: str) -> str | None:
+    """The id of the job's newest run, if that failed; None also where Dagster has no tables."""
+    with warehouse.transaction() as connection:
+        known = connection.execute("SELECT to_regclass('dagster.runs')").fetchone()
+    if known is None or known[0] is None:
+        return None
+    newest = _all(warehouse, _NEWEST_RUN, {"job": job})
+    return str(newest[0]["run_id"]) if newest and newest[0]["status"] == "FAILURE" else None
 
 
 def last_tick(warehouse: Warehouse, schedule: str) -> Row | None:

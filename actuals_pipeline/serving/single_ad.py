@@ -25,6 +25,20 @@ from actuals_pipeline.warehouse.fetch_memory import StoredFetchMemory
 from actuals_pipeline.warehouse.store import CoveredRows, Slice, append, replace
 from actuals_pipeline.warehouse.tables import ad_actuals, fetch_log, raw_meta_insights
 
+_FORGET_VERDICTS = """
+DELETE FROM actuals.spend_reconciliation AS verdict
+USING actuals.meta_account_totals AS total
+WHERE verdict.account_id = %s
+  AND total.account_id = verdict.account_id AND total.report_date = verdict.report_date
+  AND EXISTS (
+      SELECT FROM actuals.ad_actuals AS ad
+      WHERE ad.account_id = total.account_id AND ad.report_date = total.report_date
+        AND ad.fetched_at > total.fetched_at
+  )
+"""
+"""An ad's new figures are not in its account's total yet: whether the day adds up is unknown until
+the account is fetched again."""
+
 
 def fetch(
     warehouse: Warehouse,
@@ -100,6 +114,7 @@ def _store(
     with warehouse.transaction() as connection:
         replace(connection, raw_meta_insights, CoveredRows(raw, covered))
         replace(connection, ad_actuals, CoveredRows(actuals, covered))
+        connection.execute(_FORGET_VERDICTS, [fetched.account_id])
         append(connection, fetch_log, fetched.log_row(run_id))
     return actuals
 

@@ -33,7 +33,7 @@ from actuals_pipeline.orchestration.reactions import (
 )
 from actuals_pipeline.orchestration.resources import MetaApi
 from actuals_pipeline.report_days import DayWindow
-from actuals_pipeline.serving import single_ad
+from actuals_pipeline.serving import answers, single_ad
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline_tests.orchestration.conftest import (
     DAILY_ASSETS,
@@ -269,3 +269,62 @@ def test_rows_of_a_single_ad_do_not_break_a_run_in_which_its_account_fails(
     want = [row for row in pipeline.truth(window) if row["account_id"] == "42"]
     assert pipeline.rows("ad_actuals", *FIGURES) == [*want, *of_the_ad]
     assert {row["account_id"] for row in pipeline.rows("spend_reconciliation")} == {"42"}
+
+
+def account_days(pipeline: Pipeline) -> set[tuple[str, date]]:
+    rows = pipeline.rows("spend_reconciliation", "account_id", "report_date")
+    return {(row["account_id"], row["report_date"]) for row in rows}
+
+
+def test_a_single_ads_news_leave_its_days_unjudged_until_the_account_is_fetched_again(
+    pipeline: Pipeline, today: date
+) -> None:
+    window = DayWindow.trailing(today, 3)
+    assert pipeline.run(window).success
+    judged = {
+        (row["account_id"], row["report_date"]) for row in pipeline.rows("spend_reconciliation")
+    }
+
+    pipeline.graph.world.now += timedelta(hours=30)
+    ad_id = next(
+        row["ad_id"]
+        for row in pipeline.graph.world.truth("43", window)
+        if row["report_date"] == today and row["spend"]
+    )
+    warehouse = Warehouse(pipeline.environment["DATABASE_URL"])
+    single_ad.fetch(warehouse, pipeline.settings, ad_id, days_back=3)
+    left = {
+        (row["account_id"], row["report_date"]) for row in pipeline.rows("spend_reconciliation")
+    }
+    assert left < judged
+    assert {account_id for account_id, _ in judged - left} == {"43"}
+
+    # As long as the account cannot be fetched there is no verdict, and so no false gap.
+    pipeline.graph.faults.add(Fault(NO_PERMISSION, account_id="43", times=None))
+    run = pipeline.run(window)
+    assert checks_of(run)["ads_add_up_to_metas_total"].passed
+    pipeline.graph.faults.clear()
+    assert pipeline.run(window).success
+    assert account_days(pipeline) == judged
+    assert {row["verdict"] for row in pipeline.rows("spend_reconciliation")} == {"exact"}
+
+
+def test_a_run_that_fails_after_its_fetch_is_a_problem_that_status_names(
+    pipeline: Pipeline, today: date
+) -> None:
+    window = DayWindow.trailing(today, 2)
+    warehouse = Warehouse(pipeline.environment["DATABASE_URL"])
+    assert pipeline.run(window).success
+    now = pipeline.graph.world.now
+    assert answers.scheduler_status(warehouse, pipeline.settings, now)["problems"] == [
+        *answers.SCHEDULE_PROBLEMS["no_daemon"]
+    ]
+    with warehouse.transaction() as connection:
+        connection.execute(
+            "ALTER TABLE actuals.ad_actuals ADD CONSTRAINT broken CHECK (false) NOT VALID"
+        )
+    pipeline.graph.world.now += timedelta(hours=30)
+    run = pipeline.run(window)
+    assert not run.success
+    problems = answers.scheduler_status(warehouse, pipeline.settings, now)["problems"]
+    assert f"Run {run.run_id} failed: open it in the Dagster UI." in problems

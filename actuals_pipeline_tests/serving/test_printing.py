@@ -61,7 +61,8 @@ def model(**values: Any) -> dict[str, Any]:
 
 def summary(**values: Any) -> dict[str, Any]:
     return {
-        "status": "success", "source": "meta", "window": WINDOW, "missing": [], "by_currency": [money()],
+        "status": "success", "source": "meta", "window": WINDOW, "missing": [],
+        "by_currency": [money()],
         "models": [model()],
         "reconciliation": [
             {"currency": "EUR", "verdict": "exact", "account_days": 7, "spend_difference": 0}
