@@ -25,6 +25,12 @@ SMALLER_PAGES: Final = (100, 25)
 READINGS: Final = 2
 """Times that the pages are read from the first one when they shift or a cursor expires."""
 
+FRUITLESS_PAGES: Final = 100
+"""Pages in a row without a new row after which there is no end in sight.
+
+Chosen: a filter leaves a few pages empty, and each costs a call.
+"""
+
 
 class Pages:
     """Reads pages over one `graph`; `size` is the number of rows asked for at first.
@@ -55,11 +61,8 @@ class Pages:
         """
         length = len(spool)
         for reading in range(READINGS):
-            door = _Door(query, window)
             try:
-                for page in self._pages(path, params, query, kind):
-                    for row in door.admitted(page):
-                        spool.add(row)
+                self._read_once(spool, path, params, query, window, kind)
             except MetaError as error:
                 spool.rewind(length)
                 is_last = reading == READINGS - 1
@@ -68,6 +71,24 @@ class Pages:
                 self._graph.usage.retries_by_class[type(error).__name__] += 1
             else:
                 return
+
+    def _read_once(
+        self,
+        spool: Spool,
+        path: Sequence[str],
+        params: Mapping[str, Any],
+        query: Query,
+        window: DayWindow | None,
+        kind: str,
+    ) -> None:
+        door, fruitless = _Door(query, window), 0
+        for page in self._pages(path, params, query, kind):
+            length = len(spool)
+            for row in door.admitted(page):
+                spool.add(row)
+            fruitless = fruitless + 1 if len(spool) == length else 0
+            if fruitless >= FRUITLESS_PAGES:
+                raise query.unexpected(f"{fruitless} pages in a row have nothing new")
 
     def _pages(
         self, path: Sequence[str], params: Mapping[str, Any], query: Query, kind: str
