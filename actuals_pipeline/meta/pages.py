@@ -7,7 +7,7 @@ smaller pages, from where we are; when the pages shift under the reader, reading
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -62,7 +62,7 @@ class Pages:
         length = len(spool)
         for reading in range(READINGS):
             try:
-                self._read_once(spool, path, params, query, window, kind)
+                _Door(query, window).admit(self._pages(path, params, query, kind), spool)
             except MetaError as error:
                 spool.rewind(length)
                 is_last = reading == READINGS - 1
@@ -71,24 +71,6 @@ class Pages:
                 self._graph.usage.retries_by_class[type(error).__name__] += 1
             else:
                 return
-
-    def _read_once(
-        self,
-        spool: Spool,
-        path: Sequence[str],
-        params: Mapping[str, Any],
-        query: Query,
-        window: DayWindow | None,
-        kind: str,
-    ) -> None:
-        door, fruitless = _Door(query, window), 0
-        for page in self._pages(path, params, query, kind):
-            length = len(spool)
-            for row in door.admitted(page):
-                spool.add(row)
-            fruitless = fruitless + 1 if len(spool) == length else 0
-            if fruitless >= FRUITLESS_PAGES:
-                raise query.unexpected(f"{fruitless} pages in a row have nothing new")
 
     def _pages(
         self, path: Sequence[str], params: Mapping[str, Any], query: Query, kind: str
@@ -140,7 +122,18 @@ class _Door:
         # Digests instead of rows: what a row says matters only if it comes again.
         self._seen: dict[bytes, bytes] = {}
 
-    def admitted(self, page: list[object]) -> Iterator[RawInsight]:
+    def admit(self, pages: Iterable[list[object]], spool: Spool) -> None:
+        """Add the new rows of every page to `spool`; pages must not go on without any."""
+        fruitless = 0
+        for page in pages:
+            length = len(spool)
+            for row in self._admitted(page):
+                spool.add(row)
+            fruitless = fruitless + 1 if len(spool) == length else 0
+            if fruitless >= FRUITLESS_PAGES:
+                raise self._query.unexpected(f"{fruitless} pages in a row have nothing new")
+
+    def _admitted(self, page: list[object]) -> Iterator[RawInsight]:
         """The rows of a page that are new; `UnexpectedPayload` for one that does not belong.
 
         Meta may list a row twice when the pages shift under the reader.
