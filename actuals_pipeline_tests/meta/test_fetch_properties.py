@@ -126,6 +126,14 @@ def page(effect: dict[str, Any]) -> st.SearchStrategy[Fault]:
     )
 
 
+def answers(*effects: dict[str, Any]) -> st.SearchStrategy[Fault]:
+    return st.one_of(*(answer(effect) for effect in effects))
+
+
+def pages(*effects: dict[str, Any]) -> st.SearchStrategy[Fault]:
+    return st.one_of(*(page(effect) for effect in effects))
+
+
 def poll(status: str | dict[str, Any]) -> st.SearchStrategy[Fault]:
     return st.just(Fault({"job_status": status}, kind="run"))
 
@@ -134,41 +142,25 @@ _WITHOUT_LEVEL: Final = {"account", "run", "run_insights"}
 
 # Each group heals as often as it says, and apart from the other groups: per call, per reading of
 # the pages, or per report.
-PASSING: Final = st.one_of(
-    *map(
-        answer,
-        [
-            {"truncate": True},
-            {"drop_connection": True},
-            {"raw_body": "<html>Service Unavailable</html>", "status": 200},
-            {"raw_body": "<html>success</html>", "status": 502},
-            {"raw_body": ""},
-            {"error": {"code": 1}},
-            {"error": {"code": 2}, "status": 500},
-            {"error": {"code": 104}, "status": 503},
-            {"error": {"code": 4711, "is_transient": True}},
-            {"error": {"code": 2601, "subcode": 1815107}},
-        ],
-    )
+PASSING: Final = answers(
+    {"truncate": True},
+    {"drop_connection": True},
+    {"raw_body": "<html>Service Unavailable</html>", "status": 200},
+    {"raw_body": "<html>success</html>", "status": 502},
+    {"raw_body": ""},
+    {"error": {"code": 1}},
+    {"error": {"code": 2}, "status": 500},
+    {"error": {"code": 104}, "status": 503},
+    {"error": {"code": 4711, "is_transient": True}},
+    {"error": {"code": 2601, "subcode": 1815107}},
 )
-RESTING: Final = st.one_of(
-    *map(
-        answer,
-        [
-            {
-                "error": {"code": 80000},
-                "headers": {
-                    "X-Ad-Account-Usage": '{"acc_id_util_pct": 100, "reset_time_duration": 2}'
-                },
-            },
-            {
-                "headers": {
-                    "X-Ad-Account-Usage": '{"acc_id_util_pct": 95, "reset_time_duration": 3}'
-                }
-            },
-            {"headers": {"X-App-Usage": '{"call_count": 80}', "x-ad-account-usage": "nonsense"}},
-        ],
-    )
+RESTING: Final = answers(
+    {
+        "error": {"code": 80000},
+        "headers": {"X-Ad-Account-Usage": '{"acc_id_util_pct": 100, "reset_time_duration": 2}'},
+    },
+    {"headers": {"X-Ad-Account-Usage": '{"acc_id_util_pct": 95, "reset_time_duration": 3}'}},
+    {"headers": {"X-App-Usage": '{"call_count": 80}', "x-ad-account-usage": "nonsense"}},
 )
 HARMLESS: Final = st.one_of(
     page({"empty_page": True}),
@@ -177,16 +169,11 @@ HARMLESS: Final = st.one_of(
     poll({"async_status": "Job Completed", "async_percent_completion": 99}),
     st.just(Fault({"error": {"code": 100, "subcode": 33}}, kind="run")),
 )
-SHIFTED: Final = st.one_of(
-    *map(
-        page,
-        [
-            {"error": {"code": 2642}},
-            {"repeat_cursor": True},
-            {"raw_body": "{}", "content_type": "application/json"},
-            {"duplicate_row": {"spend": "0.01"}},
-        ],
-    )
+SHIFTED: Final = pages(
+    {"error": {"code": 2642}},
+    {"repeat_cursor": True},
+    {"raw_body": "{}", "content_type": "application/json"},
+    {"duplicate_row": {"spend": "0.01"}},
 )
 ENDED: Final = st.one_of(
     poll("Job Skipped"),
