@@ -148,7 +148,7 @@ def serve(account: Account, port: Connection) -> None:
         disable_nagle_algorithm = True
         wbufsize = -1
 
-        def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        def do_GET(self) -> None:
             arrived, url = time.perf_counter(), urlsplit(self.path)
             params = {name: values[0] for name, values in parse_qs(url.query).items()}
             if not url.path.endswith("/insights"):

@@ -341,15 +341,17 @@ def unhealable_cases(draw: st.DrawFn) -> Case:
     in_rows = st.builds(
         Fault,
         st.sampled_from(UNHEALABLE_IN_ROWS),
-        kind=st.sampled_from(["insights", "run_insights"]),
+        kind=st.just("insights"),
         page=st.none() | st.integers(1, 3),
+        params=st.sampled_from(["level=ad", "level=account"]),
         times=st.none(),
     )
+    in_results = in_rows.map(lambda fault: replace(fault, kind="run_insights", params=None))
     of_runs = st.builds(
         Fault, st.sampled_from(UNHEALABLE_RUNS), kind=st.just("run"), times=st.none()
     )
     everywhere = st.just(Fault(TOO_LARGE, path="insights", times=None))
-    fault = draw(st.one_of(anywhere, in_rows, of_runs, everywhere))
+    fault = draw(st.one_of(anywhere, in_rows, in_results, of_runs, everywhere))
     return replace(draw(cases), faults=(fault,))
 
 
@@ -358,7 +360,7 @@ def is_met(stand_in: GraphStandIn, fault: Fault) -> bool:
 
 
 @given(case=unhealable_cases())
-@examples(90)
+@examples(130)
 def test_whatever_does_not_heal_is_an_error_that_names_its_account(case: Case) -> None:
     with stand_in_of(case) as stand_in:
         assume(stand_in.world.truth(case.account_id, case.window))
@@ -451,6 +453,7 @@ def test_a_spool_gives_back_what_was_put_in(
         spool.add(row)
     want = [*rows[:kept], *more]
     assert (len(spool), list(spool)) == (len(want), want)
+    assert [spool[place] for place in range(len(want))] == want
     days = {"2026-03-01", "2026-03-03"}
     assert list(spool.of_days(days)) == [row for row in want if row["date_start"] in days]
     assert list(half_read) == want[1:] if kept and rows else True
