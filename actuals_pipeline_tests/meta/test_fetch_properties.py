@@ -191,6 +191,10 @@ LARGE: Final = st.one_of(
     poll({"async_status": "Job Failed", "error_code": 100, "error_subcode": 1487534}),
 )
 
+TOO_MANY_FIELDS: Final = st.sampled_from(["spend.*impressions", "actions.*action_values"]).map(
+    lambda together: Fault(TOO_LARGE, params=together, times=None)
+)
+
 
 @st.composite
 def healable_cases(draw: st.DrawFn) -> Case:
@@ -201,6 +205,11 @@ def healable_cases(draw: st.DrawFn) -> Case:
     if draw(st.booleans()):
         # Of a day with more rows than a report may have, its ads can be listed at once.
         limits = draw(st.sampled_from([(None, 1), (None, 4), (0, 1000), (60, 60), (9, 60)]))
+    elif draw(st.integers(0, 9)) == 0:
+        # Each ad of each day in several parts: a small world has enough of them.
+        plan = replace(case.plan, ads=min(case.plan.ads, 4))
+        case = replace(case, days=min(case.days, 3), plan=plan)
+        groups = [(TOO_MANY_FIELDS, 1), (HARMLESS, 2)]
     elif draw(st.booleans()):
         # A call that is refused as too large is not asked again in the same way.
         groups = [(LARGE, 1), (HARMLESS, 2)]
