@@ -134,6 +134,9 @@ def running_stand_in(
     )
     loop, stopped = asyncio.new_event_loop(), asyncio.Event()
     with socket.create_server((_LOOPBACK, port)) as listener:
+        # Inherited by the connections: asyncio sets it on none whose listener names no protocol,
+        # and an answer in two packets then waits 40 ms for the client to acknowledge the first.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         serving = _serve(_app_of(graph), listener, stopped)
         thread = threading.Thread(
             target=loop.run_until_complete, args=(serving,), name="graph-stand-in", daemon=True

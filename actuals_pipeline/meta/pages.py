@@ -7,8 +7,9 @@ smaller pages, from where we are; when the pages shift under the reader, reading
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from hashlib import blake2b
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from actuals_pipeline.errors import InputError, MetaError, Reaction
@@ -24,6 +25,14 @@ SMALLER_PAGES: Final = (100, 25)
 
 READINGS: Final = 2
 """Times that the pages are read from the first one when they shift or a cursor expires."""
+
+FRUITLESS_PAGES: Final = 100
+"""Pages in a row without a new row after which there is no end in sight.
+
+Chosen: a filter leaves a few pages empty, and each costs a call.
+"""
+
+_NOWHERE: Final = -1
 
 
 class Pages:
@@ -55,11 +64,8 @@ class Pages:
         """
         length = len(spool)
         for reading in range(READINGS):
-            door = _Door(query, window)
             try:
-                for page in self._pages(path, params, query, kind):
-                    for row in door.admitted(page):
-                        spool.add(row)
+                _Door(query, window).admit(self._pages(path, params, query, kind), spool)
             except MetaError as error:
                 spool.rewind(length)
                 is_last = reading == READINGS - 1
@@ -116,24 +122,32 @@ class _Door:
         self._query = query
         self._days = {day.isoformat() for day in window} if window else None
         self._ad_ids = None if query.ad_ids is None else set(query.ad_ids)
-        # Digests instead of rows: what a row says matters only if it comes again.
-        self._seen: dict[bytes, bytes] = {}
+        self._seen = _Places()
 
-    def admitted(self, page: list[object]) -> Iterator[RawInsight]:
-        """The rows of a page that are new; `UnexpectedPayload` for one that does not belong.
+    def admit(self, pages: Iterable[list[object]], spool: Spool) -> None:
+        """Add the new rows of every page to `spool`; pages must not go on without any."""
+        fruitless = 0
+        for page in pages:
+            length = len(spool)
+            for row in page:
+                self._admit(row, spool)
+            fruitless = fruitless + 1 if len(spool) == length else 0
+            if fruitless >= FRUITLESS_PAGES:
+                raise self._query.unexpected(f"{fruitless} pages in a row have nothing new")
+
+    def _admit(self, row: object, spool: Spool) -> None:
+        """Add a row if it is new; `UnexpectedPayload` when it does not belong.
 
         Meta may list a row twice when the pages shift under the reader.
         """
-        for row in page:
-            if not isinstance(row, dict):
-                raise self._query.unexpected("a row is no object")
-            subject, day = self._key(row)
-            key, said = _digest(f"{subject} {day}"), _digest(repr(sorted(row.items())))
-            before = self._seen.setdefault(key, said)
-            if before is said:  # was not there before
-                yield row
-            elif before != said:
-                raise _shifted(self._query, f"day {day} of {subject} came twice and differs")
+        if not isinstance(row, dict):
+            raise self._query.unexpected("a row is no object")
+        subject, day = self._key(row)
+        before = self._seen.place(subject, day, len(spool))
+        if before == len(spool):
+            spool.add(row)
+        elif spool[before] != row:
+            raise _shifted(self._query, f"day {day} of {subject} came twice and differs")
 
     def _key(self, row: RawInsight) -> tuple[str, str]:
         query, day, last = self._query, row.get("date_start"), row.get("date_stop")
@@ -153,6 +167,27 @@ class _Door:
         if not fields.is_id(ad_id) or (asked is not None and ad_id not in asked):
             raise self._query.unexpected(f"a row of {row.get('date_start')} is of ad {ad_id!r}")
         return str(ad_id)
+
+
+class _Places:
+    """Where in a spool the row of each subject and day lies: a few bytes for a row.
+
+    A month of a large account has hundreds of thousands of rows, but not as many ads or days.
+    """
+
+    def __init__(self) -> None:
+        self._days: dict[str, int] = {}
+        self._places: defaultdict[str, array[int]] = defaultdict(lambda: array("q"))
+
+    def place(self, subject: str, day: str, new: int) -> int:
+        """The place of a row that came before; otherwise `new`, which is then its place."""
+        number = self._days.setdefault(day, len(self._days))
+        places = self._places[subject]
+        if number >= len(places):
+            places.extend([_NOWHERE] * (number + 1 - len(places)))
+        if places[number] == _NOWHERE:
+            places[number] = new
+        return places[number]
 
 
 def _smaller(size: int, error: MetaError) -> int:
@@ -181,10 +216,6 @@ def _next_cursor(body: Mapping[str, Any], query: Query) -> str | None:
 def _shifted(query: Query, what: str) -> MetaError:
     """What reading again from the first page may heal."""
     return query.unexpected(what, reaction=Reaction.RESTART_PAGING)
-
-
-def _digest(text: str) -> bytes:
-    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def _is_day(text: str) -> bool:

@@ -143,10 +143,10 @@ def _halves(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
 
 def _unsplittable(query: Query, window: DayWindow, refusal: RequestTooLarge) -> RequestTooLarge:
     ad_id = query.ad_id or (query.ad_ids[0] if query.ad_ids else None)
-    field = f"the one field {query.measures[0]!r} " if query.measures else ""
+    field = f"the one field {query.measures[0]!r} of " if query.measures else ""
     subject = f"ad {ad_id} of account" if ad_id else "account"
     return RequestTooLarge(
-        f"Meta refuses even {field}of the one day {window.since} of {subject} "
+        f"Meta refuses even {field}the one day {window.since} of {subject} "
         f"act_{query.account_id} as too large.",
         account_id=query.account_id,
         code=refusal.code,

@@ -17,6 +17,8 @@ from typing import Any, Final, Protocol
 RawInsight = dict[str, Any]
 """One row of insights, exactly as Meta sent it."""
 
+_encoded: Final = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class Rows(Sized, Iterable[RawInsight], Protocol):
     """Rows that can be counted and read again and again."""
@@ -39,7 +41,7 @@ class Spool:
 
     def add(self, row: RawInsight) -> None:
         """Append a row."""
-        line = json.dumps(row, separators=(",", ":")).encode()
+        line = _encoded(row).encode()
         self._file.seek(self._end)
         self._file.write(line + b"\n")
         self._starts.append(self._end)
@@ -55,6 +57,11 @@ class Spool:
 
     def __len__(self) -> int:
         return len(self._starts)
+
+    def __getitem__(self, place: int) -> RawInsight:
+        """The row that was added as number `place`, from 0."""
+        (row,) = self._read([self._starts[place]])
+        return row
 
     def __iter__(self) -> Iterator[RawInsight]:
         return self._read(self._starts)

@@ -230,6 +230,7 @@ def test_what_heals_leaves_every_row_exactly_once(
         ({"raw_body": "null", "status": 302}, MetaUnavailable),
         ({"raw_body": "{}", "status": 404}, MetaUnavailable),
         ({"repeat_cursor": True}, UnexpectedPayload),
+        ({"empty_page": True}, UnexpectedPayload),
         ({"duplicate_row": {"spend": "0.01"}}, UnexpectedPayload),
         ({"duplicate_row": {"date_stop": "2026-03-09"}}, UnexpectedPayload),
         ({"duplicate_row": {"date_start": "2026-01-01", "date_stop": "2026-01-01"}},
