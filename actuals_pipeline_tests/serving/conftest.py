@@ -204,7 +204,7 @@ def processes_of(home: Path) -> dict[int, str]:
     return found
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 20) -> None:
+def eventually(holds: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until `holds`; a failure when it does not in time."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -70,7 +70,7 @@ class Up:
         url = f"http://127.0.0.1:{self.port}{path}"
         body = json.dumps(query).encode() if query else None
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             return json.load(answer)
 
     def ended(self, number: int) -> str:
@@ -173,14 +173,14 @@ def test_when_dagster_is_killed_its_children_go_too(start: Start) -> None:
         # Of the later ones, which do not notice by themselves.
         eventually(lambda: len(up.children) >= 3)
         os.kill(up.children[0], signal.SIGKILL)
-        assert up.process.wait(20) == 1
+        assert up.process.wait(60) == 1
         assert "Dagster ended by itself with exit code -9" in up.log.read_text()
         eventually(lambda: not processes_of(up.home), seconds=2)
 
 
 def test_a_taken_port_is_said_before_anything_starts(start: Start, taken_port: int) -> None:
     with start(port=taken_port) as up:
-        assert up.process.wait(20) == 2
+        assert up.process.wait(60) == 2
         (sentence,) = up.log.read_text().splitlines()
     assert sentence.startswith(f"actuals: Port {taken_port} of 127.0.0.1 cannot be used")
     assert "choose another with --port" in sentence
