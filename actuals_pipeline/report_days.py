@@ -8,9 +8,10 @@ Meta's (and people's) inclusive `until` into the half-open windows used everywhe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from actuals_pipeline.errors import InputError
@@ -67,6 +68,32 @@ class DayWindow:
 
     def __str__(self) -> str:
         return f"{self.since}..{self.until}"
+
+    @classmethod
+    def adjoining(cls, days: Iterable[date]) -> list[DayWindow]:
+        """The fewest windows that hold exactly `days`, in order."""
+        ordered = sorted(set(days))
+        breaks = [b for a, b in pairwise(ordered) if b - a > timedelta(days=1)]
+        lasts = [a for a, b in pairwise(ordered) if b - a > timedelta(days=1)]
+        starts, ends = [*ordered[:1], *breaks], [*lasts, *ordered[-1:]]
+        return [cls.inclusive(since, until) for since, until in zip(starts, ends, strict=True)]
+
+    def pieces(self, days: int) -> list[DayWindow]:
+        """Consecutive windows of `days` days that make up this one; the last may be shorter."""
+        return self.parts(lambda _: 1, days)
+
+    def parts(self, rows_of: Callable[[date], int], most: int) -> list[DayWindow]:
+        """Consecutive windows that make up this one, each with at most `most` rows or one day."""
+        parts: list[DayWindow] = []
+        rows = 0
+        for day in self:
+            rows += rows_of(day)
+            if parts and rows <= most:
+                parts[-1] = DayWindow.inclusive(parts[-1].start, day)
+            else:
+                parts.append(DayWindow.inclusive(day, day))
+                rows = rows_of(day)
+        return parts
 
     def clipped(self, *, since: date | None = None, until: date | None = None) -> DayWindow | None:
         """The part that lies in since..until (inclusive), or None when nothing does."""

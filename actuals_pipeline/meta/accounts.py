@@ -7,7 +7,8 @@ only complete fetches yield frames.  A fetch covers the window up to the account
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -28,7 +29,7 @@ from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.meta.memory import RequestSize
 from actuals_pipeline.meta.missing_ads import add_missing_ads
 from actuals_pipeline.meta.parse import parse_totals, report_dates, storable
-from actuals_pipeline.meta.spool import Rows
+from actuals_pipeline.meta.spool import Rows, Spool
 from actuals_pipeline.report_days import DayWindow, report_day, retention_floor, time_zone
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,23 @@ class AccountFetch:
             case _:
                 return "failed"
 
+    def parts(self, most_rows: int) -> Iterator[AccountFetch]:
+        """The complete fetch cut into consecutive days of at most `most_rows` rows, or one day.
+
+        Nothing when it ended with an error or covered no day.
+        """
+        if self.error is not None or self.covered is None:
+            return
+        rows = Counter(self.rows.days()) if isinstance(self.rows, Spool) else Counter()
+        for window in self.covered.parts(lambda day: rows[day.isoformat()], most_rows):
+            days = {day.isoformat() for day in window}
+            yield replace(
+                self,
+                covered=window,
+                rows=list(self.rows.of_days(days)) if isinstance(self.rows, Spool) else (),
+                totals=[row for row in self.totals if row["date_start"] in days],
+            )
+
     def log_row(self, run_id: str) -> dict[str, Any]:
         """The fetch as a row of `fetch_log`."""
         return {
@@ -127,8 +145,11 @@ def fetch_accounts(
     purchase_action_type: Callable[[str], str],
     expects_stand_in: bool = False,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> list[AccountFetch]:
-    """Fetch `window` of every account, in the order given; errors are values, not raised."""
+) -> Iterator[AccountFetch]:
+    """Fetch `window` of every account, in the order given; errors are values, not raised.
+
+    Several are under way at once; each is given as soon as it and those before it have ended.
+    """
 
     def fetch(account_id: str) -> AccountFetch:
         with new_client() as client:
@@ -142,7 +163,7 @@ def fetch_accounts(
             )
 
     with ThreadPoolExecutor(CONCURRENT_ACCOUNTS, thread_name_prefix="account") as pool:
-        return list(pool.map(fetch, account_ids))
+        yield from pool.map(fetch, account_ids)
 
 
 def fetch_account(

@@ -10,7 +10,7 @@ import json
 import sys
 import weakref
 from array import array
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final, Protocol
 
@@ -65,6 +65,10 @@ class Spool:
 
     def __iter__(self) -> Iterator[RawInsight]:
         return self._read(self._starts)
+
+    def days(self) -> Sequence[str]:
+        """The report day of each row, in order, as Meta writes it."""
+        return self._days
 
     def of_days(self, days: Iterable[str]) -> Iterator[RawInsight]:
         """The rows of some report days, given as Meta writes them."""

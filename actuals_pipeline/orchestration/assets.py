@@ -17,8 +17,6 @@ from actuals_pipeline.accuracy.pair import delivered_ads, pair
 from actuals_pipeline.accuracy.score import score, score_models
 from actuals_pipeline.actuals.normalize import normalize
 from actuals_pipeline.actuals.reconcile import of_one_fetch, reconcile
-from actuals_pipeline.errors import MetaThrottled
-from actuals_pipeline.meta.accounts import AccountFetch, raw_frame, totals_frame
 from actuals_pipeline.meta.parse import parse_insights
 from actuals_pipeline.orchestration.descriptions import (
     META_POOL,
@@ -26,6 +24,7 @@ from actuals_pipeline.orchestration.descriptions import (
     described,
     source_tags,
 )
+from actuals_pipeline.orchestration.fetching import RunOfFetches
 from actuals_pipeline.orchestration.figures import figures_by_day, scores_by_day
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.reactions import reacting_to_errors
@@ -34,15 +33,19 @@ from actuals_pipeline.report_days import DayWindow, report_day, time_zone
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import history, product
 from actuals_pipeline.warehouse.connection import Warehouse
-from actuals_pipeline.warehouse.fetch_memory import StoredFetchMemory
+from actuals_pipeline.warehouse.months import first_of_month
 from actuals_pipeline.warehouse.store import (
+    PART_ROWS,
     CoveredRows,
+    Parts,
     Slice,
-    append,
+    StoredDays,
+    Tally,
     on_account_days,
+    read,
     slices_of,
 )
-from actuals_pipeline.warehouse.tables import fetch_log
+from actuals_pipeline.warehouse.tables import TABLES
 
 Daily = dict[str, Any]
 """What every daily asset shares: the one partitions definition and backfill policy."""
@@ -85,31 +88,20 @@ def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     )
     def meta_insights_fetch(
         context: dg.AssetExecutionContext, meta: MetaApi, postgres: WarehouseResource
-    ) -> Iterator[dg.MaterializeResult[CoveredRows]]:
+    ) -> Iterator[dg.MaterializeResult[Tally]]:
+        fetching = RunOfFetches(context, settings, meta, postgres)
         with reacting_to_errors(context):
-            warehouse = postgres.warehouse()
-            fetches = meta.fetch(
-                window_of(context.partition_keys),
-                StoredFetchMemory(warehouse),
-                settings.purchase_action_type_of,
-            )
-            with warehouse.transaction() as connection:
-                for fetch in fetches:
-                    append(connection, fetch_log, fetch.log_row(context.run.run_id))
-            _raise_if_all_failed(fetches)
-        provenance = {"run_id": context.run.run_id, "api_version": settings.meta_api_version}
-        raw = raw_frame(fetches, **provenance)
-        totals = totals_frame(
-            fetches, purchase_action_type=settings.purchase_action_type_of, **provenance
-        )
-        covered = slices_of(totals)
-        calls = {"run_api_calls": sum(fetch.usage.calls for fetch in fetches)}
-        yield dg.MaterializeResult(
-            asset_key="raw_meta_insights", value=CoveredRows(raw, covered), metadata=calls
+            fetching.fetch()
+        totals = read(
+            postgres.warehouse(), TABLES["meta_account_totals"], window_of(context.partition_keys)
         )
         figures_by_day(context, totals, asset="meta_account_totals")
+        calls = {"run_api_calls": fetching.calls}
         yield dg.MaterializeResult(
-            asset_key="meta_account_totals", value=CoveredRows(totals, covered), metadata=calls
+            asset_key="raw_meta_insights", value=fetching.raw, metadata=calls
+        )
+        yield dg.MaterializeResult(
+            asset_key="meta_account_totals", value=fetching.totals, metadata=calls
         )
 
     return meta_insights_fetch
@@ -121,20 +113,25 @@ def normalized(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     @_daily_asset("ad_actuals", settings, daily, group="actuals", deps=["videos"])
     def ad_actuals(
         context: dg.AssetExecutionContext,
-        raw_meta_insights: pd.DataFrame,
-        meta_account_totals: pd.DataFrame,
+        raw_meta_insights: StoredDays,
+        meta_account_totals: StoredDays,
         postgres: WarehouseResource,
-    ) -> CoveredRows:
-        raw = on_account_days(raw_meta_insights, meta_account_totals)
-        insights = parse_insights(
-            raw["payload"],
-            purchase_action_type=settings.purchase_action_type_of,
-            fetched_at=raw["fetched_at"],
-        )
+    ) -> Parts:
         videos = product.videos(postgres.warehouse())
-        actuals = normalize(insights, videos, _days_of_fetch(meta_account_totals))
-        figures_by_day(context, actuals)
-        return CoveredRows(actuals, slices_of(meta_account_totals))
+
+        def normalized_rows(days: DayWindow) -> CoveredRows:
+            totals = _with_payloads(meta_account_totals.read(days), raw_meta_insights)
+            raw = on_account_days(raw_meta_insights.read(days), totals)
+            insights = parse_insights(
+                raw["payload"],
+                purchase_action_type=settings.purchase_action_type_of,
+                fetched_at=raw["fetched_at"],
+            )
+            actuals = normalize(insights, videos, _days_of_fetch(totals))
+            figures_by_day(context, actuals)
+            return CoveredRows(actuals, slices_of(totals, postgres.clock()))
+
+        return Parts(raw_meta_insights.parts(), normalized_rows)
 
     return ad_actuals
 
@@ -144,12 +141,16 @@ def reconciled(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
 
     @_daily_asset("spend_reconciliation", settings, daily, group="actuals")
     def spend_reconciliation(
-        ad_actuals: pd.DataFrame, meta_account_totals: pd.DataFrame
-    ) -> CoveredRows:
-        totals = of_one_fetch(meta_account_totals, ad_actuals)
-        actuals = on_account_days(ad_actuals, totals)
-        compared = reconcile(actuals, totals, settings.reconciliation_tolerance)
-        return CoveredRows(compared, slices_of(meta_account_totals))
+        ad_actuals: StoredDays, meta_account_totals: StoredDays, postgres: WarehouseResource
+    ) -> Parts:
+        def compared_days(days: DayWindow) -> CoveredRows:
+            all_totals, all_actuals = meta_account_totals.read(days), ad_actuals.read(days)
+            totals = of_one_fetch(all_totals, all_actuals)
+            actuals = on_account_days(all_actuals, totals)
+            compared = reconcile(actuals, totals, settings.reconciliation_tolerance)
+            return CoveredRows(compared, slices_of(all_totals, postgres.clock()))
+
+        return Parts(ad_actuals.parts(), compared_days)
 
     return spend_reconciliation
 
@@ -166,15 +167,23 @@ def scored(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     )
     def prediction_accuracy(
         context: dg.AssetExecutionContext, postgres: WarehouseResource
-    ) -> CoveredRows:
+    ) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
-        pairs = pair(
-            product.predictions(warehouse),
-            **_launched_videos(warehouse, window),
-            fetched_days=history.fetched_days(warehouse),
-            **_eligibility(settings),
-        )
-        return CoveredRows(score(pairs), (Slice(window),))
+        predictions = product.predictions(warehouse)
+        launched = _launched_videos(warehouse, window)
+        fetched_days = history.fetched_days(warehouse)
+
+        def scored_pairs(days: DayWindow) -> CoveredRows:
+            pairs = pair(
+                predictions,
+                **launched,
+                as_of_days=list(days),
+                fetched_days=fetched_days,
+                **_eligibility(settings),
+            )
+            return CoveredRows(score(pairs), (Slice(days),))
+
+        return Parts(_as_of_parts(window, len(predictions)), scored_pairs)
 
     return prediction_accuracy
 
@@ -187,25 +196,40 @@ def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     )
     def model_accuracy(
         context: dg.AssetExecutionContext,
-        prediction_accuracy: pd.DataFrame,
+        prediction_accuracy: StoredDays,
         postgres: WarehouseResource,
-    ) -> CoveredRows:
+    ) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
-        delivered = delivered_ads(**_launched_videos(warehouse, window), **_eligibility(settings))
-        models = score_models(prediction_accuracy, delivered)
-        scores_by_day(context, models)
-        return CoveredRows(models, (Slice(window),))
+        launched = _launched_videos(warehouse, window)
+
+        def judged_models(days: DayWindow) -> CoveredRows:
+            delivered = delivered_ads(**launched, as_of_days=list(days), **_eligibility(settings))
+            models = score_models(prediction_accuracy.read(days), delivered)
+            scores_by_day(context, models)
+            return CoveredRows(models, (Slice(days),))
+
+        return Parts(_as_of_parts(window, len(launched["videos"])), judged_models)
 
     return model_accuracy
 
 
+def _with_payloads(totals: pd.DataFrame, raw: StoredDays) -> pd.DataFrame:
+    """The account-days whose payloads are kept: pruned months keep the figures they had."""
+    kept = set(raw.months())
+    return totals[[first_of_month(day) in kept for day in totals["report_date"]]]
+
+
+def _as_of_parts(window: DayWindow, rows_a_day: int) -> list[DayWindow]:
+    return window.parts(lambda _: rows_a_day, PART_ROWS)
+
+
 def _daily_asset(
     name: str, settings: Settings, daily: Daily, *, group: str, deps: Sequence[str] = ()
-) -> Callable[[Callable[..., CoveredRows]], dg.AssetsDefinition]:
+) -> Callable[[Callable[..., Parts]], dg.AssetsDefinition]:
     """The decorator of an asset that computes the table called `name`, day by day."""
     look = described(name, settings, group=group, kinds={"pandas"})
 
-    def decorate(compute: Callable[..., CoveredRows]) -> dg.AssetsDefinition:
+    def decorate(compute: Callable[..., Parts]) -> dg.AssetsDefinition:
         asset: dg.AssetsDefinition = dg.asset(deps=deps, **daily, **look)(compute)
         return asset
 
@@ -219,7 +243,6 @@ def _launched_videos(warehouse: Warehouse, window: DayWindow) -> dict[str, Any]:
         "videos": videos,
         "actuals": history.ads_since_launch(warehouse, videos["ad_id"].tolist(), window.until),
         "time_zones": history.account_time_zones(warehouse),
-        "as_of_days": list(window),
     }
 
 
@@ -238,12 +261,3 @@ def _days_of_fetch(totals: pd.DataFrame) -> dict[tuple[str, date], date]:
         (account_id, day): report_day(fetched_at.to_pydatetime(), time_zone(zone))
         for account_id, day, fetched_at, zone in columns.itertuples(index=False, name=None)
     }
-
-
-def _raise_if_all_failed(fetches: list[AccountFetch]) -> None:
-    """A run in which no account was fetched failed; with throttling, the longest wait counts."""
-    errors = [fetch.error for fetch in fetches if fetch.error is not None]
-    if not errors or len(errors) < len(fetches):
-        return
-    throttled = [error for error in errors if isinstance(error, MetaThrottled)]
-    raise max(throttled, key=lambda error: error.retry_after or 0) if throttled else errors[0]

@@ -21,16 +21,17 @@ _SHOWN = 50
 """Offending rows listed in a check's metadata; the rest is counted."""
 
 _FAILED_FETCHES = """
-SELECT account_id, outcome, error_class, error_message
+SELECT account_id, since, until, outcome, error_class, error_message
 FROM (
     -- A step that waited for Meta and began again has fetched more than once.
-    SELECT DISTINCT ON (account_id) account_id, outcome, error_class, error_message
+    SELECT DISTINCT ON (account_id, since)
+        account_id, since, until, outcome, error_class, error_message
     FROM actuals.fetch_log
     WHERE run_id = %(run_id)s
-    ORDER BY account_id, id DESC
+    ORDER BY account_id, since, id DESC
 ) AS latest
 WHERE outcome <> 'complete'
-ORDER BY account_id
+ORDER BY account_id, since
 """
 
 _UNRECONCILED = """

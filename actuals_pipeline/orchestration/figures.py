@@ -4,7 +4,6 @@ Money is named with its currency (`spend_eur`): amounts of different currencies 
 """
 
 import math
-from datetime import date
 from decimal import Decimal
 
 import dagster as dg
@@ -15,17 +14,13 @@ def figures_by_day(
     context: dg.AssetExecutionContext, figures: pd.DataFrame, *, asset: str | None = None
 ) -> None:
     """Attach spend, revenue, ROAS, CTR, clicks and conversions of each day to its partition."""
-    days = dict(iter(figures.groupby("report_date"))) if len(figures) else {}
-    for key in context.partition_keys:
-        day = days.get(date.fromisoformat(key))
-        if day is not None:
-            context.add_asset_metadata(_figures(day), asset_key=asset, partition_key=key)
+    for day, rows in figures.groupby("report_date"):
+        context.add_asset_metadata(_figures(rows), asset_key=asset, partition_key=str(day))
 
 
 def scores_by_day(context: dg.AssetExecutionContext, models: pd.DataFrame) -> None:
     """Attach each model version's accuracy as of each day to its partition."""
-    for key in context.partition_keys:
-        day = models[models["as_of_date"] == date.fromisoformat(key)]
+    for key, day in models.groupby("as_of_date"):
         scores: dict[str, float | int] = {}
         for name, version, n_pairs, accuracy in zip(
             day["model_name"],
@@ -37,7 +32,7 @@ def scores_by_day(context: dg.AssetExecutionContext, models: pd.DataFrame) -> No
             scores[f"pairs of {name} {version}"] = int(n_pairs)
             if not math.isnan(accuracy):
                 scores[f"accuracy of {name} {version} (%)"] = float(accuracy)
-        context.add_asset_metadata(scores, partition_key=key)
+        context.add_asset_metadata(scores, partition_key=str(key))
 
 
 def _figures(day: pd.DataFrame) -> dict[str, float | int]:

@@ -4,7 +4,7 @@ Secrets arrive as environment variable names (`EnvVar`), so the UI shows the nam
 value; they are resolved when a run starts, so the code location loads with nothing set.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Self
@@ -82,23 +82,32 @@ class MetaApi(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's o
         self,
         window: DayWindow,
         memory: FetchMemory,
+        limits: Limits,
         purchase_action_type: Callable[[str], str],
-    ) -> list[AccountFetch]:
-        """Fetch `window` of every configured account, each with its own outcome."""
-        if not self.access_token or not self.account_ids:
-            missing = "META_AD_ACCOUNT_ID" if self.access_token else "META_ACCESS_TOKEN"
-            raise SettingsError(f"{missing} is missing; set it and start Dagster again.")
-        limits = self.limits()
-        for account_id, seconds in memory.rests().items():
-            limits.recall(account_id, seconds)
+        account_ids: Sequence[str],
+    ) -> Iterator[AccountFetch]:
+        """Fetch `window` of some of the accounts, each with its own outcome."""
         return fetch_accounts(
-            self.account_ids,
+            account_ids,
             window,
             partial(self.client, limits, memory),
             purchase_action_type=purchase_action_type,
             expects_stand_in=self.is_stand_in,
             clock=self.clock,
         )
+
+    def recalled_limits(self, memory: FetchMemory) -> Limits:
+        """The limits of a run that begins, with what earlier runs were told to wait for.
+
+        `SettingsError` when there is nobody to ask, or nothing to ask with.
+        """
+        if not self.access_token or not self.account_ids:
+            missing = "META_AD_ACCOUNT_ID" if self.access_token else "META_ACCESS_TOKEN"
+            raise SettingsError(f"{missing} is missing; set it and start Dagster again.")
+        limits = self.limits()
+        for account_id, seconds in memory.rests().items():
+            limits.recall(account_id, seconds)
+        return limits
 
 
 class WarehouseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -109,6 +118,10 @@ class WarehouseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def warehouse(self) -> Warehouse:
         """The warehouse at this address; nothing is connected yet."""
         return Warehouse(self.database_url)
+
+    def clock(self) -> datetime:
+        """The instant at which what is written comes to be known; tests override it."""
+        return datetime.now(UTC)
 
 
 def _secret(variable: str, value: object) -> str:

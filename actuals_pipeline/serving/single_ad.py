@@ -22,8 +22,13 @@ from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import product
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.fetch_memory import StoredFetchMemory
-from actuals_pipeline.warehouse.store import CoveredRows, Slice, append, replace
-from actuals_pipeline.warehouse.tables import ad_actuals, fetch_log, raw_meta_insights
+from actuals_pipeline.warehouse.store import CoveredRows, Slice, append, hold, replace
+from actuals_pipeline.warehouse.tables import (
+    ad_actuals,
+    fetch_log,
+    raw_meta_insights,
+    spend_reconciliation,
+)
 
 _FORGET_VERDICTS = """
 DELETE FROM actuals.spend_reconciliation AS verdict
@@ -110,12 +115,13 @@ def _store(
     today = fetched.window.until
     fetched_on = {(fetched.account_id, day): today for day in fetched.window}
     actuals = normalize(insights, product.videos(warehouse), fetched_on)
-    covered = (Slice(fetched.window, fetched.account_id, fetched.ad_id),)
+    covered = (Slice(fetched.window, fetched.account_id, fetched.ad_id, fetched.started_at, today),)
     with warehouse.transaction() as connection:
-        replace(connection, raw_meta_insights, CoveredRows(raw, covered))
+        counts = replace(connection, raw_meta_insights, CoveredRows(raw, covered))
         replace(connection, ad_actuals, CoveredRows(actuals, covered))
+        hold(connection, spend_reconciliation, [fetched.window])
         connection.execute(_FORGET_VERDICTS, [fetched.account_id])
-        append(connection, fetch_log, fetched.log_row(run_id))
+        append(connection, fetch_log, fetched.log_row(run_id) | counts.log_row())
     return actuals
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 import pandas as pd
 
+from actuals_pipeline.report_days import SETTLED_AFTER_DAYS, DayWindow
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.store import frame_of
 from actuals_pipeline.warehouse.tables import ad_actuals
@@ -59,3 +60,18 @@ def fetched_days(warehouse: Warehouse) -> dict[str, list[date]]:
     """
     with warehouse.transaction() as connection:
         return dict(connection.execute(query).fetchall())
+
+
+def settled_fetches(warehouse: Warehouse, run_ids: Collection[str], window: DayWindow) -> set[str]:
+    """The accounts of which one of these runs fetched every day of `window`, each when settled."""
+    query = """
+        SELECT account_id
+        FROM actuals.meta_account_totals
+        WHERE report_date >= %s AND report_date < %s AND run_id = ANY(%s)
+          AND (fetched_at AT TIME ZONE time_zone)::date - report_date > %s
+        GROUP BY account_id
+        HAVING count(*) = %s
+    """
+    values = [window.start, window.end, list(run_ids), SETTLED_AFTER_DAYS, len(window)]
+    with warehouse.transaction() as connection:
+        return {account_id for (account_id,) in connection.execute(query, values).fetchall()}

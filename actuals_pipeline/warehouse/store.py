@@ -6,8 +6,16 @@ transaction: the rows are copied to a staging table, then those that vanished ar
 that differ updated and those that are new inserted.  A row that did not change is not touched, so
 a refresh without news costs no row version, and a killed process leaves every slice as it was.
 
+Several writers at once: each holds the months that it writes, from the copied rows to its commit,
+so overlapping replacements follow one another.  Whoever comes last does not win by that: a slice
+says by `known_at` of which fetch its figures are, and gives way where the warehouse holds those of
+a newer one.  A transaction that replaces several tables does so in the order of `LOCK_ORDER`, so
+that no two of them ever wait for each other.
+
+What changes in a table with revisions is remembered there in the same transaction.
+
 Here: frames in and out with exact types (money as Decimal).  Not here: what readers ask
-(`serving/queries.py`), the schema (`tables.py`, `schema.py`).
+(`serving/queries.py`), the schema (`tables.py`, `schema.py`), partitions (`months.py`).
 """
 
 from __future__ import annotations
@@ -15,11 +23,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
-from itertools import pairwise
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from dataclasses import replace as with_values
+from datetime import date, datetime
+from typing import Any, cast
 
 import pandas as pd
 import psycopg
@@ -29,17 +37,38 @@ from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Double, Nume
 from sqlalchemy.dialects.postgresql import JSONB
 
 from actuals_pipeline.errors import FrameMismatch
-from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.report_days import DayWindow, report_day, time_zone
+from actuals_pipeline.warehouse import months
 from actuals_pipeline.warehouse.connection import Warehouse
+
+LOCK_ORDER = (
+    "raw_meta_insights",
+    "meta_account_totals",
+    "ad_actuals",
+    "spend_reconciliation",
+    "prediction_accuracy",
+    "model_accuracy",
+)
+"""The tables as they are derived from one another, and so the order in which writers hold them."""
+
+
+PART_ROWS = 20_000
+"""Rows written in one transaction.  Chosen: 40 MB of payloads, and a commit every few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The part of a table that some rows replace: days, of one account, of one ad."""
+    """The part of a table that some rows replace: days, of one account, of one ad.
+
+    `known_at` is the instant of the fetch that the figures are of, and `known_on` the
+    account-local day on which they came to be known; None where neither matters.
+    """
 
     window: DayWindow
     account_id: str | None = None
     ad_id: str | None = None
+    known_at: datetime | None = None
+    known_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +84,101 @@ class CoveredRows:
 
 @dataclass(frozen=True, slots=True)
 class WriteCounts:
-    """What one replacement did, in rows; `restated` has updated and deleted rows by day."""
+    """What one replacement did, in rows; `restated` has updated and deleted rows by day.
+
+    `superseded` rows were left aside because figures of a newer fetch were there already.
+    """
 
     inserted: int
     updated: int
     unchanged: int
     deleted: int
     restated: Mapping[date, int]
+    superseded: int = 0
+
+    def log_row(self) -> dict[str, int]:
+        """The counts as columns of `fetch_log`."""
+        return {
+            "rows_inserted": self.inserted,
+            "rows_updated": self.updated,
+            "rows_unchanged": self.unchanged,
+            "rows_deleted": self.deleted,
+            "rows_superseded": self.superseded,
+        }
+
+    def __add__(self, other: WriteCounts) -> WriteCounts:
+        return WriteCounts(
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+            self.deleted + other.deleted,
+            Counter(self.restated) + Counter(other.restated),
+            self.superseded + other.superseded,
+        )
+
+
+NOTHING_WRITTEN = WriteCounts(0, 0, 0, 0, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What `rows_of` gives for one window after another: made, written and forgotten in turn.
+
+    A year of a large account does not fit into memory, and what is written of it stays written.
+    """
+
+    windows: Sequence[DayWindow]
+    rows_of: Callable[[DayWindow], CoveredRows]
+
+    def __iter__(self) -> Iterator[CoveredRows]:
+        return map(self.rows_of, self.windows)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run has written into one table so far; `rows` by day, as given."""
+
+    counts: WriteCounts = NOTHING_WRITTEN
+    rows: Counter[date] = field(default_factory=Counter)
+
+    def add(self, days: Iterable[date], counts: WriteCounts) -> None:
+        """Count one replacement of rows of these days, one day a row."""
+        self.rows.update(days)
+        self.counts += counts
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDays:
+    """The rows of `table` on the days of `window`, read when they are wanted."""
+
+    warehouse: Warehouse
+    table: Table
+    window: DayWindow
+
+    def read(self, window: DayWindow | None = None) -> pd.DataFrame:
+        """All rows, or those of a part of the window, ordered by key, with exact types."""
+        return read(self.warehouse, self.table, window or self.window)
+
+    def months(self) -> list[date]:
+        """The months (first days) that the table keeps, if it is partitioned."""
+        with self.warehouse.transaction() as connection:
+            return months.stored(connection, self.table)
+
+    def parts(self, most: int = PART_ROWS) -> list[DayWindow]:
+        """The window in parts whose rows fit into memory: at most `most`, or a single day."""
+        day = sql.Identifier(self.table.info["day"])
+        query = sql.SQL(
+            "SELECT {day}, count(*) FROM {table} WHERE {day} >= {start} AND {day} < {end}"
+            " GROUP BY {day}"
+        ).format(
+            day=day,
+            table=_identifier(self.table),
+            start=self.window.start,
+            end=self.window.end,
+        )
+        with self.warehouse.transaction() as connection:
+            rows = dict(connection.execute(query).fetchall())
+        return self.window.parts(lambda each: rows.get(each, 0), most)
 
 
 def replace_in_transaction(warehouse: Warehouse, table: Table, content: CoveredRows) -> WriteCounts:
@@ -108,34 +225,55 @@ def append(connection: psycopg.Connection, table: Table, row: dict[str, Any]) ->
 
 
 def replace(connection: psycopg.Connection, table: Table, content: CoveredRows) -> WriteCounts:
-    """Make the covered slices of `table` equal to the rows, inside the caller's transaction."""
+    """Make the covered slices of `table` equal to the rows, inside the caller's transaction.
+
+    `FrameMismatch` when a row lies in no covered slice, breaks a constraint or comes twice.
+    """
     _refuse_other_columns(table, content.rows)
-    # Writers of one table follow one another, so that two replacements of overlapping slices
-    # cannot interleave their deletes and inserts; readers are not held up.
-    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [table.fullname])
     try:
         staging = _stage(connection, table, content.rows)
-        covered = _covered(table, content.covered)
-        _refuse_uncovered(connection, table, staging, covered)
-        deleted, updated, inserted = _merge(connection, table, staging, covered)
+        hold(connection, table, (part.window for part in content.covered))
+        _refuse_uncovered(connection, table, staging, content.covered)
+        newer = _newer_than(connection, table, content.covered)
+        superseded = _leave_aside(connection, table, staging, newer)
+        if table.info.get("by_month"):
+            days: Iterable[date] = content.rows[str(table.info["day"])]
+            months.make(connection, table, months.months_of(days))
+        counts = _merge(connection, table, staging, content.covered, newer)
     except (errors.IntegrityError, errors.DataError, UnicodeEncodeError) as error:
         raise FrameMismatch(f"{table.name}: {_diagnosis(error)}") from error
     connection.execute(sql.SQL("DROP TABLE {}").format(staging))
-    n_updated, n_deleted = sum(updated.values()), sum(deleted.values())
-    unchanged = len(content.rows) - inserted - n_updated
-    return WriteCounts(inserted, n_updated, unchanged, n_deleted, restated=updated + deleted)
+    given = len(content.rows) - superseded
+    return with_values(
+        counts, unchanged=given - counts.inserted - counts.updated, superseded=superseded
+    )
 
 
-def slices_of(account_days: pd.DataFrame) -> tuple[Slice, ...]:
-    """The account-days of a frame (`account_id`, `report_date`) as slices of adjoining days."""
+def hold(connection: psycopg.Connection, table: Table, windows: Iterable[DayWindow]) -> None:
+    """Wait until no other writer holds the table's months in `windows`, then hold them.
+
+    They are given back with the transaction.  Readers are not held up.
+    """
+    held = months.months_of(day for window in windows for day in window)
+    names = [f"{table.fullname} {month:%Y-%m}" for month in held]
+    # One statement a month, because a set of rows need not be locked in order.
+    for name in names:
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+
+
+def slices_of(totals: pd.DataFrame, now: datetime) -> tuple[Slice, ...]:
+    """The account-days of some `meta_account_totals`, as slices of adjoining days of one fetch.
+
+    `now` is when what is derived from them comes to be known.
+    """
     slices: list[Slice] = []
-    for account_id, days in account_days.groupby("account_id")["report_date"]:
-        ordered = sorted(set(days))
-        starts = [ordered[0], *(b for a, b in pairwise(ordered) if b - a > timedelta(days=1))]
-        ends = [*(a for a, b in pairwise(ordered) if b - a > timedelta(days=1)), ordered[-1]]
+    facts = ["account_id", "fetched_at", "time_zone"]
+    for fact, days in totals.groupby(facts)["report_date"]:
+        account_id, fetched_at, zone = cast("tuple[str, datetime, str]", fact)
+        known_on = report_day(now, time_zone(zone))
         slices.extend(
-            Slice(DayWindow.inclusive(since, until), str(account_id))
-            for since, until in zip(starts, ends, strict=True)
+            Slice(window, account_id, None, fetched_at, known_on)
+            for window in DayWindow.adjoining(days)
         )
     return tuple(slices)
 
@@ -150,18 +288,80 @@ def on_account_days(rows: pd.DataFrame, account_days: pd.DataFrame) -> pd.DataFr
     return rows[pd.MultiIndex.from_frame(rows[key]).isin(known)].reset_index(drop=True)
 
 
+_NEWER = """
+WITH given AS (
+    SELECT * FROM unnest(
+        %(accounts)s::text[], %(ads)s::text[], %(starts)s::date[], %(ends)s::date[],
+        %(instants)s::timestamptz[]
+    ) AS slice (account_id, ad_id, first_day, after_last, known_at)
+)
+SELECT account_id, NULL, report_date, report_date + 1
+FROM given JOIN actuals.meta_account_totals AS total USING (account_id)
+WHERE report_date >= first_day AND report_date < after_last AND fetched_at > known_at
+UNION ALL
+SELECT account_id, single.ad_id, greatest(since, first_day), least(until + 1, after_last)
+FROM given JOIN actuals.fetch_log AS single USING (account_id)
+WHERE single.kind = 'ad' AND outcome = 'complete' AND started_at > known_at
+  AND since < after_last AND until >= first_day
+  AND (given.ad_id IS NULL OR given.ad_id = single.ad_id)
+"""
+
+
+def _newer_than(
+    connection: psycopg.Connection, table: Table, slices: Sequence[Slice]
+) -> list[Slice]:
+    """The parts of `slices` of which the warehouse holds the figures of a newer fetch.
+
+    A single ad's fetch makes no account's day older than it was.
+    """
+    dated = [part for part in slices if part.known_at is not None]
+    if not dated:
+        return []
+    values = {
+        "accounts": [part.account_id for part in dated],
+        "ads": [part.ad_id for part in dated],
+        "starts": [part.window.start for part in dated],
+        "ends": [part.window.end for part in dated],
+        "instants": [part.known_at for part in dated],
+    }
+    return [
+        Slice(DayWindow(start, end), account_id, ad_id)
+        for account_id, ad_id, start, end in connection.execute(_NEWER, values).fetchall()
+        if ad_id is None or "ad_id" in table.columns
+    ]
+
+
+def _leave_aside(
+    connection: psycopg.Connection,
+    table: Table,
+    staging: sql.Identifier,
+    newer: Sequence[Slice],
+) -> int:
+    """Take the staged rows that lie in `newer` slices away; returns how many."""
+    if not newer:
+        return 0
+    query = sql.SQL("DELETE FROM {} WHERE {}").format(staging, _covered(table, newer))
+    return connection.execute(query).rowcount
+
+
 def _merge(
     connection: psycopg.Connection,
     table: Table,
     staging: sql.Identifier,
-    covered: sql.Composable,
-) -> tuple[Counter[date], Counter[date], int]:
-    """Delete what vanished, update what differs, insert what is new; the first two by day."""
+    covered: Sequence[Slice],
+    newer: Sequence[Slice],
+) -> WriteCounts:
+    """Delete what vanished, update what differs, insert what is new.
+
+    `unchanged` of the counts is left at 0.
+    """
     latest = [column for column in table.columns if column.info.get("provenance") == "latest"]
     parts = {
         "target": _identifier(table),
         "staging": staging,
-        "covered": covered,
+        "covered": sql.SQL("{} AND NOT {}").format(
+            _covered(table, covered, "kept"), _covered(table, newer, "kept")
+        ),
         "key": _same_key(table),
         "day": sql.Identifier("kept", table.info["day"]),
         "names": _names(table.columns),
@@ -169,20 +369,29 @@ def _merge(
         "old": _names(_compared(table), "kept"),
         "new": _names(_compared(table), "given"),
     }
+    if "revisions" in table.info:
+        _remember(connection, table, parts, covered)
     deleted = connection.execute(sql.SQL(_DELETE_VANISHED).format(**parts)).fetchall()
     updated = connection.execute(sql.SQL(_UPDATE_DIFFERING).format(**parts)).fetchall()
     if latest:
-        parts |= {"assignments": _assignments(latest)}
-        parts |= {"old": _names(latest, "kept"), "new": _names(latest, "given")}
-        connection.execute(sql.SQL(_UPDATE_DIFFERING).format(**parts))
+        provenance = parts | {
+            "assignments": _assignments(latest),
+            "old": _names(latest, "kept"),
+            "new": _names(latest, "given"),
+        }
+        connection.execute(sql.SQL(_UPDATE_DIFFERING).format(**provenance))
     inserted = connection.execute(sql.SQL(_INSERT_NEW).format(**parts)).rowcount
-    return Counter(dict(deleted)), Counter(dict(updated)), inserted
+    restated: Counter[date] = Counter(dict(updated)) + Counter(dict(deleted))
+    return WriteCounts(
+        inserted, sum(n for _, n in updated), 0, sum(n for _, n in deleted), restated
+    )
 
 
+# Each repeats the covered slices, whose days are constants: Postgres then reads their months only.
 _DELETE_VANISHED = """
 WITH vanished AS (
     DELETE FROM {target} AS kept
-    WHERE ({covered}) AND NOT EXISTS (SELECT FROM {staging} AS given WHERE {key})
+    WHERE {covered} AND NOT EXISTS (SELECT FROM {staging} AS given WHERE {key})
     RETURNING {day} AS day
 )
 SELECT day, count(*) FROM vanished GROUP BY day
@@ -191,7 +400,7 @@ SELECT day, count(*) FROM vanished GROUP BY day
 _UPDATE_DIFFERING = """
 WITH differing AS (
     UPDATE {target} AS kept SET {assignments} FROM {staging} AS given
-    WHERE {key} AND ({old}) IS DISTINCT FROM ({new})
+    WHERE {key} AND {covered} AND ({old}) IS DISTINCT FROM ({new})
     RETURNING {day} AS day
 )
 SELECT day, count(*) FROM differing GROUP BY day
@@ -199,8 +408,73 @@ SELECT day, count(*) FROM differing GROUP BY day
 
 _INSERT_NEW = """
 INSERT INTO {target} ({names}) SELECT {names} FROM {staging} AS given
-WHERE NOT EXISTS (SELECT FROM {target} AS kept WHERE {key})
+WHERE NOT EXISTS (SELECT FROM {target} AS kept WHERE {key} AND {covered})
 """
+
+
+def _remember(
+    connection: psycopg.Connection,
+    table: Table,
+    parts: Mapping[str, sql.Composable],
+    covered: Sequence[Slice],
+) -> None:
+    """Write what is about to change in `table` to its revisions, a day's last word for the day."""
+    revisions: Table = table.info["revisions"]
+    figures = [table.columns[name] for name in (*table.info["figures"], "fetched_at")]
+    compared = [table.columns[name] for name in table.info["figures"]]
+    touched = months.months_of(day for part in covered for day in part.window)
+    made = set(months.stored(connection, table)).intersection(touched)
+    months.make(connection, revisions, sorted(made))
+    remembered = {
+        **parts,
+        "revisions": _identifier(revisions),
+        "keys": _names(table.primary_key.columns),
+        "old_keys": _names(table.primary_key.columns, "kept"),
+        "new_keys": _names(table.primary_key.columns, "given"),
+        "figures": _names(figures),
+        "new_figures": _names(figures, "given"),
+        "old": _names(compared, "kept"),
+        "new": _names(compared, "given"),
+        "known_on": _known_on(table, covered, "given"),
+        "anew": _assignments(
+            [revisions.columns[name] for name in ("is_listed", *(each.name for each in figures))],
+            "excluded",
+        ),
+    }
+    connection.execute(sql.SQL(_REMEMBER_CHANGED).format(**remembered))
+    vanished = remembered | {"known_on": _known_on(table, covered, "kept")}
+    connection.execute(sql.SQL(_REMEMBER_VANISHED).format(**vanished))
+
+
+_REMEMBER_CHANGED = """
+INSERT INTO {revisions} ({keys}, as_of_date, is_listed, {figures})
+SELECT {new_keys}, {known_on}, true, {new_figures}
+FROM {staging} AS given LEFT JOIN {target} AS kept ON {key} AND {covered}
+WHERE ({old}) IS DISTINCT FROM ({new})
+ON CONFLICT ({keys}, as_of_date) DO UPDATE SET {anew}
+"""
+
+_REMEMBER_VANISHED = """
+INSERT INTO {revisions} ({keys}, as_of_date, is_listed)
+SELECT {old_keys}, {known_on}, false
+FROM {target} AS kept
+WHERE {covered} AND NOT EXISTS (SELECT FROM {staging} AS given WHERE {key})
+ON CONFLICT ({keys}, as_of_date) DO UPDATE SET {anew}
+"""
+
+
+def _known_on(table: Table, covered: Sequence[Slice], alias: str) -> sql.Composable:
+    """The day on which a row's figures came to be known; the database's own day where unsaid."""
+    days = {part.known_on for part in covered if part.known_on is not None}
+    cases = [
+        sql.SQL("WHEN {} THEN {}::date").format(
+            _covered(table, [part for part in covered if part.known_on == day], alias), day
+        )
+        for day in sorted(days)
+    ]
+    if not cases:
+        return sql.SQL("current_date")
+    return sql.SQL("CASE {} ELSE current_date END").format(sql.SQL(" ").join(cases))
 
 
 def frame_of(columns: Iterable[Column[Any]], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
@@ -229,10 +503,11 @@ def _series(column: Column[Any], values: Sequence[Any]) -> pd.Series[Any]:
 
 def _stage(connection: psycopg.Connection, table: Table, rows: pd.DataFrame) -> sql.Identifier:
     """Copy `rows` into a temporary twin of `table`; a key given twice is refused."""
+    _refuse_repeated(table, rows)
     staging = sql.Identifier(f"staged_{table.name}")
     connection.execute(
-        sql.SQL("CREATE TEMPORARY TABLE {} (LIKE {}, PRIMARY KEY ({})) ON COMMIT DROP").format(
-            staging, _identifier(table), _names(table.primary_key.columns)
+        sql.SQL("CREATE TEMPORARY TABLE {} (LIKE {}) ON COMMIT DROP").format(
+            staging, _identifier(table)
         )
     )
     copy = sql.SQL("COPY {} ({}) FROM STDIN").format(staging, _names(table.columns))
@@ -240,6 +515,8 @@ def _stage(connection: psycopg.Connection, table: Table, rows: pd.DataFrame) -> 
     with connection.cursor() as cursor, cursor.copy(copy) as destination:
         for row in zip(*values, strict=True):
             destination.write_row(row)
+    # Nobody counts a temporary table's rows by itself, and joins are planned by their number.
+    connection.execute(sql.SQL("ANALYZE {}").format(staging))
     return staging
 
 
@@ -267,30 +544,39 @@ def _json_text(value: object) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _covered(table: Table, slices: Sequence[Slice]) -> sql.Composable:
+def _covered(table: Table, slices: Sequence[Slice], alias: str | None = None) -> sql.Composable:
     """The condition that a row, of the target or staged, lies in one of the slices."""
-    day = sql.Identifier(table.info["day"])
+    qualifier = (alias,) if alias else ()
+    day = sql.Identifier(*qualifier, table.info["day"])
     conditions: list[sql.Composable] = []
     for part in slices:
         one: list[sql.Composable] = [
             sql.SQL("{} >= {} AND {} < {}").format(day, part.window.start, day, part.window.end)
         ]
-        if part.account_id is not None:
-            one.append(sql.SQL("account_id = {}").format(part.account_id))
-        if part.ad_id is not None:
-            one.append(sql.SQL("ad_id = {}").format(part.ad_id))
+        for name, value in (("account_id", part.account_id), ("ad_id", part.ad_id)):
+            if value is not None:
+                one.append(sql.SQL("{} = {}").format(sql.Identifier(*qualifier, name), value))
         conditions.append(sql.SQL("({})").format(sql.SQL(" AND ").join(one)))
-    return sql.SQL(" OR ").join(conditions) if conditions else sql.SQL("FALSE")
+    joined = sql.SQL(" OR ").join(conditions) if conditions else sql.SQL("FALSE")
+    return sql.SQL("({})").format(joined)
+
+
+def _refuse_repeated(table: Table, rows: pd.DataFrame) -> None:
+    keys = [column.name for column in table.primary_key.columns]
+    repeated = rows[rows.duplicated(subset=keys)]
+    if len(repeated):
+        key = _key_text(table, repeated.iloc[0][keys].tolist())
+        raise FrameMismatch(f"{table.name}: the row {key} comes twice.")
 
 
 def _refuse_uncovered(
     connection: psycopg.Connection,
     table: Table,
     staging: sql.Identifier,
-    covered: sql.Composable,
+    covered: Sequence[Slice],
 ) -> None:
-    query = sql.SQL("SELECT {} FROM {} WHERE NOT ({}) LIMIT 1").format(
-        _names(table.primary_key.columns), staging, covered
+    query = sql.SQL("SELECT {} FROM {} WHERE NOT {} LIMIT 1").format(
+        _names(table.primary_key.columns), staging, _covered(table, covered)
     )
     stray = connection.execute(query).fetchone()
     if stray is not None:
@@ -317,9 +603,9 @@ def _other_than_key(table: Table) -> list[Column[Any]]:
     return [column for column in table.columns if column not in keys]
 
 
-def _assignments(columns: Iterable[Column[Any]]) -> sql.Composable:
+def _assignments(columns: Iterable[Column[Any]], source: str = "given") -> sql.Composable:
     return sql.SQL(", ").join(
-        sql.SQL("{} = given.{}").format(sql.Identifier(column.name), sql.Identifier(column.name))
+        sql.SQL("{} = {}").format(sql.Identifier(column.name), sql.Identifier(source, column.name))
         for column in columns
     )
 

@@ -4,7 +4,9 @@ Migrations build the same schema step by step; a guard test builds one database 
 demands that their dumps do not differ.
 
 `Table.info` tells the store how to replace slices of a table: `day` is its report-day (or as-of
-day) column.  `Column.info["provenance"]` marks columns that say where a row came from and do not
+day) column, `by_month` says that it is partitioned by the months of that column (`months.py`
+makes them), `revisions` is the table that remembers its `figures`.  `Column.info["provenance"]`
+marks columns that say where a row came from and do not
 count when two versions of a row are compared: an unchanged row keeps its `first` provenance, or
 shows the `latest`.
 
@@ -53,6 +55,7 @@ product = MetaData(schema="public", naming_convention=NAMING)
 
 
 _INSTANT = DateTime(timezone=True)
+_BY_MONTH = "RANGE (report_date)"
 
 
 def _currency() -> Column[str]:
@@ -154,7 +157,8 @@ raw_meta_insights = Table(
     _fetched_at(),
     Index(None, "report_date"),
     comment="One row is one ad's insights for one report day, verbatim.",
-    info={"day": "report_date"},
+    info={"day": "report_date", "by_month": True},
+    postgresql_partition_by=_BY_MONTH,
 )
 
 meta_account_totals = Table(
@@ -215,6 +219,51 @@ meta_account_totals = Table(
     info={"day": "report_date"},
 )
 
+ad_actuals_revisions = Table(
+    "ad_actuals_revisions",
+    warehouse,
+    _account_key(),
+    _ad_key(),
+    _report_day(),
+    Column(
+        "as_of_date",
+        Date,
+        nullable=False,
+        primary_key=True,
+        comment="Account-local day from whose end on this is what was known.",
+    ),
+    Column(
+        "is_listed",
+        Boolean,
+        nullable=False,
+        comment="Whether Meta had a row; false with null figures once it listed the ad no more.",
+    ),
+    Column("currency", Text, comment="ISO 4217 code of the money columns."),
+    Column("attribution_setting", Text, comment="The ad set's own attribution setting."),
+    Column("purchase_action_type", Text, comment="The one action type counted as a purchase."),
+    _count("impressions", "Times the ad was shown.", nullable=True),
+    _count("clicks", "Clicks (all).", nullable=True),
+    _count("link_clicks", "Clicks on the link (inline_link_clicks).", nullable=True),
+    _count("reach", "People reached that day; unknown when null.", nullable=True),
+    _money("spend", "Spend by day of delivery, major units of currency.", nullable=True),
+    _count("conversions", "Purchases of purchase_action_type.", nullable=True),
+    _money("revenue", "Value of those purchases, major units of currency.", nullable=True),
+    Column("fetched_at", _INSTANT, comment="When these figures were first fetched from Meta."),
+    _currency_code(),
+    CheckConstraint(
+        "is_listed = (spend IS NOT NULL AND impressions IS NOT NULL AND currency IS NOT NULL)",
+        name="is_listed",
+    ),
+    *_not_negative("impressions", "clicks", "link_clicks", "reach", "spend"),
+    *_finite("spend", "revenue"),
+    comment=(
+        "One row is what came to be known of one ad's report day on one day; the newest row up to "
+        "a day is what was known then."
+    ),
+    info={"day": "report_date", "by_month": True},
+    postgresql_partition_by=_BY_MONTH,
+)
+
 ad_actuals = Table(
     "ad_actuals",
     warehouse,
@@ -260,7 +309,24 @@ ad_actuals = Table(
     Index(None, "report_date"),
     Index(None, "ad_id"),
     comment="One row is one ad's figures for one report day.",
-    info={"day": "report_date"},
+    info={
+        "day": "report_date",
+        "by_month": True,
+        "revisions": ad_actuals_revisions,
+        "figures": (
+            "currency",
+            "attribution_setting",
+            "purchase_action_type",
+            "impressions",
+            "clicks",
+            "link_clicks",
+            "reach",
+            "spend",
+            "conversions",
+            "revenue",
+        ),
+    },
+    postgresql_partition_by=_BY_MONTH,
 )
 
 spend_reconciliation = Table(
@@ -446,10 +512,16 @@ fetch_log = Table(
     _rate("app_quota_percent", "Share of the app's call limit used up, in percent."),
     Column("account_rests_until", _INSTANT, comment="When the account may be asked again."),
     Column("app_rests_until", _INSTANT, comment="When the app may ask again."),
+    _count("rows_inserted", "Rows new to raw_meta_insights.", nullable=True),
+    _count("rows_updated", "Rows of it that Meta restated.", nullable=True),
+    _count("rows_unchanged", "Rows of it that stayed as they were.", nullable=True),
+    _count("rows_deleted", "Rows of it that Meta lists no more.", nullable=True),
+    _count("rows_superseded", "Rows left aside: a newer fetch was stored first.", nullable=True),
     CheckConstraint("outcome IN ('complete', 'rate_limited', 'refused', 'failed')", name="outcome"),
     CheckConstraint("kind IN ('account', 'ad')", name="kind"),
     Index(None, "started_at"),
     Index(None, "run_id"),
+    Index("fetch_log_ads_idx", "account_id", "started_at", postgresql_where=text("kind = 'ad'")),
     comment="One row is one account's (or one ad's) fetch in one run; append-only.",
 )
 

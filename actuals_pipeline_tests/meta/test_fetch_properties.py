@@ -419,7 +419,7 @@ def stored(warehouse: Warehouse, fetch: AccountFetch, run_id: str) -> None:
     """As the asset stores it: what the totals cover is replaced, and nothing else."""
     rows = raw_frame([fetch], run_id=run_id, api_version="v26.0")
     totals = totals_frame([fetch], run_id=run_id, api_version="v26.0", purchase_action_type=omni)
-    content = CoveredRows(rows, store.slices_of(totals))
+    content = CoveredRows(rows, store.slices_of(totals, fetch.finished_at))
     store.replace_in_transaction(warehouse, raw_meta_insights, content)
 
 

@@ -17,7 +17,7 @@ from actuals_pipeline.graph_stand_in.server import GraphStandIn
 from actuals_pipeline.orchestration.build import build_definitions
 from actuals_pipeline.orchestration.jobs import JOB_NAME
 from actuals_pipeline.orchestration.partitions import range_tags
-from actuals_pipeline.orchestration.resources import MetaApi
+from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.tables import TABLES
@@ -78,7 +78,9 @@ class Pipeline:
         variables = {**self.environment, **environment}
         settings = Settings.from_environment(variables)
         resource = (meta or self.meta_at_the_clock_of_the_world)(settings)
-        job = build_definitions(settings, resources={"meta": resource}).resolve_job_def(JOB_NAME)
+        postgres = self.warehouse_at_the_clock_of_the_world()
+        resources = {"meta": resource, "postgres": postgres}
+        job = build_definitions(settings, resources=resources).resolve_job_def(JOB_NAME)
         with exported(variables):
             return job.execute_in_process(
                 instance=self.instance,
@@ -96,6 +98,15 @@ class Pipeline:
                 return world.now
 
         return MetaApiAtTheWorldsClock.of(settings)
+
+    def warehouse_at_the_clock_of_the_world(self) -> WarehouseResource:
+        world = self.graph.world
+
+        class WarehouseAtTheWorldsClock(WarehouseResource):
+            def clock(self) -> datetime:
+                return world.now
+
+        return WarehouseAtTheWorldsClock(database_url=dg.EnvVar("DATABASE_URL"))
 
     def asking(self, graph: GraphStandIn, **environment: str) -> Self:
         """The same installation after META_GRAPH_URL was pointed at another stand-in."""

@@ -80,7 +80,9 @@ def loaded(pipeline: Pipeline, asset: str, days: list[date]) -> pd.DataFrame:
         asset_partitions_def=partitions,
         asset_partition_key_range=dg.PartitionKeyRange(str(days[0]), str(days[-1])),
     )
-    return io_manager(pipeline).load_input(context)
+    frame = io_manager(pipeline).load_input(context)
+    assert isinstance(frame, pd.DataFrame)
+    return frame
 
 
 def asked_for_all_days(pipeline: Pipeline) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Column, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
-from actuals_pipeline.warehouse import embedded, tables
+from actuals_pipeline.warehouse import embedded, months, tables
 
 Row = dict[str, Any]
 
@@ -153,6 +153,8 @@ def insert(connection: psycopg.Connection) -> Callable[..., None]:
     def add(table: Table, **values: Any) -> None:
         names = [column.name for column in table.columns if column.name != "id"]
         row = {name: 0 for name in names if not table.columns[name].nullable} | _USUAL | values
+        if table.info.get("by_month"):
+            months.make(connection, table, months.months_of([row["report_date"]]))
         given = [
             Jsonb(row[name]) if isinstance(table.columns[name].type, JSONB) else row.get(name)
             for name in names

@@ -314,13 +314,13 @@ def with_cell(frame: pd.DataFrame, column: str, cell: object) -> pd.DataFrame:
     [
         (lambda rows: with_cell(rows, "report_date", march(8)), r"ad_id=4, report_date=2026-03-08"),
         (lambda rows: with_cell(rows, "account_id", "43"), "account_id=43.* no covered slice"),
-        (lambda rows: with_cell(rows, "ad_id", "1"), "duplicate key.*ad_id.*42, 1"),
+        (lambda rows: with_cell(rows, "ad_id", "1"), "account_id=42, ad_id=1, .* comes twice"),
         (lambda rows: rows.drop(columns="spend"), r"missing columns \['spend'\]"),
         (lambda rows: rows.assign(extra=1), r"unknown \['extra'\]"),
-        (lambda rows: with_cell(rows, "spend", Decimal("-0.01")), "ad_actuals_spend_check"),
+        (lambda rows: with_cell(rows, "spend", Decimal("-0.01")), "_spend_check"),
         (lambda rows: with_cell(rows, "spend", Decimal("Infinity")), "spend_finite_check"),
         (lambda rows: with_cell(rows, "spend", Decimal("NaN")), 'null value in column "spend"'),
-        (lambda rows: with_cell(rows, "currency", "eur"), "ad_actuals_currency_check"),
+        (lambda rows: with_cell(rows, "currency", "eur"), "_currency_check"),
         (lambda rows: with_cell(rows, "currency", None), 'null value in column "currency"'),
         (lambda rows: with_cell(rows, "clicks", 2**63), "out of range"),
         (lambda rows: with_cell(rows, "clicks", "many"), "invalid input syntax.*many"),
@@ -655,23 +655,39 @@ def account_days(*rows: tuple[str, date]) -> pd.DataFrame:
     )
 
 
-def test_adjoining_days_of_an_account_are_one_slice() -> None:
-    given_ = account_days(
-        ("43", march(2)), ("42", march(5)), ("42", march(1)), ("42", march(2)), ("42", march(2))
+def totals(*rows: tuple[str, date, datetime, str]) -> pd.DataFrame:
+    fetched = pd.Series([instant for _, _, instant, _ in rows], dtype="datetime64[us, UTC]")
+    return account_days(*((account, day) for account, day, _, _ in rows)).assign(
+        fetched_at=fetched, time_zone=pd.Series([zone for *_, zone in rows], dtype="str")
     )
-    assert store.slices_of(given_) == (
-        Slice(days(1, 2), "42"),
-        Slice(days(5), "42"),
-        Slice(days(2), "43"),
+
+
+def test_adjoining_days_of_one_fetch_are_one_slice_known_since_today_of_its_account() -> None:
+    early, late = datetime(2026, 3, 6, 5, tzinfo=UTC), datetime(2026, 3, 6, 6, tzinfo=UTC)
+    given_ = totals(
+        ("43", march(2), early, "Pacific/Auckland"),
+        ("42", march(5), early, "America/Los_Angeles"),
+        ("42", march(1), early, "America/Los_Angeles"),
+        ("42", march(2), early, "America/Los_Angeles"),
+        ("42", march(3), late, "America/Los_Angeles"),
     )
-    assert store.slices_of(account_days()) == ()
+    now = datetime(2026, 3, 6, 20, tzinfo=UTC)
+    assert store.slices_of(given_, now) == (
+        Slice(days(1, 2), "42", None, early, march(6)),
+        Slice(days(5), "42", None, early, march(6)),
+        Slice(days(3), "42", None, late, march(6)),
+        Slice(days(2), "43", None, early, march(7)),
+    )
+    assert store.slices_of(totals(), now) == ()
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["42", "43"]), st.integers(0, 40))))
 def test_slices_hold_exactly_the_days_given(drawn: list[tuple[str, int]]) -> None:
+    instant = datetime(2026, 3, 6, 5, tzinfo=UTC)
     given_ = {(account, march(1) + timedelta(days=day)) for account, day in drawn}
-    slices = store.slices_of(account_days(*given_))
+    rows = totals(*((account, day, instant, "UTC") for account, day in given_))
+    slices = store.slices_of(rows, instant)
     held = [(part.account_id, day) for part in slices for day in part.window]
     assert sorted(held, key=str) == sorted(given_, key=str)
     for part, following in pairwise(slices):

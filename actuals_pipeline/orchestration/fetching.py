@@ -1,0 +1,109 @@
+"""A run's fetches: month by month, account by account, each stored as soon as it is complete.
+
+A killed run has stored what it fetched until then.  The run that takes its place (Dagster says
+so in its tags) does not ask again for settled days that were stored: Meta changes them no more.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import dagster as dg
+
+from actuals_pipeline.errors import MetaThrottled
+from actuals_pipeline.meta.accounts import AccountFetch, raw_frame, totals_frame
+from actuals_pipeline.orchestration.partitions import window_of
+from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse import history
+from actuals_pipeline.warehouse.fetch_memory import StoredFetchMemory
+from actuals_pipeline.warehouse.store import (
+    NOTHING_WRITTEN,
+    PART_ROWS,
+    CoveredRows,
+    Tally,
+    WriteCounts,
+    append,
+    replace,
+    slices_of,
+)
+from actuals_pipeline.warehouse.tables import fetch_log, meta_account_totals, raw_meta_insights
+
+FETCHED_DAYS: Final = 31
+"""Days asked for at once: the month that a daily sweep covers is one request an account."""
+
+_LINEAGE_TAGS: Final = ("dagster/parent_run_id", "dagster/root_run_id")
+
+
+@dataclass
+class RunOfFetches:
+    """What a run fetches of its window, and what became of it so far."""
+
+    context: dg.AssetExecutionContext
+    settings: Settings
+    meta: MetaApi
+    postgres: WarehouseResource
+    raw: Tally = field(default_factory=Tally)
+    totals: Tally = field(default_factory=Tally)
+    calls: int = 0
+
+    def fetch(self) -> None:
+        """Fetch and store the run's window.
+
+        Raises when no account could be fetched for some days, after storing those before.
+        """
+        window = window_of(self.context.partition_keys)
+        memory = StoredFetchMemory(self.postgres.warehouse())
+        limits = self.meta.recalled_limits(memory)
+        for days in window.pieces(FETCHED_DAYS):
+            fetches = []
+            for fetch in self.meta.fetch(
+                days, memory, limits, self.settings.purchase_action_type_of, self._wanted(days)
+            ):
+                self._store(fetch)
+                fetches.append(fetch)
+            _raise_if_all_failed(fetches)
+
+    def _wanted(self, days: DayWindow) -> list[str]:
+        """The accounts whose `days` no run that this one takes the place of has fetched."""
+        tags = self.context.run.tags
+        lineage = {tags[tag] for tag in _LINEAGE_TAGS if tag in tags}
+        done = history.settled_fetches(self.postgres.warehouse(), lineage, days) if lineage else ()
+        return [account for account in self.meta.account_ids if account not in done]
+
+    def _store(self, fetch: AccountFetch) -> None:
+        """Store the parts of a fetch, and what it was, in `fetch_log`."""
+        self.calls += fetch.usage.calls
+        counts = NOTHING_WRITTEN
+        for part in fetch.parts(PART_ROWS):
+            counts += self._store_part(part)
+        with self.postgres.warehouse().transaction() as connection:
+            row = fetch.log_row(self.context.run.run_id)
+            append(connection, fetch_log, row | counts.log_row() if not fetch.error else row)
+
+    def _store_part(self, part: AccountFetch) -> WriteCounts:
+        """Rows and control totals of the same days, both or neither."""
+        provenance = {
+            "run_id": self.context.run.run_id,
+            "api_version": self.settings.meta_api_version,
+        }
+        raw = raw_frame([part], **provenance)
+        totals = totals_frame(
+            [part], purchase_action_type=self.settings.purchase_action_type_of, **provenance
+        )
+        covered = slices_of(totals, self.postgres.clock())
+        with self.postgres.warehouse().transaction() as connection:
+            of_raw = replace(connection, raw_meta_insights, CoveredRows(raw, covered))
+            of_totals = replace(connection, meta_account_totals, CoveredRows(totals, covered))
+        self.raw.add(raw["report_date"], of_raw)
+        self.totals.add(totals["report_date"], of_totals)
+        return of_raw
+
+
+def _raise_if_all_failed(fetches: list[AccountFetch]) -> None:
+    """A run in which no account was fetched failed; with throttling, the longest wait counts."""
+    errors = [fetch.error for fetch in fetches if fetch.error is not None]
+    if not errors or len(errors) < len(fetches):
+        return
+    throttled = [error for error in errors if isinstance(error, MetaThrottled)]
+    raise max(throttled, key=lambda error: error.retry_after or 0) if throttled else errors[0]
