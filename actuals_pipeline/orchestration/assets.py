@@ -215,8 +215,7 @@ def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
 
 def _with_payloads(totals: pd.DataFrame, raw: StoredDays) -> pd.DataFrame:
     """The account-days whose payloads are kept: pruned months keep the figures they had."""
-    kept = set(raw.months())
-    return totals[[first_of_month(day) in kept for day in totals["report_date"]]]
+    return totals[totals["report_date"].map(first_of_month).isin(raw.months())]
 
 
 def _as_of_parts(window: DayWindow, rows_a_day: int) -> list[DayWindow]:

@@ -140,13 +140,15 @@ def test_one_ad_ends_with_its_accounts_own_today(
 def test_accounts_come_back_in_the_order_asked_whatever_became_of_them(
     new_client: NewClient, stand_in: GraphStandIn, account_id: str, window: DayWindow
 ) -> None:
-    fetches = fetch_accounts(
-        ["77", account_id, "78"],
-        window,
-        new_client,
-        purchase_action_type=omni,
-        expects_stand_in=True,
-        clock=lambda: stand_in.world.now,
+    fetches = list(
+        fetch_accounts(
+            ["77", account_id, "78"],
+            window,
+            new_client,
+            purchase_action_type=omni,
+            expects_stand_in=True,
+            clock=lambda: stand_in.world.now,
+        )
     )
     assert [fetch.account_id for fetch in fetches] == ["77", account_id, "78"]
     assert [fetch.outcome for fetch in fetches] == ["refused", "complete", "refused"]

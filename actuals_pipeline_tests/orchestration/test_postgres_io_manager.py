@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 import pytest
+from dagster import PythonObjectDagsterType
 
 from actuals_pipeline.orchestration.io_manager import PostgresIOManager
 from actuals_pipeline.orchestration.partitions import daily_partitions
@@ -79,6 +80,7 @@ def loaded(pipeline: Pipeline, asset: str, days: list[date]) -> pd.DataFrame:
         asset_key=dg.AssetKey(asset),
         asset_partitions_def=partitions,
         asset_partition_key_range=dg.PartitionKeyRange(str(days[0]), str(days[-1])),
+        dagster_type=PythonObjectDagsterType(pd.DataFrame),
     )
     frame = io_manager(pipeline).load_input(context)
     assert isinstance(frame, pd.DataFrame)

@@ -56,7 +56,7 @@ def test_an_empty_database_gets_every_table_and_again_nothing(empty_database: st
     assert schema.upgrade(empty_database) == (None, NEWEST)
     made = relations(empty_database)
     assert made == {
-        *(f"actuals.{name}" for name in (*TABLES, "schema_version")),
+        *(f"actuals.{name}" for name in (*TABLES, "schema_version", "ad_actuals_history")),
         *(f"public.{name}" for name in ("videos", "predictions", "performance_metrics")),
     }
     schema.check(empty_database)
@@ -363,8 +363,9 @@ def test_every_table_and_column_of_the_warehouse_is_explained(
         """
         SELECT relname, attname, col_description(class.oid, attnum), obj_description(class.oid)
         FROM pg_class AS class JOIN pg_attribute ON attrelid = class.oid
-        WHERE relnamespace = 'actuals'::regnamespace AND relkind = 'r' AND attnum > 0
-            AND NOT attisdropped AND relname <> 'schema_version'
+        WHERE relnamespace = 'actuals'::regnamespace AND relkind IN ('r', 'p')
+            AND NOT relispartition AND attnum > 0 AND NOT attisdropped
+            AND relname <> 'schema_version'
         """
     ).fetchall()
     assert {table for table, *_ in explained} == set(TABLES)
