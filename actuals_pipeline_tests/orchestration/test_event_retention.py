@@ -8,8 +8,9 @@ import asyncio
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from threading import Event, Thread
 from typing import Any, LiteralString
@@ -29,16 +30,17 @@ from dagster._core.execution.plan.state import KnownExecutionState
 from dagster._core.test_utils import in_process_test_workspace
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceRequestContext
-from dagster_shared.error import SerializableErrorInfo
 from dagster_graphql.schema import create_schema
+from dagster_shared.error import SerializableErrorInfo
 from psycopg import sql
 from psycopg.rows import dict_row
 
 from actuals_pipeline.errors import InputError
 from actuals_pipeline.graph_stand_in.faults import Fault
 from actuals_pipeline.orchestration.build import build_definitions
-from actuals_pipeline.orchestration.jobs import JOB_NAME
+from actuals_pipeline.orchestration.jobs import JOB_NAME, MAINTENANCE_JOB_NAME, maintenance_job
 from actuals_pipeline.orchestration.partitions import range_tags
+from actuals_pipeline.orchestration.resources import WarehouseResource
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.connection import Warehouse
@@ -219,7 +221,8 @@ class Past:
 def talking(context: dg.OpExecutionContext) -> None:
     for level in LEVELS:
         # What it says looks like the mark by which the levels are told apart.
-        context.log.log(level.upper(), level + ' {"level": 50, "level": 10}')
+        text = f'{level} {{"level": 50, "level": 10}}'
+        context.log.log(level.upper(), text)
 
 
 @dg.job(executor_def=dg.in_process_executor)
@@ -412,6 +415,7 @@ def copied(pipeline: Pipeline) -> Iterator[Pipeline]:
 
 def test_what_ended_within_the_retention_is_left_alone(pipeline: Pipeline, today: date) -> None:
     day = DayWindow.inclusive(today, today)
+    report_outside_of_runs(pipeline.instance)
     older, newer = run(pipeline, day), run(pipeline, day)
     before = everything(pipeline)
     almost = datetime.now(UTC) + timedelta(days=30) - timedelta(minutes=1)
@@ -519,6 +523,21 @@ def test_tags_without_their_event_and_steps_that_wait_for_ever_are_cleared_away(
     assert rows(pipeline, "SELECT * FROM dagster.asset_event_tags") == []
 
 
+def test_two_prunes_at_once_delete_what_one_would(pipeline: Pipeline, today: date) -> None:
+    for _ in range(2):
+        run(pipeline, DayWindow.inclusive(today, today))
+    with copied(pipeline) as alone, ThreadPoolExecutor(2) as pool:
+        expected = astuple(prune_events(warehouse_of(alone), now=in_a_month()))
+
+        def prune() -> Pruned:
+            return prune_events(warehouse_of(pipeline), now=in_a_month(), batch_rows=3)
+
+        both = [pool.submit(prune) for _ in range(2)]
+        counts = [astuple(each.result()) for each in both]
+        assert tuple(map(sum, zip(*counts, strict=True))) == expected
+        assert everything(pipeline) == everything(alone)
+
+
 def test_runs_go_on_while_a_prune_deletes(pipeline: Pipeline, today: date) -> None:
     window = DayWindow.trailing(today, 2)
     for _ in range(2):
@@ -555,3 +574,40 @@ def test_the_last_day_is_never_pruned(pipeline: Pipeline) -> None:
     with pytest.raises(InputError, match="last day are always kept"):
         prune_events(warehouse_of(pipeline), timedelta(hours=23), now=datetime.now(UTC))
     assert prune_events(warehouse_of(pipeline), timedelta(days=1), now=datetime.now(UTC)) == NOTHING
+
+
+def test_the_weekly_job_prunes_and_shows_what_that_freed(pipeline: Pipeline, today: date) -> None:
+    for _ in range(2):
+        run(pipeline, DayWindow.inclusive(today, today))
+    job = maintenance_job(clock=in_a_month)
+    postgres = WarehouseResource(database_url=pipeline.environment["DATABASE_URL"])
+    on_disk = sum(bytes_by_table(warehouse_of(pipeline)).values())
+    with copied(pipeline) as alone:
+        expected = prune_events(warehouse_of(alone), now=in_a_month())
+
+    done = job.execute_in_process(instance=pipeline.instance, resources={"postgres": postgres})
+    assert done.success
+    (output,) = (event for event in done.all_events if event.is_successful_output)
+    told: dict[str, Any] = {
+        name: each.value for name, each in output.step_output_data.metadata.items()
+    }
+    # The run of the job itself has begun to write events.
+    assert told.pop("bytes_on_disk_before") >= on_disk > expected.bytes > 0
+    assert told.pop("bytes_on_disk_after") > 0
+    assert told == asdict(expected)
+
+
+def test_the_weekly_job_of_the_code_location_leaves_a_fresh_run_alone(
+    pipeline: Pipeline, today: date
+) -> None:
+    run(pipeline, DayWindow.inclusive(today, today))
+    before = everything(pipeline)
+    job = build_definitions(pipeline.settings).resolve_job_def(MAINTENANCE_JOB_NAME)
+    with exported(pipeline.environment):
+        done = job.execute_in_process(instance=pipeline.instance)
+    assert done.success
+    kept = {
+        name: [row for row in table if row in before[name]]
+        for name, table in everything(pipeline).items()
+    }
+    assert kept == before
