@@ -8,10 +8,14 @@ import dagster as dg
 
 from actuals_pipeline.orchestration import assets, checks
 from actuals_pipeline.orchestration.io_manager import PostgresIOManager
-from actuals_pipeline.orchestration.jobs import actuals_job, health_job
+from actuals_pipeline.orchestration.jobs import actuals_job, health_job, maintenance_job
 from actuals_pipeline.orchestration.partitions import daily_partitions
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
-from actuals_pipeline.orchestration.schedules import daily_health, hourly_actuals
+from actuals_pipeline.orchestration.schedules import (
+    daily_health,
+    hourly_actuals,
+    weekly_maintenance,
+)
 from actuals_pipeline.settings import Settings
 
 
@@ -26,7 +30,7 @@ def build_definitions(
         "partitions_def": daily_partitions(settings),
         "backfill_policy": dg.BackfillPolicy.single_run(),
     }
-    job, health = actuals_job(settings), health_job(settings)
+    job, health, maintenance = actuals_job(settings), health_job(settings), maintenance_job()
     given = dict(resources or {})
     postgres = given.pop("postgres", WarehouseResource(database_url=dg.EnvVar("DATABASE_URL")))
     with warnings.catch_warnings():
@@ -42,8 +46,12 @@ def build_definitions(
     return dg.Definitions(
         assets=[*assets.product_tables(settings), *daily_assets],
         asset_checks=checks.checks(settings),
-        jobs=[job, health],
-        schedules=[hourly_actuals(settings, job), daily_health(settings, health)],
+        jobs=[job, health, maintenance],
+        schedules=[
+            hourly_actuals(settings, job),
+            daily_health(settings, health),
+            weekly_maintenance(settings, maintenance),
+        ],
         resources={
             "meta": MetaApi.of(settings),
             "postgres": postgres,

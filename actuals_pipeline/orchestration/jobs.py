@@ -1,8 +1,11 @@
-"""The jobs: every daily asset over the partitions of a run, with its checks, and the health check.
+"""The jobs: the daily assets over the partitions of a run, the health check, the maintenance.
 
 The health check has a job of its own, because in a run of the assets Dagster skips the checks of
 an asset that failed: it would be silent when the token has died.
 """
+
+from collections.abc import Callable
+from datetime import datetime
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import (
@@ -11,10 +14,12 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 
 from actuals_pipeline.orchestration.checks import HEALTH_CHECK
 from actuals_pipeline.orchestration.descriptions import source_tags
+from actuals_pipeline.orchestration.maintenance import pruning, utc_now
 from actuals_pipeline.settings import Settings
 
 JOB_NAME = "actuals_job"
 HEALTH_JOB_NAME = "health_job"
+MAINTENANCE_JOB_NAME = "maintenance_job"
 
 PROCESS_TAG = "actuals/process"
 """Marks a run of the command line and names the process that executes it."""
@@ -43,3 +48,18 @@ def health_job(settings: Settings) -> UnresolvedAssetJobDefinition:
         description="Check token, accounts, API version, clock, database, disk and schedule.",
         tags={"dagster/max_runtime": str(MAX_RUN_SECONDS), **source_tags(settings)},
     )
+
+
+def maintenance_job(clock: Callable[[], datetime] = utc_now) -> dg.JobDefinition:
+    """Keep Dagster's own tables from growing without bound."""
+    prune = pruning(clock)
+
+    @dg.job(
+        name=MAINTENANCE_JOB_NAME,
+        description="Prune what Dagster keeps of old runs and nobody reads again.",
+        tags={"dagster/max_runtime": str(MAX_RUN_SECONDS)},
+    )
+    def maintenance() -> None:
+        prune()
+
+    return maintenance

@@ -1,4 +1,4 @@
-"""The hourly tick: which window is due, and whether a run already holds it.
+"""What runs when; above all the hourly tick: which window is due, and whether a run holds it.
 
 Meta restates figures for 28 days, mostly the newest, so recent days are refreshed every hour, the
 trailing week every six hours and the whole restatement window, up to the first settled day, once
@@ -16,6 +16,7 @@ from actuals_pipeline.settings import Settings
 
 SCHEDULE_NAME = "hourly_actuals"
 HEALTH_SCHEDULE_NAME = "daily_health"
+MAINTENANCE_SCHEDULE_NAME = "weekly_maintenance"
 TIER_TAG = "actuals/tier"
 
 MINUTE = 7
@@ -26,6 +27,9 @@ MONTH_TIER_HOUR = 3
 
 HEALTH_HOUR, HEALTH_MINUTE = 5, 37
 """After the daily sweep and before work, between two ticks of the other schedule."""
+
+MAINTENANCE_CRON = "47 4 * * 0"
+"""Sundays, after the daily sweep and well before the next tick."""
 
 WEEK_TIER_EVERY_HOURS = 6
 
@@ -80,6 +84,18 @@ def daily_health(settings: Settings, job: UnresolvedAssetJobDefinition) -> dg.Sc
         execution_timezone=settings.time_zone_name,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Once a day what `actuals doctor` checks, shown as an asset check.",
+    )
+
+
+def weekly_maintenance(settings: Settings, job: dg.JobDefinition) -> dg.ScheduleDefinition:
+    """The schedule `weekly_maintenance`, running from the start."""
+    return dg.ScheduleDefinition(
+        name=MAINTENANCE_SCHEDULE_NAME,
+        cron_schedule=MAINTENANCE_CRON,
+        job=job,
+        execution_timezone=settings.time_zone_name,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Once a week: prune what Dagster keeps of old runs and nobody reads again.",
     )
 
 

@@ -30,13 +30,25 @@ class Warehouse:
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection]:
         """A connection whose block is one transaction: committed at its end, or nothing at all."""
+        with self._translated() as connection, connection:
+            # Times of the product's tables may have no zone; they are UTC, whatever the
+            # database's default.
+            connection.execute("SET LOCAL TIME ZONE 'UTC'")
+            yield connection
+
+    @contextmanager
+    def autocommit(self) -> Iterator[psycopg.Connection]:
+        """A connection whose statements are each a transaction, for what must be outside of one."""
+        with self._translated() as connection, connection:
+            connection.autocommit = True
+            yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[psycopg.Connection]:
+        """A new connection; what the database says while it is used becomes an error of ours."""
         connection = self._connect()
         try:
-            with connection:
-                # Times of the product's tables may have no zone; they are UTC, whatever the
-                # database's default.
-                connection.execute("SET LOCAL TIME ZONE 'UTC'")
-                yield connection
+            yield connection
         except (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName) as error:
             raise SchemaOutOfDate(
                 f"The database lacks what this version needs ({error.diag.message_primary}): "

@@ -88,7 +88,7 @@ def test_one_job_runs_every_asset_and_check_and_one_step_at_a_time_asks_meta() -
     assert job.executor_def.name == "in_process"
     assert job.tags["dagster/max_runtime"] == "7200"
     schedules = [schedule.name for schedule in defs.schedules or ()]
-    assert schedules == ["hourly_actuals", "daily_health"]
+    assert schedules == ["hourly_actuals", "daily_health", "weekly_maintenance"]
     schedule = defs.resolve_schedule_def("hourly_actuals")
     assert (schedule.job_name, schedule.cron_schedule) == ("actuals_job", "7 * * * *")
 
@@ -102,6 +102,17 @@ def test_a_job_of_its_own_checks_the_health_once_a_day() -> None:
     assert node.definition.pools == {"meta_api"}
     schedule = defs.resolve_schedule_def("daily_health")
     assert (schedule.job_name, schedule.cron_schedule) == ("health_job", "37 5 * * *")
+    assert schedule.execution_timezone == "Europe/Berlin"
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+
+
+def test_a_job_without_assets_prunes_dagsters_events_once_a_week() -> None:
+    defs = definitions(ACTUALS_TIMEZONE="Europe/Berlin")
+    job = defs.resolve_job_def("maintenance_job")
+    assert [node.name for node in job.graph.nodes] == ["prune_dagster_events"]
+    assert not job.graph.nodes[0].definition.pools
+    schedule = defs.resolve_schedule_def("weekly_maintenance")
+    assert (schedule.job_name, schedule.cron_schedule) == ("maintenance_job", "47 4 * * 0")
     assert schedule.execution_timezone == "Europe/Berlin"
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
 
