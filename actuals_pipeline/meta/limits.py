@@ -93,7 +93,8 @@ class Limits:
         """Seconds waited until a call about the account may go.
 
         Raises `refusal`, or a `MetaThrottled` of its own, when the wait exceeds what the budget
-        has left, and `MetaRefused` when every account was stopped.
+        has left, with `retry_after` at least that wait; `MetaRefused` when every account was
+        stopped.
         """
         waited = 0.0
         while True:
@@ -102,9 +103,9 @@ class Limits:
                 seconds = self._seconds_left(account_id)
                 if seconds < 0.001:  # what rounding leaves
                     return waited
-                seconds *= 1 + _SPREAD * self.jitter()
+                left, seconds = seconds, seconds * (1 + _SPREAD * self.jitter())
                 if not self._afford(seconds):
-                    raise refusal or _exhausted(account_id, seconds)
+                    raise _left_to_caller(account_id, left, refusal)
             if seconds >= LOGGED_WAIT_SECONDS:
                 logger.info("waiting account=act_%s seconds=%.0f for Meta", account_id, seconds)
             self.sleep(seconds)
@@ -160,7 +161,13 @@ class Limits:
             logger.warning("Meta's header %s is not understood and is ignored", header)
 
 
-def _exhausted(account_id: str | None, seconds: float) -> MetaThrottled:
+def _left_to_caller(
+    account_id: str | None, seconds: float, refusal: MetaThrottled | None
+) -> MetaThrottled:
+    if refusal is not None:
+        # Another limit than the one that refused this call may last longer.
+        refusal.retry_after = max(refusal.retry_after or 0.0, seconds)
+        return refusal
     subject = f" for account act_{account_id}" if account_id else ""
     return MetaThrottled(
         f"Meta's call limit{subject} is nearly used up: wait {seconds:.0f} s, then ask again.",

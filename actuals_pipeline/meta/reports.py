@@ -100,7 +100,6 @@ class Reports:
             return None
         age = (self._now() - known.submitted_at).total_seconds()
         if not 0 <= age < DEADLINE_SECONDS:
-            self._memory.forget_report(known.run_id)
             return None
         logger.info("resuming account=act_%s report=%s", query.account_id, known.run_id)
         started = self._graph.limits.clock() - age

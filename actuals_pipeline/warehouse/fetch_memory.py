@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from threading import Lock
 from typing import Final
 
 from actuals_pipeline.meta.memory import OpenReport, RequestSize
@@ -69,21 +70,26 @@ WHERE report_run_id = %(run_id)s OR submitted_at < now() - interval '30 days'
 
 
 class StoredFetchMemory:
-    """The `FetchMemory` of a warehouse; each call is a transaction of its own."""
+    """The `FetchMemory` of a warehouse; each call is a transaction of its own.
+
+    May be shared by threads: their calls follow one another over one connection at a time,
+    because a run has many accounts and a database few connections.
+    """
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
+        self._turn = Lock()
 
     def request_size(self, account_id: str, window: DayWindow) -> RequestSize | None:
         """The size that worked within a day for a window as long as this one or shorter."""
         values = {"account_id": account_id, "days": len(window)}
-        with self._warehouse.transaction() as connection:
+        with self._turn, self._warehouse.transaction() as connection:
             found = connection.execute(_SIZE, values).fetchone()
         return RequestSize(*found) if found else None
 
     def rests(self) -> Mapping[str | None, float]:
         """Seconds for which limits still have to rest, by account; None stands for the app."""
-        with self._warehouse.transaction() as connection:
+        with self._turn, self._warehouse.transaction() as connection:
             return dict(connection.execute(_RESTS).fetchall())
 
     def known_ads(self, account_id: str, window: DayWindow) -> Sequence[str]:
@@ -93,13 +99,13 @@ class StoredFetchMemory:
         """
         earlier = DayWindow.trailing(window.until, len(window) + SETTLED_AFTER_DAYS)
         values = {"account_id": account_id, "since": earlier.since, "until": earlier.until}
-        with self._warehouse.transaction() as connection:
+        with self._turn, self._warehouse.transaction() as connection:
             return [ad_id for (ad_id,) in connection.execute(_KNOWN_ADS, values).fetchall()]
 
     def open_report(self, account_id: str, fingerprint: str) -> OpenReport | None:
         """The report run submitted last for the same request, if nobody has read it."""
         values = {"account_id": account_id, "fingerprint": _digest(fingerprint)}
-        with self._warehouse.transaction() as connection:
+        with self._turn, self._warehouse.transaction() as connection:
             found = connection.execute(_OPEN_REPORT, values).fetchone()
         return OpenReport(*found) if found else None
 
@@ -111,12 +117,12 @@ class StoredFetchMemory:
             "run_id": report.run_id,
             "submitted_at": report.submitted_at,
         }
-        with self._warehouse.transaction() as connection:
+        with self._turn, self._warehouse.transaction() as connection:
             connection.execute(_REMEMBER_REPORT, values)
 
     def forget_report(self, run_id: str) -> None:
         """Drop a report run, and with it those that Meta has dropped after 30 days."""
-        with self._warehouse.transaction() as connection:
+        with self._turn, self._warehouse.transaction() as connection:
             connection.execute(_FORGET_REPORT, {"run_id": run_id})
 
 
