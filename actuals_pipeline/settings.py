@@ -197,6 +197,16 @@ class Settings(BaseModel):
         """Whether requests name every status of ads."""
         return self.status_filter == "all"
 
+    @property
+    def advice_on_gap(self) -> str:
+        """What to try where an account's ads do not add up to Meta's total of it."""
+        other = "none" if self.status_filter == "all" else "all"
+        return (
+            f"ACTUALS_STATUS_FILTER={self.status_filter} is in force: `actuals doctor --deep` "
+            f"measures whether `{other}` lists more ads; if so, set it and run `actuals backfill` "
+            "over these days.  What then remains is money of ads that Meta lists no more."
+        )
+
     @cached_property
     def zone(self) -> ZoneInfo:
         """The schedule's time zone."""

@@ -72,7 +72,7 @@ def checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     return [
         _accounts_fetched(),
         _purchases_counted(settings),
-        _spend_reconciled(),
+        _spend_reconciled(settings),
         _predictions_usable(),
         _installation_healthy(settings),
     ]
@@ -122,7 +122,7 @@ def _purchases_counted(settings: Settings) -> dg.AssetChecksDefinition:
     return the_purchase_action_type_occurs
 
 
-def _spend_reconciled() -> dg.AssetChecksDefinition:
+def _spend_reconciled(settings: Settings) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset="spend_reconciliation",
         name="ads_add_up_to_metas_total",
@@ -136,10 +136,13 @@ def _spend_reconciled() -> dg.AssetChecksDefinition:
     ) -> dg.AssetCheckResult:
         unequal = _rows(postgres, _UNRECONCILED, _days(context))
         is_gap = any(row["verdict"] == "gap" for row in unequal)
+        metadata = _listed(unequal)
+        if unequal:
+            metadata["advice"] = dg.MetadataValue.text(settings.advice_on_gap)
         return dg.AssetCheckResult(
             passed=not unequal,
             severity=dg.AssetCheckSeverity.ERROR if is_gap else dg.AssetCheckSeverity.WARN,
-            metadata=_listed(unequal),
+            metadata=metadata,
         )
 
     return ads_add_up_to_metas_total

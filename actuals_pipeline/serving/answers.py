@@ -35,12 +35,13 @@ RATE = Decimal("0.0001")
 
 
 def summary(
-    warehouse: Warehouse, window: DayWindow | None, account_ids: Sequence[str], now: datetime
+    warehouse: Warehouse, window: DayWindow | None, settings: Settings, now: datetime
 ) -> dict[str, Any]:
     """The dashboard: money of the window, and each model's accuracy as of its last day.
 
     `status` is `empty`, and every total unknown, when nothing of the window was ever fetched, and
-    `partial` when some days of an account (`account_ids` or one known from earlier) were not.
+    `partial` when some days of an account (a configured one, or one known from earlier) were not.
+    `advice` says what to do where `reconciliation` has a verdict other than `exact`.
     """
     source = queries.source(warehouse, window) if window else None
     found = queries.money(warehouse, window) if window else []
@@ -48,7 +49,9 @@ def summary(
         [_ml_accuracy(row) for row in queries.models(warehouse, window.until)] if window else []
     )
     is_known = bool(source or found)
+    account_ids = settings.meta_ad_account_ids
     missing = queries.missing_days(warehouse, window, account_ids, now) if window else []
+    reconciled = queries.reconciliation(warehouse, window) if window else []
     return {
         "status": ("partial" if missing else "success") if is_known else "empty",
         "source": source,
@@ -59,9 +62,11 @@ def summary(
         "ml_accuracy": scored[0] if scored else None,
         "models": scored,
         "reconciliation": [
-            {**row, "spend_difference": number(row["spend_difference"])}
-            for row in (queries.reconciliation(warehouse, window) if window else [])
+            {**row, "spend_difference": number(row["spend_difference"])} for row in reconciled
         ],
+        "advice": (
+            settings.advice_on_gap if any(row["verdict"] != "exact" for row in reconciled) else None
+        ),
     }
 
 

@@ -288,8 +288,7 @@ def summary(*, since: date | None, until: date | None, as_json: bool) -> None:
             window = _window(since, until)
         elif window is not None:
             window = _window(since or window.since, until or window.until)
-        accounts = here.settings.meta_ad_account_ids
-        answer = answers.summary(here.warehouse, window, accounts, datetime.now(UTC))
+        answer = answers.summary(here.warehouse, window, here.settings, datetime.now(UTC))
     _print(answer, print_summary, as_json=as_json)
 
 

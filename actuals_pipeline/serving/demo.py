@@ -73,12 +73,7 @@ def world(days: int) -> Iterator[Demonstration]:
             today = report_day(datetime.now(UTC), here.settings.zone)
             window = DayWindow.trailing(today, days)
             dagster_runs.run(here, window, tier="demo backfill")
-            answer = answers.summary(
-                here.warehouse,
-                window,
-                here.settings.meta_ad_account_ids,
-                datetime.now(UTC),
-            )
+            answer = answers.summary(here.warehouse, window, here.settings, datetime.now(UTC))
             yield Demonstration(here, answer, clock)
 
 

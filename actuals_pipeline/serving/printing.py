@@ -62,6 +62,8 @@ def print_summary(answer: Mapping[str, Any]) -> None:
         for model in answer["models"]:
             _say(console, _left_out(model))
     _say(console, _reconciliation(answer["reconciliation"]))
+    if answer["advice"]:
+        _say(console, answer["advice"])
     for account in answer["missing"]:
         _say(
             console,

@@ -50,15 +50,45 @@ def test_spend_of_an_ad_that_meta_does_not_list_is_a_gap_or_a_warning_inside_the
     assert (named["account_id"], named["report_date"], named["currency"]) == ("42", str(day), "EUR")
     assert Decimal(named["spend_difference"]) == hidden[0]
     assert Decimal(named["meta_spend"]) == meta_spend
+    told = advice(gap)
+    assert told is not None
+    assert "ACTUALS_STATUS_FILTER=all is in force" in told
+    assert "measures whether `none` lists more ads" in told
 
     inside = hiding.run(window, assets=RECONCILED, ACTUALS_RECONCILIATION_TOLERANCE="1")
     tolerated = checks_of(inside)["ads_add_up_to_metas_total"]
     assert (tolerated.passed, tolerated.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert [row["verdict"] for row in examples(tolerated)] == ["within_tolerance"]
+    assert advice(tolerated) == told
 
     before = day - timedelta(days=1)
     other_day = hiding.run(DayWindow.inclusive(before, before), assets=RECONCILED)
     assert checks_of(other_day)["ads_add_up_to_metas_total"].passed, "only its own days count"
+
+
+def advice(check: dg.AssetCheckEvaluation) -> str | None:
+    found = check.metadata.get("advice")
+    return str(found.value) if found else None
+
+
+def test_a_gap_says_which_status_filter_is_in_force_and_that_the_other_may_close_it(
+    pipeline: Pipeline,
+) -> None:
+    world = pipeline.graph.world
+    archived = next(ad for ad in world.ads("42") if ad.status(world.today("42")) == "ARCHIVED")
+    # Every ad delivers on its first day.
+    window = DayWindow.inclusive(archived.launch_day, archived.launch_day)
+    without = pipeline.run(window, assets=RECONCILED, ACTUALS_STATUS_FILTER="none")
+    gap = checks_of(without)["ads_add_up_to_metas_total"]
+    assert not gap.passed
+    told = advice(gap)
+    assert told is not None
+    assert "ACTUALS_STATUS_FILTER=none is in force" in told
+    assert "`actuals doctor --deep` measures whether `all` lists more ads" in told
+
+    named = pipeline.run(window, assets=RECONCILED, ACTUALS_STATUS_FILTER="all")
+    closed = checks_of(named)["ads_add_up_to_metas_total"]
+    assert (closed.passed, advice(closed)) == (True, None)
 
 
 def test_an_account_whose_purchases_all_have_other_types_is_warned_about(

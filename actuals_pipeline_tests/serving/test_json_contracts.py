@@ -51,7 +51,7 @@ DASHBOARD = {
     "ml_accuracy",
     # Of our own.
     *("status", "source", "window", "missing", "currency", "by_currency", "models"),
-    "reconciliation",
+    *("reconciliation", "advice"),
 }
 
 
@@ -240,12 +240,13 @@ def test_unknown_is_null_in_every_answer(warehouse: Warehouse, insert: Insert) -
     insert("ad_actuals")
     insert("model_accuracy")
     window = DayWindow.inclusive(date(2026, 3, 7), date(2026, 3, 7))
-    answer = answers.summary(warehouse, window, (), datetime(2026, 3, 8, 12, tzinfo=UTC))
+    settings = Settings.from_environment({})
+    answer = answers.summary(warehouse, window, settings, datetime(2026, 3, 8, 12, tzinfo=UTC))
     (euros,) = answer["by_currency"]
     names = ("roas", "cpa", "ctr_percent", "settled_spend_share")
     assert [euros[name] for name in names] == [None] * 4
     accuracy = answer["ml_accuracy"]
     scores = ("ctr_mae", "roas_mae", "prediction_accuracy", "coverage_ads", "coverage_spend")
     assert [accuracy[name] for name in scores] == [None] * 5
-    counts = answers.stats(warehouse, Settings.from_environment({}))["stats"]
+    counts = answers.stats(warehouse, settings)["stats"]
     assert counts["success_rate"] is None

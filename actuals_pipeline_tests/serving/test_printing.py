@@ -67,6 +67,7 @@ def summary(**values: Any) -> dict[str, Any]:
         "reconciliation": [
             {"currency": "EUR", "verdict": "exact", "account_days": 7, "spend_difference": 0}
         ],
+        "advice": None,
     } | values  # fmt: skip
 
 
@@ -121,7 +122,9 @@ def test_a_difference_in_spend_is_shown_by_currency(show: Show) -> None:
         {"currency": "JPY", "verdict": "within_tolerance", "account_days": 2,
          "spend_difference": 3},
     ]  # fmt: skip
-    text = " ".join(lines_of(show(print_summary, summary(reconciliation=rows))))
+    advice = "Try `none`."
+    text = " ".join(lines_of(show(print_summary, summary(reconciliation=rows, advice=advice))))
+    assert text.endswith(advice)
     assert "on some of 9 account-days: 1 gap, difference 1,234.50 EUR; 2 within tolerance" in text
 
 

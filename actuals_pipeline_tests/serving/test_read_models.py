@@ -39,6 +39,13 @@ BEFORE, AFTER = FIRST - timedelta(days=1), LAST + timedelta(days=1)
 Rows = Sequence[Mapping[str, Any]]
 
 
+def of_accounts(account_ids: str, **variables: str) -> Settings:
+    return Settings.from_environment({"META_AD_ACCOUNT_ID": account_ids, **variables})
+
+
+NOBODY = of_accounts("")
+
+
 def test_money_is_added_by_currency_to_the_last_digit_over_both_ends_of_the_window(
     warehouse: Warehouse, insert: Insert
 ) -> None:
@@ -102,7 +109,7 @@ def test_the_dashboard_has_the_numbers_of_the_specification(
     )  # fmt: skip
     insert("model_accuracy", n_pairs=2, ctr_mae=0.25, roas_mae=0.15, prediction_accuracy=92.45)
 
-    answer = answers.summary(warehouse, WEEK, (), NOW)
+    answer = answers.summary(warehouse, WEEK, NOBODY, NOW)
     totals = ("total_spend", "total_revenue", "overall_roas", "total_conversions", "avg_cpa")
     assert [answer[name] for name in totals] == [150_000, 480_000, 3.2, 12_000, 12.5]
     assert (answer["currency"], answer["status"], answer["source"]) == ("EUR", "partial", "meta")
@@ -119,9 +126,9 @@ def test_days_and_accounts_that_were_never_fetched_are_named(
 ) -> None:
     for day in WEEK:
         insert("meta_account_totals", report_date=day)
-    assert answers.summary(warehouse, WEEK, ("42",), NOW)["status"] == "success"
+    assert answers.summary(warehouse, WEEK, of_accounts("42"), NOW)["status"] == "success"
     insert("meta_account_totals", account_id="43", report_date=FIRST)
-    answer = answers.summary(warehouse, WEEK, ("42", "44"), NOW)
+    answer = answers.summary(warehouse, WEEK, of_accounts("42,44"), NOW)
     assert answer["status"] == "partial"
     assert answer["missing"] == [
         {"account_id": "44", "days": 7, "of_days": 7},
@@ -129,7 +136,7 @@ def test_days_and_accounts_that_were_never_fetched_are_named(
     ]
     # The last day of the week has not begun for anybody.
     early = datetime.combine(WEEK.until, datetime.min.time(), tzinfo=UTC) - timedelta(hours=20)
-    (of_44, of_43) = answers.summary(warehouse, WEEK, ("42", "44"), early)["missing"]
+    (of_44, of_43) = answers.summary(warehouse, WEEK, of_accounts("42,44"), early)["missing"]
     assert (of_43["days"], of_43["of_days"]) == (5, 6)
     assert of_44["days"] == 7
 
@@ -139,7 +146,7 @@ def test_several_currencies_have_no_single_total(warehouse: Warehouse, insert: I
     for currency in ("EUR", "JPY"):
         amounts = {"spend": Decimal(10), "revenue": Decimal(30)}
         insert("ad_actuals", ad_id=currency, currency=currency, conversions=2, **amounts)
-    dashboard = answers.summary(warehouse, WEEK, (), NOW)
+    dashboard = answers.summary(warehouse, WEEK, NOBODY, NOW)
     names = ("currency", "total_spend", "total_revenue", "overall_roas", "avg_cpa")
     assert [dashboard[name] for name in names] == [None] * 5
     assert dashboard["total_conversions"] == 4, "counts have no currency"
@@ -155,12 +162,12 @@ def test_days_that_nobody_fetched_are_unknown_and_a_fetched_day_without_delivery
 ) -> None:
     totals = ("total_spend", "total_revenue", "total_conversions", "overall_roas", "ml_accuracy")
     for window in (None, WEEK):
-        answer = answers.summary(warehouse, window, (), NOW)
+        answer = answers.summary(warehouse, window, NOBODY, NOW)
         assert (answer["status"], answer["source"]) == ("empty", None)
         assert [answer[name] for name in totals] == [None] * 5
 
     insert("meta_account_totals")
-    answer = answers.summary(warehouse, WEEK, (), NOW)
+    answer = answers.summary(warehouse, WEEK, NOBODY, NOW)
     assert answer["status"] == "partial"
     assert [answer[name] for name in totals] == [0, 0, 0, None, None]
 
@@ -180,7 +187,7 @@ def test_models_are_those_of_the_last_scored_day_with_most_pairs_first(
             "model_accuracy", as_of_date=day, model_name=name, model_version=version,
             n_pairs=n_pairs,
         )  # fmt: skip
-    answer = answers.summary(warehouse, WEEK, (), NOW)
+    answer = answers.summary(warehouse, WEEK, NOBODY, NOW)
     shown = [(row["model_name"], row["model_version"]) for row in answer["models"]]
     assert shown == [("c", "1"), ("a", "1"), ("b", "2"), ("b", "1")]
     assert answer["ml_accuracy"] == answer["models"][0]
@@ -202,11 +209,33 @@ def test_reconciliation_counts_account_days_by_currency_and_verdict(
             "spend_reconciliation", account_id=account_id, report_date=day, currency=currency,
             verdict=verdict, meta_spend=Decimal(meta_spend), spend_difference=Decimal(meta_spend),
         )  # fmt: skip
-    assert answers.summary(warehouse, WEEK, (), NOW)["reconciliation"] == [
+    assert answers.summary(warehouse, WEEK, NOBODY, NOW)["reconciliation"] == [
         {"currency": "EUR", "verdict": "exact", "account_days": 1, "spend_difference": 0},
         {"currency": "EUR", "verdict": "gap", "account_days": 2, "spend_difference": 0.3},
         {"currency": "JPY", "verdict": "gap", "account_days": 1, "spend_difference": 7},
     ]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "day", "is_advised"),
+    [
+        ("gap", FIRST, True),
+        ("within_tolerance", LAST, True),
+        ("exact", LAST, False),
+        ("gap", AFTER, False),
+    ],
+)
+def test_a_difference_in_spend_comes_with_what_to_do_about_it(
+    *, verdict: str, day: date, is_advised: bool, warehouse: Warehouse, insert: Insert
+) -> None:
+    insert("spend_reconciliation", report_date=day, verdict=verdict)
+    for status_filter, other in (("all", "none"), ("none", "all")):
+        settings = of_accounts("42", ACTUALS_STATUS_FILTER=status_filter)
+        advice = answers.summary(warehouse, WEEK, settings, NOW)["advice"]
+        assert (advice is not None) is is_advised
+        if is_advised:
+            assert f"ACTUALS_STATUS_FILTER={status_filter} is in force" in advice
+            assert f"`{other}`" in advice
 
 
 def test_the_known_window_reaches_from_the_first_to_the_last_day_ever_fetched(
