@@ -23,8 +23,7 @@ from actuals_pipeline.errors import (
     AdNotFound,
     InputError,
     MetaRefused,
-    SchemaOutOfDate,
-    WarehouseUnavailable,
+    WarehouseError,
 )
 from actuals_pipeline.report_days import DayWindow, parse_day, report_day
 
@@ -41,7 +40,7 @@ _INTERRUPTED = 130
 _FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 """Far from the ends of the calendar, where counting days overflows."""
 
-_YOURS_TO_FIX = (InputError, MetaRefused, AdNotFound, SchemaOutOfDate, WarehouseUnavailable)
+_YOURS_TO_FIX = (InputError, MetaRefused, AdNotFound, WarehouseError)
 
 
 class _Commands(click.Group):

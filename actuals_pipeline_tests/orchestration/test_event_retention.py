@@ -470,6 +470,10 @@ def test_of_a_run_that_succeeded_its_start_its_end_and_what_was_loud_stay(
     pipeline: Pipeline,
 ) -> None:
     told = talk.execute_in_process(instance=pipeline.instance)
+    # What it tells of looks loud, and it is not.
+    quiet = EngineEventData(metadata={"seen": {"level": 50}})
+    ended = pipeline.instance.get_run_by_id(told.run_id)
+    pipeline.instance.report_engine_event("Quiet", ended, quiet)
     assert kinds(pipeline, told.run_id)[None] == 4
     assert kinds(pipeline, told.run_id)["STEP_START"] == 1
 
