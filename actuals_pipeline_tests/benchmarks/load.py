@@ -42,9 +42,10 @@ from actuals_pipeline.warehouse.store import CoveredRows, Slice
 from actuals_pipeline.warehouse.tables import ad_actuals, raw_meta_insights
 from actuals_pipeline_tests.benchmarks.fetch_month import ACCOUNT, Account, omni
 from actuals_pipeline_tests.benchmarks.measuring import (
+    Cost,
+    Ground,
     dead_rows,
-    own_database,
-    seconds,
+    own_ground,
     wal_kilobytes,
 )
 
@@ -142,32 +143,32 @@ def replacing(url: str, content: Content, rows: pd.DataFrame) -> Callable[[], ob
 
 @dataclass
 class Measured:
-    """Seconds of each turn; what a refresh without news left behind."""
+    """The cost of each turn; what a refresh without news left behind."""
 
-    floor: list[float] = field(default_factory=list)
-    load: list[float] = field(default_factory=list)
-    no_news: list[float] = field(default_factory=list)
-    news: list[float] = field(default_factory=list)
+    floor: list[Cost] = field(default_factory=list)
+    load: list[Cost] = field(default_factory=list)
+    no_news: list[Cost] = field(default_factory=list)
+    news: list[Cost] = field(default_factory=list)
     wal_kilobytes: list[float] = field(default_factory=list)
     dead_rows: int = 0
 
 
-def measured(url: str, content: Content, repetitions: int) -> Measured:
-    tuples = content.tuples()
+def measured(ground: Ground, content: Content, repetitions: int) -> Measured:
+    url, tuples = ground.url, content.tuples()
     old, new = (replacing(url, content, rows) for rows in (content.rows, content.changed))
     old()  # Makes the months.
     it = Measured()
     for _ in range(repetitions):
         emptied(url)
-        it.floor.append(seconds(lambda: copy(url, content.table, tuples)))
+        it.floor.append(ground.cost(lambda: copy(url, content.table, tuples)))
         emptied(url)
-        it.load.append(seconds(old))
+        it.load.append(ground.cost(old))
         # What reads a row first notes in its page that it is committed, and that is logged too.
         read_all(url, content.table)
         dead = dead_rows(url)
-        it.wal_kilobytes.append(wal_kilobytes(url, lambda: it.no_news.append(seconds(old))))
+        it.wal_kilobytes.append(wal_kilobytes(url, lambda: it.no_news.append(ground.cost(old))))
         it.dead_rows += dead_rows(url) - dead
-        it.news.append(seconds(new))
+        it.news.append(ground.cost(new))
     return it
 
 
@@ -187,17 +188,24 @@ def profile(url: str, content: Content) -> None:
 
 
 def lines(content: Content, it: Measured) -> Iterator[str]:
-    floor = median(it.floor)
-    yield f"{content.table.name}: {len(content.rows):,} rows, COPY {floor:.2f} s"
-    for name, taken, goal in (
+    yield f"{content.table.name}, {len(content.rows):,} rows"
+    for name, costs, goal in (
+        ("COPY", it.floor, ""),
         ("load", it.load, "2.0"),
         ("no news", it.no_news, ""),
         ("1 % new", it.news, "1.0"),
     ):
-        yield f"{name:>10}{median(taken):>8.2f}{median(taken) / floor:>8.2f}{goal:>6}"
+        wall, cpu = (median(getattr(each, of) for each in costs) for of in ("wall", "cpu"))
+        wall_floor, cpu_floor = (
+            median(getattr(each, of) for each in it.floor) for of in ("wall", "cpu")
+        )
+        yield (
+            f"{name:>10}{wall:>8.2f}{wall / wall_floor:>8.2f}{goal:>6}"
+            f"{cpu:>10.2f}{cpu / cpu_floor:>8.2f}"
+        )
     yield (
         f"   without news: {min(it.wal_kilobytes):,.0f} kB of WAL, "
-        f"{it.dead_rows} dead rows in {len(it.floor)} refreshes"
+        f"{it.dead_rows} dead rows after {len(it.floor)} refreshes"
     )
 
 
@@ -208,13 +216,13 @@ def lines(content: Content, it: Measured) -> Iterator[str]:
 def main(*, rows: int, repetitions: int, profiles: bool) -> None:
     """Print each write's seconds and its ratio to COPY."""
     both = contents(rows)
-    with own_database() as url:
+    with own_ground() as ground:
         if profiles:
-            profile(url, both[1])
+            profile(ground.url, both[1])
             return
-        click.echo(f"{'':>10}{'s':>8}{'ratio':>8}{'goal':>6}")
+        click.echo(f"{'':>10}{'wall s':>8}{'ratio':>8}{'goal':>6}{'CPU s':>10}{'ratio':>8}")
         for content in both:
-            for line in lines(content, measured(url, content, repetitions)):
+            for line in lines(content, measured(ground, content, repetitions)):
                 click.echo(line)
 
 

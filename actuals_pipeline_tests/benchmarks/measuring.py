@@ -6,17 +6,20 @@ disk.  Its data are below TMPDIR and go with the benchmark.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import psycopg
 
 from actuals_pipeline.warehouse import embedded, schema
+from actuals_pipeline.warehouse.embedded_place import data_directory
 
 Step = Callable[[], object]
 """One measured thing, ready to be done again."""
@@ -26,9 +29,48 @@ SELECT coalesce(sum(n_dead_tup), 0)::bigint FROM pg_stat_user_tables WHERE schem
 """
 
 
+@dataclass(frozen=True)
+class Ground:
+    """An empty, migrated database on a server that nobody else uses."""
+
+    url: str
+    postmaster: int
+
+    def cost(self, step: Step) -> Cost:
+        """What `step` takes, which connects and disconnects itself."""
+        server, client, start = self._server_cpu(), time.process_time(), time.perf_counter()
+        step()
+        wall, client_cpu = time.perf_counter() - start, time.process_time() - client
+        # The postmaster adds up the processor time of those of its processes that have ended.
+        time.sleep(0.2)
+        return Cost(wall, client_cpu, self._server_cpu() - server)
+
+    def _server_cpu(self) -> float:
+        fields = Path(f"/proc/{self.postmaster}/stat").read_text("ascii").rpartition(")")[2].split()
+        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds by the wall, and of the processor on either side.
+
+    The sides work at the same time, so the wall shows the longer of the two, and what else the
+    machine does; the processor's seconds do not.
+    """
+
+    wall: float
+    client_cpu: float
+    server_cpu: float
+
+    @property
+    def cpu(self) -> float:
+        """Both sides together."""
+        return self.client_cpu + self.server_cpu
+
+
 @contextmanager
-def own_database() -> Iterator[str]:
-    """The URL of an empty, migrated database on a server that runs for the block."""
+def own_ground() -> Iterator[Ground]:
+    """A server and a database that exist for the block."""
     home = Path(tempfile.mkdtemp(prefix="actuals-benchmark-"))
     # Run by root, the server is another account's.
     home.chmod(0o711)
@@ -37,17 +79,12 @@ def own_database() -> Iterator[str]:
             embedded.ensure_database(server, "benchmark")
             url = server.url("benchmark")
             schema.upgrade(url)
-            yield url
+            notes = (data_directory(home) / "postmaster.pid").read_text("ascii")
+            yield Ground(url, int(notes.partition("\n")[0]))
         embedded.stop(home)
     finally:
+        shutil.rmtree(data_directory(home), ignore_errors=True)
         shutil.rmtree(home, ignore_errors=True)
-
-
-def seconds(step: Step) -> float:
-    """How long `step` takes by the wall."""
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
 
 
 def wal_kilobytes(url: str, step: Step) -> float:
