@@ -26,6 +26,8 @@ PROCESS_TAG = "actuals/process"
 
 _HEALTH = dg.AssetSelection.checks(HEALTH_CHECK)
 
+MAX_RUNTIME_TAG = "dagster/max_runtime"
+
 MAX_RUN_SECONDS = 7200
 """A run that takes longer is stopped, so that a lost worker cannot hold its window for ever."""
 
@@ -36,7 +38,7 @@ def actuals_job(settings: Settings) -> UnresolvedAssetJobDefinition:
         JOB_NAME,
         selection=dg.AssetSelection.groups("meta", "actuals", "accuracy") - _HEALTH,
         description="Fetch, normalize, reconcile and score the report days of a run.",
-        tags={"dagster/max_runtime": str(MAX_RUN_SECONDS), **source_tags(settings)},
+        tags={MAX_RUNTIME_TAG: str(MAX_RUN_SECONDS), **source_tags(settings)},
     )
 
 
@@ -46,7 +48,7 @@ def health_job(settings: Settings) -> UnresolvedAssetJobDefinition:
         HEALTH_JOB_NAME,
         selection=_HEALTH,
         description="Check token, accounts, API version, clock, database, disk and schedule.",
-        tags={"dagster/max_runtime": str(MAX_RUN_SECONDS), **source_tags(settings)},
+        tags={MAX_RUNTIME_TAG: str(MAX_RUN_SECONDS), **source_tags(settings)},
     )
 
 
