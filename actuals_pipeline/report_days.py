@@ -25,6 +25,9 @@ Source: Insights best practices, "do not change after 28 days of being reported"
 RETENTION_MONTHS = 37
 """Months of totals that Meta keeps; an older start is error 3018 (Insights reference)."""
 
+MOST_RETENTION_MONTHS = 1200
+"""Months that one may ask to keep: a hundred years, before which calendars make no sense here."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class DayWindow:
@@ -127,10 +130,9 @@ def is_settled(day: date, today: date) -> bool:
     return today - day > timedelta(days=SETTLED_AFTER_DAYS)
 
 
-def retention_floor(today: date) -> date:
-    """The oldest report day that Meta still answers for, seen on `today`."""
-    months = today.year * 12 + today.month - 1 - RETENTION_MONTHS
-    year, month = divmod(months, 12)
+def retention_floor(today: date, months: int = RETENTION_MONTHS) -> date:
+    """The oldest day of the last `months` months, seen on `today`; by default what Meta keeps."""
+    year, month = divmod(today.year * 12 + today.month - 1 - months, 12)
     # A day of the month that the shorter month lacks falls on the first of the next.
     first = date(year, month + 1, 1)
     return min(first + timedelta(days=today.day - 1), _next_month(first))

@@ -19,7 +19,13 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from actuals_pipeline.errors import InputError, SettingsError
-from actuals_pipeline.report_days import SETTLED_AFTER_DAYS, parse_day, time_zone
+from actuals_pipeline.report_days import (
+    MOST_RETENTION_MONTHS,
+    RETENTION_MONTHS,
+    SETTLED_AFTER_DAYS,
+    parse_day,
+    time_zone,
+)
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -115,6 +121,19 @@ class Settings(BaseModel):
         ge=0,
         le=1,
         description="Share of Meta's total by which the ads may differ before it is an error.",
+    )
+    backfill_days: int | None = Field(
+        None,
+        alias="ACTUALS_BACKFILL_DAYS",
+        ge=1,
+        description="Most days in one run of a Dagster backfill; empty: all in one run.",
+    )
+    raw_retention_months: int = Field(
+        RETENTION_MONTHS,
+        alias="ACTUALS_RAW_RETENTION_MONTHS",
+        ge=1,
+        le=MOST_RETENTION_MONTHS,
+        description="Months of payloads that `actuals db prune` keeps; figures stay for ever.",
     )
     is_stand_in: bool = Field(
         default=False,

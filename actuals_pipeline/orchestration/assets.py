@@ -31,9 +31,8 @@ from actuals_pipeline.orchestration.reactions import reacting_to_errors
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
 from actuals_pipeline.report_days import DayWindow, report_day, time_zone
 from actuals_pipeline.settings import Settings
-from actuals_pipeline.warehouse import history, product
+from actuals_pipeline.warehouse import history, product, retention
 from actuals_pipeline.warehouse.connection import Warehouse
-from actuals_pipeline.warehouse.months import first_of_month
 from actuals_pipeline.warehouse.store import (
     PART_ROWS,
     CoveredRows,
@@ -120,8 +119,10 @@ def normalized(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         videos = product.videos(postgres.warehouse())
 
         def normalized_rows(days: DayWindow) -> CoveredRows:
-            totals = _with_payloads(meta_account_totals.read(days), raw_meta_insights)
-            raw = on_account_days(raw_meta_insights.read(days), totals)
+            all_totals, all_raw = meta_account_totals.read(days), raw_meta_insights.read(days)
+            # Of an account-day whose payloads were pruned, the figures stay as they are.
+            totals = retention.with_payloads(postgres.warehouse(), all_totals)
+            raw = on_account_days(all_raw, totals)
             insights = parse_insights(
                 raw["payload"],
                 purchase_action_type=settings.purchase_action_type_of,
@@ -211,11 +212,6 @@ def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         return Parts(_as_of_parts(window, len(launched["videos"])), judged_models)
 
     return model_accuracy
-
-
-def _with_payloads(totals: pd.DataFrame, raw: StoredDays) -> pd.DataFrame:
-    """The account-days whose payloads are kept: pruned months keep the figures they had."""
-    return totals[totals["report_date"].map(first_of_month).isin(raw.months())]
 
 
 def _as_of_parts(window: DayWindow, rows_a_day: int) -> list[DayWindow]:

@@ -28,7 +28,7 @@ def build_definitions(
     """
     daily: assets.Daily = {
         "partitions_def": daily_partitions(settings),
-        "backfill_policy": dg.BackfillPolicy.single_run(),
+        "backfill_policy": _backfill_policy(settings),
     }
     job, health, maintenance = actuals_job(settings), health_job(settings), maintenance_job()
     given = dict(resources or {})
@@ -61,3 +61,10 @@ def build_definitions(
         # Six short steps gain nothing from a process each: 0.6 s against 8 s.
         executor=dg.in_process_executor,
     )
+
+
+def _backfill_policy(settings: Settings) -> dg.BackfillPolicy:
+    """A backfill of the UI in one run, or in as many as ACTUALS_BACKFILL_DAYS makes of it."""
+    if settings.backfill_days is None:
+        return dg.BackfillPolicy.single_run()
+    return dg.BackfillPolicy.multi_run(max_partitions_per_run=settings.backfill_days)

@@ -25,7 +25,7 @@ from actuals_pipeline.errors import (
     MetaRefused,
     WarehouseError,
 )
-from actuals_pipeline.report_days import DayWindow, parse_day, report_day
+from actuals_pipeline.report_days import MOST_RETENTION_MONTHS, DayWindow, parse_day, report_day
 
 logger = logging.getLogger(__name__)
 
@@ -370,6 +370,34 @@ def upgrade(*, as_json: bool) -> None:
         lambda _: click.echo(f"The schema is at revision {after} (was: {before or 'none'})."),
         as_json=as_json,
     )
+
+
+@db.command()
+@click.option(
+    "--keep-months",
+    type=click.IntRange(1, MOST_RETENTION_MONTHS),
+    help="Months of payloads to keep; default: ACTUALS_RAW_RETENTION_MONTHS.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@_json_option
+def prune(*, keep_months: int | None, dry_run: bool, as_json: bool) -> None:
+    """Remove the payloads of months that are older than anybody needs; the figures stay."""
+    from actuals_pipeline.serving import installation
+    from actuals_pipeline.serving.printing import print_pruned
+    from actuals_pipeline.warehouse import retention
+
+    with installation.checked() as here:
+        kept = keep_months or here.settings.raw_retention_months
+        today = report_day(datetime.now(UTC), here.settings.zone)
+        pruned = retention.prune(here.warehouse, kept, today, dry_run=dry_run)
+    answer = {
+        "months": [f"{month:%Y-%m}" for month in pruned.months],
+        "rows": pruned.rows,
+        "bytes": pruned.bytes,
+        "keep_months": kept,
+        "dry_run": dry_run,
+    }
+    _print(answer, print_pruned, as_json=as_json)
 
 
 @db.command()

@@ -112,6 +112,21 @@ def print_stats(answer: Mapping[str, Any]) -> None:
     _show(_console_about(answer), _pairs_table("All fetches", answer["stats"]))
 
 
+def print_pruned(answer: Mapping[str, Any]) -> None:
+    """One line: what was removed, or would be."""
+    months = answer["months"]
+    if not months:
+        say = f"No payloads are older than {answer['keep_months']} months: nothing to remove."
+    else:
+        which = months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
+        say = (
+            f"{'Would remove' if answer['dry_run'] else 'Removed'} the payloads of {len(months)} "
+            f"month{'' if len(months) == 1 else 's'} ({which}): {answer['rows']:,} rows, "
+            f"{answer['bytes']:,} bytes; the figures stay."
+        )
+    _say(Console(highlight=False), say)
+
+
 def print_doctor(answer: Mapping[str, Any]) -> None:
     """One line a check, ok or what to do, and what was measured, if anything."""
     console, counts = _console_about(answer), {"problem": 0, "warning": 0}

@@ -1,6 +1,6 @@
 """What fetches learned, kept in Postgres: any worker goes on where another one stopped.
 
-Sizes and limits come from `fetch_log`, known ads from `raw_meta_insights`.
+Sizes and limits come from `fetch_log`, known ads from `raw_meta_insights` and `ad_actuals`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,12 @@ WHERE until > now()
 
 _KNOWN_ADS: Final = """
 SELECT ad_id
-FROM actuals.raw_meta_insights
+FROM (
+    SELECT account_id, ad_id, report_date FROM actuals.raw_meta_insights
+    UNION ALL
+    -- Of a month whose payloads were pruned, the ads are known from their figures.
+    SELECT account_id, ad_id, report_date FROM actuals.ad_actuals
+) AS known
 WHERE account_id = %(account_id)s AND report_date >= %(since)s AND report_date <= %(until)s
 GROUP BY ad_id
 ORDER BY max(report_date) DESC, ad_id

@@ -22,7 +22,12 @@ ORDER BY month
 
 # Created apart and then attached: that leaves readers and writers of the table at work, which
 # creating it as a partition would lock out.
-_CREATE = "CREATE TABLE {partition} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+_CREATE = """
+CREATE TABLE {partition} (
+    LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING COMMENTS
+)
+"""
+_EXPLAIN = "COMMENT ON TABLE {partition} IS {said}"
 _ATTACH = "ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ({start}) TO ({end})"
 
 _STORED = """
@@ -62,8 +67,11 @@ def make(connection: psycopg.Connection, table: Table, months: Iterable[date]) -
             "partition": sql.Identifier(str(table.schema), partition_name(table, month)),
             "start": month,
             "end": next_month(month),
+            # For who lists tables: the name to read is another one.
+            "said": f"One month of {table.fullname}.",
         }
         connection.execute(sql.SQL(_CREATE).format(**parts))
+        connection.execute(sql.SQL(_EXPLAIN).format(**parts))
         connection.execute(sql.SQL(_ATTACH).format(**parts))
 
 

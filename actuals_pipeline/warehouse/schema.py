@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
-_AS_OF = "0004_as_of.sql"
-"""The function and the view over the revisions, which SQLAlchemy cannot declare."""
+_UNDECLARED = ("0004_as_of.sql", "0005_completeness.sql")
+"""The function and the views over the revisions, which SQLAlchemy cannot declare."""
 
 _UPGRADE_LOCK = 7_302_511_418
 """Advisory lock of an upgrade; any constant of our own (chosen at random)."""
@@ -86,7 +86,8 @@ def create_declared(connection: sqlalchemy.Connection) -> None:
     create_schemas(connection)
     product.create_all(connection)
     warehouse.create_all(connection)
-    connection.exec_driver_sql((_MIGRATIONS / "versions" / _AS_OF).read_text("utf-8"))
+    for name in _UNDECLARED:
+        connection.exec_driver_sql((_MIGRATIONS / "versions" / name).read_text("utf-8"))
 
 
 def create_schemas(connection: sqlalchemy.Connection) -> None:

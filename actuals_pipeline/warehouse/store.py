@@ -160,11 +160,6 @@ class StoredDays:
         """All rows, or those of a part of the window, ordered by key, with exact types."""
         return read(self.warehouse, self.table, window or self.window)
 
-    def months(self) -> list[date]:
-        """The months (first days) that the table keeps, if it is partitioned."""
-        with self.warehouse.transaction() as connection:
-            return months.stored(connection, self.table)
-
     def parts(self, most: int = PART_ROWS) -> list[DayWindow]:
         """The window in parts whose rows fit into memory: at most `most`, or a single day."""
         day = sql.Identifier(self.table.info["day"])

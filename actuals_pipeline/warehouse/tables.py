@@ -536,6 +536,22 @@ open_reports = Table(
     comment="One row is one asynchronous report that Meta still holds and nobody has read.",
 )
 
+pruned_months = Table(
+    "pruned_months",
+    warehouse,
+    _account_key(),
+    Column("month", Date, primary_key=True, comment="First day of the month."),
+    _count("rows", "Payloads that were removed the last time."),
+    Column(
+        "fetched_until",
+        _INSTANT,
+        nullable=False,
+        comment="Payloads of days fetched whole up to this instant are gone.",
+    ),
+    Column("pruned_at", _INSTANT, nullable=False, comment="When they were removed."),
+    comment="One row is one account's month whose payloads were pruned; its figures stay.",
+)
+
 videos = Table(
     "videos",
     product,

@@ -111,7 +111,7 @@ def _default(value: Any) -> str:
     if isinstance(value, Path):
         return str(value.relative_to(PROJECT_ROOT))
     text = str(value.get_secret_value() if hasattr(value, "get_secret_value") else value)
-    return "" if text in {"", "()", "False"} else text
+    return "" if text in {"", "()", "False", "None"} else text
 
 
 def main() -> None:
