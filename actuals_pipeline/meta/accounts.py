@@ -27,7 +27,8 @@ from actuals_pipeline.meta.client import FetchUsage, InsightsClient, MetaAccount
 from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.meta.memory import RequestSize
 from actuals_pipeline.meta.missing_ads import add_missing_ads
-from actuals_pipeline.meta.parse import parse_totals, report_dates, storable
+from actuals_pipeline.meta.parse import parse_totals, report_dates
+from actuals_pipeline.storable import storable
 from actuals_pipeline.meta.spool import Rows
 from actuals_pipeline.report_days import DayWindow, report_day, retention_floor, time_zone
 
