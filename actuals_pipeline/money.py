@@ -60,7 +60,8 @@ def _quotients(above: pd.Series[Any], below: pd.Series[Any]) -> npt.NDArray[np.f
     if over is not None and under is not None:
         return over / under
     with localcontext(Context()):
-        return (above.to_numpy(dtype=object) / below.to_numpy(dtype=object)).astype(float)
+        exact: npt.NDArray[Any] = above.to_numpy(dtype=object) / below.to_numpy(dtype=object)
+    return exact.astype(float)
 
 
 def _hundredths(values: pd.Series[Any]) -> npt.NDArray[np.float64] | None:

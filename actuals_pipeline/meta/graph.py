@@ -34,6 +34,7 @@ from actuals_pipeline.errors import (
     UnexpectedPayload,
 )
 from actuals_pipeline.meta import failures, throttle
+from actuals_pipeline.meta.decoding import decoded
 from actuals_pipeline.meta.limits import Limits
 
 RETRY_DELAYS_SECONDS: Final = (1.0, 2.0, 4.0)
@@ -101,10 +102,14 @@ class FetchUsage:
 
 @dataclass(frozen=True, slots=True)
 class GraphAnswer:
-    """A successful answer: the JSON object and the headers, whose names ignore case."""
+    """A successful answer: the JSON object and the headers, whose names ignore case.
+
+    `row_texts` has the JSON text of each element of the object's list `data`, if it has one.
+    """
 
     body: dict[str, Any]
     headers: Mapping[str, str]
+    row_texts: Sequence[str] = ()
 
 
 class GraphSession:
@@ -157,7 +162,7 @@ class GraphSession:
         encoded = {name: _encoded(value) for name, value in params.items()}
         response = self._send(method, url, encoded)
         on_answer(response)
-        body = _json_object(response)
+        body, row_texts = _json_object(response)
         if "error" in body:
             raise FacebookRequestError(  # type: ignore[no-untyped-call]
                 "Call was not successful",
@@ -169,7 +174,7 @@ class GraphSession:
         if response.status_code != requests.codes["ok"]:
             raise _unusable(response)
         _TOKEN_PLACES.learn(self._graph_url, self._place)
-        return GraphAnswer(body, response.headers)
+        return GraphAnswer(body, response.headers, row_texts)
 
     def moves_token(self, refusal: MetaError) -> bool:
         """Put the token into the query if `refusal` may come of a host that reads no header.
@@ -308,15 +313,16 @@ def _encoded(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def _json_object(response: requests.Response) -> dict[str, Any]:
+def _json_object(response: requests.Response) -> tuple[dict[str, Any], list[str]]:
+    """The answer's object, and the texts of its rows."""
     try:
-        body = json.loads(response.content)
+        body, row_texts = decoded(response.content)
     except (ValueError, RecursionError):
-        body = None
+        body, row_texts = None, []
     # Raised outside the handler, because the decoder's error holds the page, and a proxy's error
     # page may quote the URL.
     if isinstance(body, dict):
-        return body
+        return body, row_texts
     if body is None or response.status_code != requests.codes["ok"]:
         raise _unusable(response)
     raise UnexpectedPayload(

@@ -59,11 +59,9 @@ def _gaps(
     return [day for day, total in want.items() if total.exceeds(have.get(day, DaySums()))]
 
 
-def _rows_of(
-    client: InsightsClient, account_id: str, window: DayWindow, ad_id: str
-) -> list[RawInsight]:
+def _rows_of(client: InsightsClient, account_id: str, window: DayWindow, ad_id: str) -> Spool:
     try:
         return client.ad_insights(account_id, window, ad_id)
     except AdNotFound:
         # Known once and no longer visible: the gap it leaves is named by the reconciliation.
-        return []
+        return Spool()

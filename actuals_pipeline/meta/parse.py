@@ -186,7 +186,7 @@ class _Numbers:
             return self._absent
         if isinstance(cell, tuple):
             with exact_arithmetic():
-                return sum(map(self.read, cell), self._absent)
+                return sum(map(self.read, cell), self._number("0"))
         if not isinstance(cell, str) or self._form.fullmatch(cell) is None:
             raise _Unreadable(cell, self._expected)
         return self._number(cell)
@@ -356,7 +356,7 @@ class _Cells:
         )
 
     def read(self, column: _Column) -> list[Any]:
-        """What the cells of a column mean; `UnexpectedPayload` about the first that is unreadable."""
+        """What the cells of a column mean; `UnexpectedPayload` about the first unreadable one."""
         cells = self.of(column.field)
         quickly = column.kind.read_quickly(cells)
         if quickly is not None:
@@ -425,8 +425,3 @@ def _refuse(payload: Payload, field: str, value: object, expected: str) -> NoRet
         f"{field} is {repr(value)[:_QUOTED_CHARACTERS]}, not {expected}.",
         account_id=account_id if isinstance(account_id, str) else None,
     )
-
-
-def report_dates(payloads: Iterable[Payload]) -> list[date]:
-    """The report day of each payload."""
-    return [_read(payload, "date_start", _DAY, payload.get("date_start")) for payload in payloads]
