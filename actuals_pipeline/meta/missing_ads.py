@@ -10,7 +10,7 @@ missing then stays missing, and the reconciliation names it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from actuals_pipeline.errors import AdNotFound
@@ -36,27 +36,27 @@ def add_missing_ads(
 ) -> int:
     """Add rows of known ads that the listing `rows` lacks; returns how many ads were asked for."""
     want = sums_by_day(totals, purchase_action_type=purchase_action_type)
-    if not _gaps(want, rows, purchase_action_type):
+    have = sums_by_day(rows, purchase_action_type=purchase_action_type)
+    if not _falls_short(have, want):
         return 0
-    listed = {row["ad_id"] for row in rows}
+    listed = set(rows.ad_ids)
     missing = [ad_id for ad_id in client.known_ads(account_id, window) if ad_id not in listed]
     asked = 0
     for ad_id in missing[:ADS_ASKED]:
         asked += 1
-        for row in _rows_of(client, account_id, window, ad_id):
+        found = _rows_of(client, account_id, window, ad_id)
+        for row in found:
             rows.add(row)
-        if not _gaps(want, rows, purchase_action_type):
+        have = sums_by_day(found, purchase_action_type=purchase_action_type, onto=have)
+        if not _falls_short(have, want):
             break
     logger.info("asked account=act_%s for %d ads that its listing lacks", account_id, asked)
     return asked
 
 
-def _gaps(
-    want: dict[str, DaySums], rows: Spool, purchase_action_type: Callable[[str], str]
-) -> list[str]:
-    """The days whose total is above what the ads add up to."""
-    have = sums_by_day(rows, purchase_action_type=purchase_action_type)
-    return [day for day, total in want.items() if total.exceeds(have.get(day, DaySums()))]
+def _falls_short(have: Mapping[str, DaySums], want: Mapping[str, DaySums]) -> bool:
+    """Whether the total of some day is above what its ads add up to."""
+    return any(total.exceeds(have.get(day, DaySums())) for day, total in want.items())
 
 
 def _rows_of(client: InsightsClient, account_id: str, window: DayWindow, ad_id: str) -> Spool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -37,8 +37,6 @@ PurchaseActionType = Callable[[str], str]
 _INSTANT: Final = "datetime64[us, UTC]"
 _CAPITALS: Final = re.compile(r"[A-Z]{3}")
 _QUOTED_CHARACTERS: Final = 80
-_ROWS_AT_A_TIME: Final = 1_000
-"""Rows whose figures are in memory while days are added up.  Chosen: half a megabyte."""
 
 
 def parse_insights(
@@ -54,9 +52,7 @@ def parse_insights(
     the other and not kept.  Raises `UnexpectedPayload`, which names account, ad, day, field and
     value.
     """
-    cells = _Cells(payloads, purchase_action_type)
-    cells.refuse_several_days()
-    frame = cells.frame(_INSIGHTS)
+    frame = _frame(payloads, _INSIGHTS, purchase_action_type)
     return frame.assign(fetched_at=_instants(fetched_at, len(frame)))
 
 
@@ -67,9 +63,7 @@ def parse_totals(
 
     As `parse_insights`; a total has no ad.
     """
-    cells = _Cells(payloads, purchase_action_type)
-    cells.refuse_several_days()
-    return cells.frame(_TOTALS)
+    return _frame(payloads, _TOTALS, purchase_action_type)
 
 
 def parse_reach(payloads: Iterable[Payload]) -> int | None:
@@ -94,21 +88,23 @@ class DaySums:
 
 
 def sums_by_day(
-    payloads: Iterable[Payload], *, purchase_action_type: PurchaseActionType
+    payloads: Iterable[Payload],
+    *,
+    purchase_action_type: PurchaseActionType,
+    onto: Mapping[str, DaySums] | None = None,
 ) -> dict[str, DaySums]:
     """The sums of each report day, given as Meta writes it, over payloads read one by one.
 
-    Every field that becomes part of a frame is read, so that what cannot be parsed is found here,
-    within the fetch of the one account: `UnexpectedPayload`.
+    They are added onto the sums that are given, if any.  Every field that becomes part of a frame
+    is read, so that what cannot be parsed is found here, within the fetch of the one account:
+    `UnexpectedPayload`.
     """
-    sums: defaultdict[str, DaySums] = defaultdict(DaySums)
-    rest = iter(payloads)
-    while cells := _Cells(islice(rest, _ROWS_AT_A_TIME), purchase_action_type):
-        read = {column.name: cells.read(column) for column in _SUMMED}
+    sums = defaultdict(DaySums, onto or {})
+    for read in _Reader(_SUMMED, purchase_action_type).batches(payloads):
         figures = (read[name] for name in DaySums.__slots__)
         with exact_arithmetic():
             for day, impressions, clicks, conversions, spend, revenue in zip(
-                cells.of("date_start"), *figures, strict=True
+                read["day"], *figures, strict=True
             ):
                 of_day = sums[str(day)]
                 of_day.impressions += impressions
@@ -117,6 +113,18 @@ def sums_by_day(
                 of_day.spend += spend
                 of_day.revenue += revenue
     return dict(sums)
+
+
+def _frame(
+    payloads: Iterable[Payload], columns: Sequence[_Column], chosen: PurchaseActionType
+) -> pd.DataFrame:
+    cells: dict[str, list[Any]] = {column.name: [] for column in columns}
+    for read in _Reader(columns, chosen).batches(payloads):
+        for name, more in read.items():
+            cells[name].extend(more)
+    return pd.DataFrame(
+        {column.name: pd.Series(cells[column.name], dtype=column.kind.dtype) for column in columns}
+    )
 
 
 class _Unreadable(ValueError):
@@ -140,8 +148,8 @@ class _Kind(Protocol):
     def read(self, cell: Any) -> Any:
         """What the cell says; `_Unreadable` when it is not of this kind."""
 
-    def read_quickly(self, cells: Sequence[Any]) -> list[Any] | None:
-        """What `read` makes of every cell, or None when only `read` can tell."""
+    def quick_reader(self) -> Callable[[Sequence[Any]], list[Any] | None]:
+        """Reads many cells as `read` would one by one; gives None when only `read` can tell."""
 
 
 class _Words:
@@ -151,11 +159,16 @@ class _Words:
         self.read = read
         self.dtype = dtype
 
-    def read_quickly(self, cells: Sequence[Any]) -> list[Any] | None:
-        try:
-            return list(map(cache(self.read), cells))
-        except (_Unreadable, TypeError):  # TypeError: a list or an object, which has no hash
-            return None
+    def quick_reader(self) -> Callable[[Sequence[Any]], list[Any] | None]:
+        known = cache(self.read)
+
+        def read(cells: Sequence[Any]) -> list[Any] | None:
+            try:
+                return list(map(known, cells))
+            except (_Unreadable, TypeError):  # TypeError: a list or an object, which has no hash
+                return None
+
+        return read
 
 
 class _Numbers:
@@ -191,7 +204,10 @@ class _Numbers:
             raise _Unreadable(cell, self._expected)
         return self._number(cell)
 
-    def read_quickly(self, cells: Sequence[Any]) -> list[Any] | None:
+    def quick_reader(self) -> Callable[[Sequence[Any]], list[Any] | None]:
+        return self._read_lines
+
+    def _read_lines(self, cells: Sequence[Any]) -> list[Any] | None:
         given = [cell for cell in cells if cell is not None]
         try:
             lines = "\n".join(given)
@@ -295,8 +311,8 @@ _TOTALS: Final = (
     *(measure for measure in _MEASURES if measure.name != "link_clicks"),
     _PURCHASE_TYPE,
 )
-_SUMMED: Final = (*_LABELS, *_MEASURES)
-"""What rows of any level may hold besides their key."""
+_SUMMED: Final = (_Column("day", _LABEL, "date_start"), *_LABELS, *_MEASURES)
+"""What rows of any level may hold, the day as Meta writes it."""
 
 _PURCHASES: Final = ("actions", "action_values")
 _PLAIN_FIELDS: Final = (
@@ -308,25 +324,35 @@ _PLAIN_FIELDS: Final = (
     ),
 )
 _FIELDS: Final = (*_PLAIN_FIELDS, _PURCHASE_TYPE.field, *_PURCHASES)
-_ROWS_TURNED_AT_A_TIME: Final = 500
-"""Chosen: below 700, the number of new objects that Python collects garbage after."""
+
+_BATCH: Final = 500
+"""Payloads read at once, measured: many enough to read column by column, few enough to be still
+in the processor's cache, and in number below what Python collects garbage after."""
+
+_Cells = Mapping[str, Sequence[Any]]
+"""What some payloads say, by field and unread."""
 
 
-class _Cells:
-    """What payloads say, field by field and not yet read.
+class _Reader:
+    """Reads payloads a batch at a time, each batch column by column, and keeps none of them."""
 
-    The payloads themselves are let go, so that they may come one by one and never all at once.
-    """
-
-    def __init__(self, payloads: Iterable[Payload], chosen: PurchaseActionType) -> None:
+    def __init__(self, columns: Sequence[_Column], chosen: PurchaseActionType) -> None:
+        self._columns = [(column, column.kind.quick_reader()) for column in columns]
+        self._is_daily = _REPORT_DATE in columns
         self._chosen = chosen
         self._kinds: dict[str, str] = {}
-        self._fields: dict[str, list[Any]] = {name: [] for name in _FIELDS}
+
+    def batches(self, payloads: Iterable[Payload]) -> Iterator[dict[str, list[Any]]]:
+        """What the payloads say, by column; `UnexpectedPayload` about what cannot be read."""
         rest = iter(payloads)
-        # A few at a time: what is short-lived costs the garbage collector nothing.
-        while rows := [self._row(payload) for payload in islice(rest, _ROWS_TURNED_AT_A_TIME)]:
-            for cells, more in zip(self._fields.values(), zip(*rows, strict=True), strict=True):
-                cells.extend(more)
+        while rows := list(map(self._row, islice(rest, _BATCH))):
+            cells = dict(zip(_FIELDS, zip(*rows, strict=True), strict=True))
+            if self._is_daily:
+                _refuse_several_days(cells)
+            yield {
+                column.name: quickly(cells[column.field]) or _one_by_one(cells, column)
+                for column, quickly in self._columns
+            }
 
     def _row(self, payload: Payload) -> tuple[Any, ...]:
         """The cells of a payload, in the order of `_FIELDS`."""
@@ -342,43 +368,31 @@ class _Cells:
             _purchases(payload, "action_values", kind),
         )
 
-    def __len__(self) -> int:
-        return len(self.of("account_id"))
 
-    def of(self, field: str) -> list[Any]:
-        """The cells of one field."""
-        return self._fields[field]
-
-    def frame(self, columns: Sequence[_Column]) -> pd.DataFrame:
-        """One row per payload."""
-        return pd.DataFrame(
-            {each.name: pd.Series(self.read(each), dtype=each.kind.dtype) for each in columns}
+def _one_by_one(cells: _Cells, column: _Column) -> list[Any]:
+    field = column.field
+    return [
+        _read(
+            _key(cells, place),
+            f"{field}[{cells[_PURCHASE_TYPE.field][place]}]" if field in _PURCHASES else field,
+            column.kind,
+            cell,
         )
+        for place, cell in enumerate(cells[field])
+    ]
 
-    def read(self, column: _Column) -> list[Any]:
-        """What the cells of a column mean; `UnexpectedPayload` about the first unreadable one."""
-        cells = self.of(column.field)
-        quickly = column.kind.read_quickly(cells)
-        if quickly is not None:
-            return quickly
-        return [
-            _read(self._key(place), self._title(column.field, place), column.kind, cell)
-            for place, cell in enumerate(cells)
-        ]
 
-    def refuse_several_days(self) -> None:
-        """`UnexpectedPayload` about the first payload that is not about a single day."""
-        starts, stops = self.of("date_start"), self.of("date_stop")
-        if starts != stops:
-            place = next(i for i, (a, b) in enumerate(zip(starts, stops, strict=True)) if a != b)
-            _refuse(self._key(place), "date_stop", stops[place], "the day in date_start")
+def _refuse_several_days(cells: _Cells) -> None:
+    starts, stops = cells["date_start"], cells["date_stop"]
+    if starts != stops:
+        place = next(i for i, start in enumerate(starts) if start != stops[i])
+        _refuse(_key(cells, place), "date_stop", stops[place], "the day in date_start")
 
-    def _key(self, place: int) -> Payload:
-        key = {field: self.of(field)[place] for field in fields.KEY_FIELDS}
-        return {field: value for field, value in key.items() if value is not None}
 
-    def _title(self, field: str, place: int) -> str:
-        return f"{field}[{self.of(_PURCHASE_TYPE.field)[place]}]" if field in _PURCHASES else field
+def _key(cells: _Cells, place: int) -> Payload:
+    """What names the payload at `place`."""
+    key = {field: cells[field][place] for field in fields.KEY_FIELDS}
+    return {field: value for field, value in key.items() if value is not None}
 
 
 def _purchases(payload: Payload, field: str, action_type: str) -> object:
