@@ -32,6 +32,7 @@ from actuals_pipeline.errors import (
     UnexpectedPayload,
 )
 from actuals_pipeline.meta import failures, throttle
+from actuals_pipeline.meta.decoding import decoded
 from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.meta.secrecy import SECRET_PARAMETERS, Secrets, keep_out_of_logs
 
@@ -95,10 +96,14 @@ class FetchUsage:
 
 @dataclass(frozen=True, slots=True)
 class GraphAnswer:
-    """A successful answer: the JSON object and the headers, whose names ignore case."""
+    """A successful answer: the JSON object and the headers, whose names ignore case.
+
+    `row_texts` has the JSON text of each element of the object's list `data`, if it has one.
+    """
 
     body: dict[str, Any]
     headers: Mapping[str, str]
+    row_texts: Sequence[str] = ()
 
 
 class GraphSession:
@@ -152,7 +157,7 @@ class GraphSession:
         secrets = self._secrets | Secrets(*(encoded[name] for name in encoded.keys() - asked))
         response = self._send(method, url, encoded)
         on_answer(response)
-        body = _json_object(response, secrets)
+        body, row_texts = _json_object(response, secrets)
         if "error" in body:
             raise FacebookRequestError(  # type: ignore[no-untyped-call]
                 "Call was not successful",
@@ -164,7 +169,7 @@ class GraphSession:
         if response.status_code != requests.codes["ok"]:
             raise _unusable(response, secrets)
         _TOKEN_PLACES.learn(self._graph_url, self._place)
-        return GraphAnswer(body, response.headers)
+        return GraphAnswer(body, response.headers, row_texts)
 
     def moves_token(self, refusal: MetaError) -> bool:
         """Put the token into the query if `refusal` may come of a host that reads no header.
@@ -287,15 +292,16 @@ def _encoded(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def _json_object(response: requests.Response, secrets: Secrets) -> dict[str, Any]:
+def _json_object(response: requests.Response, secrets: Secrets) -> tuple[dict[str, Any], list[str]]:
+    """The answer's object, and the texts of its rows."""
     try:
-        body = json.loads(secrets.hidden_in_body(response.content))
+        body, row_texts = decoded(secrets.hidden_in_body(response.content))
     except (ValueError, RecursionError):
-        body = None
+        body, row_texts = None, []
     # Raised outside the handler, because the decoder's error holds the page, and a proxy's error
     # page may quote the URL.
     if isinstance(body, dict):
-        return body
+        return body, row_texts
     if body is None or response.status_code != requests.codes["ok"]:
         raise _unusable(response, secrets)
     raise UnexpectedPayload(

@@ -22,7 +22,6 @@ Here: frames in and out with exact types (money as Decimal).  Not here: what rea
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +38,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from actuals_pipeline.errors import FrameMismatch
 from actuals_pipeline.report_days import DayWindow, report_day, time_zone
+from actuals_pipeline.storable import storable_json
 from actuals_pipeline.warehouse import months
 from actuals_pipeline.warehouse.connection import Warehouse
 
@@ -565,26 +565,12 @@ def _copied(column: Column[Any], values: pd.Series[Any]) -> list[Any]:
     missing = values.isna()
     plain = values.astype(object).where(~missing, None).tolist()
     if isinstance(column.type, JSONB):
-        return [
-            value if value is None or isinstance(value, str) else _json_text(value)
-            for value in plain
-        ]
+        return [None if value is None else _json_text(value) for value in plain]
     return plain
 
 
-_ESCAPE = re.compile(r"\\(u0000|.)")
-
-
 def _json_text(value: object) -> str:
-    """`value` as jsonb takes it, which stores neither NUL nor half of a surrogate pair.
-
-    Both become what they become in labels (`meta/parse.py`): U+FFFD and a question mark.
-    """
-    text = json.dumps(value, ensure_ascii=False)
-    if "\\u0000" in text:
-        # Escape by escape, because a backslash that was sent before "u0000" is written twice.
-        text = _ESCAPE.sub(lambda escape: "\\ufffd" if escape[1] == "u0000" else escape[0], text)
-    return text.encode(errors="replace").decode()
+    return value if isinstance(value, str) else storable_json(json.dumps(value, ensure_ascii=False))
 
 
 def _covered(table: Table, slices: Sequence[Slice], alias: str | None = None) -> sql.Composable:
