@@ -131,8 +131,13 @@ def graph(world: World) -> Iterator[GraphStandIn]:
 @pytest.fixture
 def environment(database: str, graph: GraphStandIn, tmp_path: Path) -> dict[str, str]:
     """The variables of an installation over `graph` and `database`; a test may change them."""
+    return environment_of(graph, database, tmp_path)
+
+
+def environment_of(graph: GraphStandIn, database: str, folder: Path) -> dict[str, str]:
+    """The variables of an installation over these two whose home is in `folder`."""
     return {
-        "ACTUALS_HOME": str(tmp_path / "home"),
+        "ACTUALS_HOME": str(folder / "home"),
         "ACTUALS_STAND_IN": "1",
         "DATABASE_URL": database,
         "META_ACCESS_TOKEN": graph.access_token,

@@ -8,10 +8,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import psycopg
 import pytest
+from psycopg import sql
 
-from actuals_pipeline.graph_stand_in.server import GraphStandIn
-from actuals_pipeline.graph_stand_in.world import AccountPlan
+from actuals_pipeline.graph_stand_in.server import GraphStandIn, running_stand_in
+from actuals_pipeline.graph_stand_in.world import AccountPlan, World
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.warehouse import embedded
+from actuals_pipeline_tests.conftest import environment_of
 from actuals_pipeline_tests.crashes.generations import Generations
 from actuals_pipeline_tests.crashes.restated_world import RestatedWorld
 from actuals_pipeline_tests.crashes.victims import Victims, mother_of_victims
@@ -36,9 +41,22 @@ def generations(world: RestatedWorld) -> Generations:
 
 
 @pytest.fixture(scope="session")
-def mother() -> Iterator[subprocess.Popen[str]]:
-    """The process that forks those to be killed."""
-    with mother_of_victims() as process:
+def mother(
+    postgres_server: embedded.EmbeddedPostgres,
+    database_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[subprocess.Popen[str]]:
+    """The process that forks those to be killed; it has rehearsed a run of its own."""
+    name = "rehearsal"
+    with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as connection:
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(copy.format(*map(sql.Identifier, (name, database_template))))
+    world = World(now=datetime.now(UTC), accounts=[AccountPlan("1", "", "EUR", "UTC", 5)])
+    folder = tmp_path_factory.mktemp("rehearsal")
+    with mother_of_victims() as process, running_stand_in(world) as graph:
+        environment = environment_of(graph, postgres_server.url(name), folder)
+        rehearsal = Victims(process, environment, graph, folder / "output")
+        rehearsal.run(DayWindow.trailing(world.now.date(), 2), "sync")
         yield process
 
 

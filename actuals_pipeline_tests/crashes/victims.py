@@ -6,7 +6,7 @@ imports everything once and then forks a process for each order that it reads: o
 in which the process finds its environment, window and clock.  It answers with a line when the
 process has begun (its id) and one when it has ended (its exit code; minus the signal that ended
 it).  A process so made is at work at once, where one that starts Python takes seconds.  The first
-order is obeyed without a fork, so that the others inherit what libraries look up once.
+order is a rehearsal, obeyed without a fork: the others inherit what libraries look up once.
 """
 
 from __future__ import annotations
@@ -82,7 +82,6 @@ class Victims:
         assert self.mother.stdin is not None
         assert self.mother.stdout is not None
         self.mother.stdin.write(json.dumps(order) + "\n")
-        self.mother.stdin.flush()
         pid = json.loads(self.mother.stdout.readline())["pid"]
         return Victim(pid, time.monotonic(), self.mother.stdout)
 

@@ -7,10 +7,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import psycopg
 import pytest
 from dagster import DagsterEventType, DagsterRunStatus
 
@@ -206,3 +207,84 @@ def test_a_run_clears_away_what_died_before_it(
         dead: DagsterRunStatus.FAILURE,
         result.run_id: DagsterRunStatus.SUCCESS,
     }
+
+
+LAST = DayWindow.inclusive(date(2026, 3, 1), date(2026, 3, 7))
+
+Ended = tuple[DagsterRunStatus, DayWindow, timedelta]
+
+RECENTLY = timedelta(hours=23)
+
+
+@pytest.mark.parametrize(
+    ("runs_before", "goes_on"),
+    [
+        ([], None),
+        ([(DagsterRunStatus.FAILURE, LAST, RECENTLY)], 0),
+        ([(DagsterRunStatus.CANCELED, LAST, RECENTLY)], 0),
+        ([(DagsterRunStatus.SUCCESS, LAST, RECENTLY)], None),
+        ([(DagsterRunStatus.FAILURE, LAST, timedelta(hours=25))], None),
+        ([(DagsterRunStatus.FAILURE, DayWindow(LAST.start, date(2026, 3, 9)), RECENTLY)], None),
+        (
+            [
+                (DagsterRunStatus.FAILURE, LAST, RECENTLY),
+                (DagsterRunStatus.SUCCESS, LAST, RECENTLY),
+            ],
+            None,
+        ),
+        (
+            [
+                (DagsterRunStatus.SUCCESS, LAST, RECENTLY),
+                (DagsterRunStatus.FAILURE, LAST, RECENTLY),
+            ],
+            1,
+        ),
+        (
+            [
+                (DagsterRunStatus.FAILURE, LAST, RECENTLY),
+                (DagsterRunStatus.STARTED, LAST, RECENTLY),
+            ],
+            None,
+        ),
+    ],
+    ids=[
+        "the first one",
+        "failed",
+        "canceled",
+        "succeeded",
+        "failed long ago",
+        "of other days",
+        "succeeded since",
+        "succeeded before",
+        "under way",
+    ],
+)
+def test_a_run_takes_the_place_of_the_last_one_over_its_days_if_that_came_to_grief_of_late(
+    runs_before: list[Ended],
+    goes_on: int | None,
+    dagster_instance: dg.DagsterInstance,
+    database: str,
+) -> None:
+    run_ids = [ended_run(dagster_instance, database, *each) for each in runs_before]
+    tags = runs._lineage(dagster_instance, LAST)
+    assert [tags.get(name) for name in ("dagster/parent_run_id", "dagster/root_run_id")] == (
+        [None, None] if goes_on is None else [run_ids[goes_on]] * 2
+    )
+
+
+def ended_run(
+    instance: dg.DagsterInstance,
+    database: str,
+    status: DagsterRunStatus,
+    window: DayWindow,
+    ago: timedelta,
+) -> str:
+    """A run over `window` that came to that status so long ago."""
+    run = dg.DagsterRun(JOB_NAME, tags=range_tags(window), status=status)
+    instance.add_run(run)
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "UPDATE dagster.runs SET end_time = %s WHERE run_id = %s",
+            [(datetime.now(UTC) - ago).timestamp(), run.run_id],
+        )
+    return run.run_id
