@@ -31,8 +31,10 @@ BEGIN
         WHERE parent.relnamespace = 'actuals'::regnamespace AND parent.relkind = 'p'
             AND attribute.attnum > 0 AND NOT attribute.attisdropped
     LOOP
-        EXECUTE format('COMMENT ON TABLE %s IS %L', explained.name, 'One month of ' || explained.of_table || '.');
-        EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', explained.name, explained.column_name, explained.said);
+        EXECUTE 'COMMENT ON TABLE ' || explained.name || ' IS '
+            || quote_literal('One month of ' || explained.of_table || '.');
+        EXECUTE 'COMMENT ON COLUMN ' || explained.name || '.' || quote_ident(explained.column_name)
+            || ' IS ' || quote_literal(explained.said);
     END LOOP;
 END
 $$;
