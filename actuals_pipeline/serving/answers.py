@@ -54,11 +54,13 @@ def summary(
     reconciled = queries.reconciliation(warehouse, window) if window else []
     return {
         "status": ("partial" if missing else "success") if is_known else "empty",
+        "as_of": None,
         "source": source,
         "window": _window(window) if window else None,
         "missing": missing,
         **_totals(found, is_known=is_known),
         "by_currency": [_amounts(part) for part in found],
+        "provisional": _provisional(queries.provisional(warehouse, window) if window else []),
         "ml_accuracy": scored[0] if scored else None,
         "models": scored,
         "reconciliation": [
@@ -67,6 +69,41 @@ def summary(
         "advice": (
             settings.advice_on_gap if any(row["verdict"] != "exact" for row in reconciled) else None
         ),
+    }
+
+
+def summary_as_of(
+    warehouse: Warehouse, window: DayWindow | None, settings: Settings, as_of: date
+) -> dict[str, Any]:
+    """The money of the window as it was known at the end of `as_of`, with the keys of `summary`.
+
+    `status` is `empty` when nothing of the window was known then; `known_since` says on which day
+    the first figures came.  What is not kept as it was known is left out: accuracy, reconciliation
+    and what was expected of provisional days.
+    """
+    known = queries.days_known(warehouse, window, as_of) if window else {}
+    begun = len(window.clipped(until=as_of) or window) if window else 0
+    missing = [
+        {"account_id": each, "days": begun - known.get(each, 0), "of_days": begun}
+        for each in dict.fromkeys((*settings.meta_ad_account_ids, *known))
+        if known.get(each, 0) < begun
+    ]
+    is_known = any(known.values())
+    found = queries.money(warehouse, window, as_of) if window and is_known else []
+    return {
+        "status": ("partial" if missing else "success") if is_known else "empty",
+        "as_of": as_of,
+        "known_since": queries.first_fetch(warehouse),
+        "source": queries.source(warehouse, window) if window and is_known else None,
+        "window": _window(window) if window else None,
+        "missing": missing,
+        **_totals(found, is_known=is_known),
+        "by_currency": [_amounts(part) for part in found],
+        "provisional": [],
+        "ml_accuracy": None,
+        "models": [],
+        "reconciliation": [],
+        "advice": None,
     }
 
 
@@ -199,6 +236,42 @@ def _fetcher_stats(warehouse: Warehouse) -> dict[str, Any]:
         "total_conversions_tracked": sum(part.conversions for part in found),
         "spend_tracked_by_currency": {part.currency: number(part.spend) for part in found},
     }
+
+
+def _provisional(rows: Sequence[queries.Row]) -> list[dict[str, Any]]:
+    """By account: its days that may still change, and how complete they should be by now."""
+    by_account: dict[str, list[queries.Row]] = {}
+    for row in rows:
+        by_account.setdefault(row["account_id"], []).append(row)
+    return [
+        {
+            "account_id": account_id,
+            "days": len(days),
+            "revenue_completeness": _completeness(days, "revenue"),
+            "conversions_completeness": _completeness(days, "conversions"),
+            "by_day": [
+                {
+                    "report_date": row["report_date"],
+                    "age_days": row["age_days"],
+                    "revenue_completeness": row["revenue_share"],
+                    "conversions_completeness": row["conversions_share"],
+                }
+                for row in days
+            ],
+        }
+        for account_id, days in by_account.items()
+    ]
+
+
+def _completeness(days: Sequence[queries.Row], figure: str) -> Number | None:
+    """What is known of a figure / what it should become, over the days of which that is known.
+
+    None where it is known of none, or there is nothing of the figure yet.
+    """
+    expected = [(Decimal(row[figure]), row[f"{figure}_share"]) for row in days]
+    known = sum((value for value, share in expected if share), Decimal(0))
+    final = sum((value / Decimal(share) for value, share in expected if share), Decimal(0))
+    return rounded(known / final, RATE) if final else None
 
 
 def _totals(found: Sequence[Money], *, is_known: bool) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ _INTERRUPTED = 130
 
 _FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 """Far from the ends of the calendar, where counting days overflows."""
+
+_EASTERNMOST = timedelta(hours=14)
+"""How far the clocks of an account may be ahead of UTC: its day may have begun already."""
 
 _YOURS_TO_FIX = (InputError, MetaRefused, AdNotFound, WarehouseError)
 
@@ -275,20 +278,29 @@ def stats(*, as_json: bool) -> None:
 @main.command()
 @click.option("--since", type=_Day(), help="First day; default: the first day ever fetched.")
 @click.option("--until", type=_Day(), help="Last day; default: the last day ever fetched.")
+@click.option("--as-of", type=_Day(), help="Show what was known at the end of this day.")
 @_json_option
-def summary(*, since: date | None, until: date | None, as_json: bool) -> None:
+def summary(*, since: date | None, until: date | None, as_of: date | None, as_json: bool) -> None:
     """Spend, revenue, ROAS, conversions, CPA and each model's accuracy."""
     from actuals_pipeline.serving import answers, installation, queries
-    from actuals_pipeline.serving.printing import print_summary
+    from actuals_pipeline.serving.printing import print_summary, print_summary_as_of
 
+    now = datetime.now(UTC)
+    if as_of is not None and as_of > (now + _EASTERNMOST).date():
+        raise InputError(f"{as_of} lies in the future: give today or an earlier day.")
     with installation.checked() as here:
         window = queries.known_window(here.warehouse)
+        if window is not None and as_of is not None:
+            window = window.clipped(until=as_of)
         if since is not None and until is not None:
             window = _window(since, until)
         elif window is not None:
             window = _window(since or window.since, until or window.until)
-        answer = answers.summary(here.warehouse, window, here.settings, datetime.now(UTC))
-    _print(answer, print_summary, as_json=as_json)
+        if as_of is None:
+            answer = answers.summary(here.warehouse, window, here.settings, now)
+        else:
+            answer = answers.summary_as_of(here.warehouse, window, here.settings, as_of)
+    _print(answer, print_summary if as_of is None else print_summary_as_of, as_json=as_json)
 
 
 @main.group()

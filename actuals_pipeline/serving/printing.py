@@ -64,11 +64,53 @@ def print_summary(answer: Mapping[str, Any]) -> None:
     _say(console, _reconciliation(answer["reconciliation"]))
     if answer["advice"]:
         _say(console, answer["advice"])
+    for sentence in _provisional(answer["provisional"]):
+        _say(console, sentence)
     for account in answer["missing"]:
         _say(
             console,
             f"Not in these figures: {account['days']} of {account['of_days']} days of account "
             f"act_{account['account_id']}, which were never fetched (`actuals backfill`).",
+        )
+
+
+def print_summary_as_of(answer: Mapping[str, Any]) -> None:
+    """Money by currency as it was known at the end of a day, or that nothing was."""
+    console = _console_about(answer)
+    then = f"the end of {answer['as_of']}"
+    days = f"{answer['window']['since']} to {answer['window']['until']}" if answer["window"] else ""
+    if answer["status"] == "empty":
+        since = answer["known_since"]
+        came = f"the first figures came on {since}" if since else "nothing was ever fetched"
+        _say(console, f"Nothing was known at {then}{f' of {days}' if days else ''}: {came}.")
+        return
+    _show(console, _money_table(f"Actuals, {days}, as known at {then}", answer["by_currency"]))
+    _say(console, "Accuracy and reconciliation are not kept as they were known: left out.")
+    for account in answer["missing"]:
+        _say(
+            console,
+            f"Not in these figures: {account['days']} of {account['of_days']} days of account "
+            f"act_{account['account_id']}, of which nothing was known then.",
+        )
+
+
+def _provisional(accounts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """How complete the figures are that Meta may still change, where that is known."""
+    unknown = 0
+    for account in accounts:
+        revenue, conversions = account["revenue_completeness"], account["conversions_completeness"]
+        if revenue is None and conversions is None:
+            unknown += account["days"]
+        else:
+            yield (
+                f"{account['days']} days of account act_{account['account_id']} may still change: "
+                f"expected to be known by now are {_shown(revenue, '{:.0%}')} of their final "
+                f"revenue and {_shown(conversions, '{:.0%}')} of their final conversions."
+            )
+    if unknown:
+        yield (
+            f"{unknown} account-days may still change: how complete their revenue and conversions "
+            "are is unknown yet."
         )
 
 

@@ -12,9 +12,10 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, LiteralString
 
+from psycopg import sql
 from psycopg.rows import dict_row
 
-from actuals_pipeline.report_days import DayWindow, report_day, time_zone
+from actuals_pipeline.report_days import SETTLED_AFTER_DAYS, DayWindow, report_day, time_zone
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.connection import Warehouse
 
@@ -60,20 +61,100 @@ class Money:
         return self.settled_spend / self.spend if self.spend else None
 
 
-_MONEY: LiteralString = """
+_MONEY = """
 SELECT currency, sum(spend) AS spend, sum(revenue) AS revenue,
        sum(conversions)::bigint AS conversions, sum(impressions)::bigint AS impressions,
        sum(clicks)::bigint AS clicks,
        coalesce(sum(spend) FILTER (WHERE is_settled), 0) AS settled_spend
-FROM actuals.ad_actuals AS actual
+FROM {figures} AS actual
 WHERE report_date >= %(since)s AND report_date <= %(until)s
   -- A single ad's fetch may have stored days on which its account was never fetched whole.
   AND EXISTS (
-      SELECT FROM actuals.meta_account_totals AS total
+      SELECT FROM {fetched} AS total
       WHERE total.account_id = actual.account_id AND total.report_date = actual.report_date
   )
 GROUP BY currency
 ORDER BY currency
+"""
+
+_NOW = {
+    "figures": sql.SQL("actuals.ad_actuals"),
+    "fetched": sql.SQL("actuals.meta_account_totals"),
+}
+
+# Fetched whole by the end of a day, and the figures of its ads, if it has any, made of it by then.
+_FETCHED_BY = """
+SELECT total.account_id, total.report_date
+FROM actuals.meta_account_totals AS total
+LEFT JOIN (
+    SELECT account_id, report_date, min(as_of_date) AS known_on
+    FROM actuals.ad_actuals_revisions
+    WHERE report_date >= %(since)s AND report_date <= %(until)s
+    GROUP BY account_id, report_date
+) AS ads USING (account_id, report_date)
+WHERE total.report_date >= %(since)s AND total.report_date <= %(until)s
+  AND (ads.known_on IS NULL OR ads.known_on <= %(as_of)s)
+  AND EXISTS (
+      SELECT FROM actuals.fetch_log AS logged
+      WHERE logged.kind = 'account' AND logged.outcome = 'complete'
+        AND logged.since <= %(until)s AND logged.until >= %(since)s
+        AND logged.account_id = total.account_id
+        AND total.report_date BETWEEN logged.since AND logged.until
+        AND (logged.started_at AT TIME ZONE total.time_zone)::date
+            BETWEEN total.report_date AND %(as_of)s
+  )
+"""
+
+_THEN = {
+    "figures": sql.SQL("actuals.ad_actuals_as_of(%(as_of)s)"),
+    "fetched": sql.SQL("({})").format(sql.SQL(_FETCHED_BY)),
+}
+
+_DAYS_KNOWN = """
+SELECT account_id, count(report_date) AS days
+FROM (SELECT DISTINCT account_id FROM actuals.meta_account_totals) AS account
+LEFT JOIN {fetched} AS fetched USING (account_id)
+GROUP BY account_id
+ORDER BY account_id
+"""
+
+_FIRST_FETCH: LiteralString = """
+SELECT min((started_at AT TIME ZONE time_zone)::date) AS day
+FROM (
+    SELECT account_id, min(started_at) AS started_at
+    FROM actuals.fetch_log
+    WHERE kind = 'account' AND outcome = 'complete'
+    GROUP BY account_id
+) AS logged
+JOIN (
+    SELECT account_id, max(time_zone) AS time_zone
+    FROM actuals.meta_account_totals
+    GROUP BY account_id
+) AS account USING (account_id)
+"""
+
+_PROVISIONAL: LiteralString = """
+SELECT total.account_id, total.report_date, total.age_days,
+       coalesce(ads.revenue, 0) AS revenue, coalesce(ads.conversions, 0) AS conversions,
+       expected.revenue_share, expected.conversions_share
+FROM (
+    SELECT account_id, report_date,
+           (fetched_at AT TIME ZONE time_zone)::date - report_date AS age_days
+    FROM actuals.meta_account_totals
+    WHERE report_date >= %(since)s AND report_date <= %(until)s
+) AS total
+LEFT JOIN (
+    SELECT account_id, report_date, sum(revenue) AS revenue,
+           sum(conversions)::bigint AS conversions
+    FROM actuals.ad_actuals
+    WHERE report_date >= %(since)s AND report_date <= %(until)s
+    GROUP BY account_id, report_date
+) AS ads USING (account_id, report_date)
+-- Of a day that is not over the shares say nothing: they are of its end.
+LEFT JOIN actuals.completeness_by_age AS expected
+    ON expected.account_id = total.account_id AND expected.age_days = nullif(total.age_days, 0)
+WHERE total.age_days <= %(settled_after)s
+ORDER BY total.account_id, total.report_date
 """
 
 _MODELS: LiteralString = """
@@ -135,18 +216,15 @@ ORDER BY account_id, (outcome = 'complete'), id DESC
 
 _ELIGIBLE_ADS: LiteralString = """
 SELECT DISTINCT trim(video.meta_platform_id::text) AS ad_id, known.account_id,
-       coalesce(stored.has_rows, FALSE) AS has_rows
+       coalesce(known.has_rows, FALSE) AS has_rows
 FROM public.videos AS video
 LEFT JOIN LATERAL (
-    SELECT account_id FROM actuals.ad_actuals
-    WHERE ad_id = trim(video.meta_platform_id::text) ORDER BY report_date DESC LIMIT 1
-) AS known ON TRUE
-LEFT JOIN LATERAL (
-    SELECT TRUE AS has_rows FROM actuals.ad_actuals
+    -- Every row of the ad: to stop at the first, Postgres would read all ads' days until it comes.
+    SELECT max(account_id) AS account_id,
+           bool_or(report_date >= %(since)s AND report_date <= %(until)s) AS has_rows
+    FROM actuals.ad_actuals
     WHERE ad_id = trim(video.meta_platform_id::text)
-      AND report_date >= %(since)s AND report_date <= %(until)s
-    LIMIT 1
-) AS stored ON TRUE
+) AS known ON TRUE
 WHERE trim(video.meta_platform_id::text) <> ''
   AND video.created_at <= %(youngest)s AND video.created_at >= %(oldest)s
 """
@@ -227,9 +305,39 @@ def source(warehouse: Warehouse, window: DayWindow) -> Source | None:
     return "mixed" if row["any_stand_in"] else "meta"
 
 
-def money(warehouse: Warehouse, window: DayWindow) -> list[Money]:
-    """Spend and revenue of the window, one entry a currency."""
-    return [Money(**row) for row in _all(warehouse, _MONEY, _days(window))]
+def money(warehouse: Warehouse, window: DayWindow, as_of: date | None = None) -> list[Money]:
+    """Spend and revenue of the window, one entry a currency.
+
+    With `as_of` as they were known at the end of that day, on the days that were fetched by then.
+    """
+    query = sql.SQL(_MONEY).format(**(_THEN if as_of else _NOW))
+    return [Money(**row) for row in _all(warehouse, query, {**_days(window), "as_of": as_of})]
+
+
+def days_known(warehouse: Warehouse, window: DayWindow, as_of: date) -> dict[str, int]:
+    """How many days of the window were known whole at the end of `as_of`, by account.
+
+    Accounts that came later have none.
+    """
+    query = sql.SQL(_DAYS_KNOWN).format(**_THEN)
+    found = _all(warehouse, query, {**_days(window), "as_of": as_of})
+    return {row["account_id"]: row["days"] for row in found}
+
+
+def first_fetch(warehouse: Warehouse) -> date | None:
+    """The account-local day on which an account was first fetched whole; None for never."""
+    day: date | None = _one(warehouse, _FIRST_FETCH)["day"]
+    return day
+
+
+def provisional(warehouse: Warehouse, window: DayWindow) -> list[Row]:
+    """Every account-day of the window that Meta may still restate, and how complete it should be.
+
+    `age_days` is its age when it was last fetched; `revenue_share` and `conversions_share` are
+    what is known at that age of the final figures, as a rule; None where there is no rule yet.
+    """
+    values = {**_days(window), "settled_after": SETTLED_AFTER_DAYS}
+    return _all(warehouse, _PROVISIONAL, values)
 
 
 def models(warehouse: Warehouse, until: date) -> list[Row]:
@@ -359,7 +467,9 @@ def _one(warehouse: Warehouse, query: LiteralString) -> Row:
 
 
 def _all(
-    warehouse: Warehouse, query: LiteralString, values: Mapping[str, Any] | None = None
+    warehouse: Warehouse,
+    query: LiteralString | sql.Composed,
+    values: Mapping[str, Any] | None = None,
 ) -> list[Row]:
     with warehouse.transaction() as connection:
         cursor = connection.cursor(row_factory=dict_row)
