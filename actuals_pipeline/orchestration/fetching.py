@@ -15,6 +15,8 @@ from dagster._core.events import EngineEventData
 
 from actuals_pipeline.errors import FrameMismatch, MetaThrottled, UnexpectedPayload
 from actuals_pipeline.meta.accounts import AccountFetch, raw_frame, totals_frame
+from actuals_pipeline.orchestration.dead_runs import this_process
+from actuals_pipeline.orchestration.jobs import PROCESS_TAG, WORKER_TAG
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
 from actuals_pipeline.report_days import DayWindow
@@ -61,6 +63,7 @@ class RunOfFetches:
         Raises when no account could be fetched for some days, after storing those before.
         """
         window = window_of(self.context.partition_keys)
+        self._name_the_process()
         memory = StoredFetchMemory(self.postgres.warehouse())
         limits = self.meta.recalled_limits(memory)
         for days in window.pieces(FETCHED_DAYS):
@@ -69,6 +72,12 @@ class RunOfFetches:
             )
             _raise_if_all_failed([self._stored(fetch) for fetch in fetches])
             self._tell_progress(days, (days.end - window.start).days)
+
+    def _name_the_process(self) -> None:
+        """So that others can see when it is gone; a run of the command line has done it before."""
+        run = self.context.run
+        if PROCESS_TAG not in run.tags:
+            self.context.instance.add_run_tags(run.run_id, {WORKER_TAG: this_process()})
 
     def _wanted(self, days: DayWindow) -> list[str]:
         """The accounts whose `days` neither this run nor one before it in its place has fetched."""

@@ -24,6 +24,9 @@ MAINTENANCE_JOB_NAME = "maintenance_job"
 PROCESS_TAG = "actuals/process"
 """Marks a run of the command line and names the process that executes it."""
 
+WORKER_TAG = "actuals/worker"
+"""Names the process that executes a run of Dagster's own."""
+
 _HEALTH = dg.AssetSelection.checks(HEALTH_CHECK)
 
 MAX_RUNTIME_TAG = "dagster/max_runtime"

@@ -5,13 +5,10 @@ leaves a run that looks alive and a place in the pool that is never given back; 
 clears both away first.  If that run was over the same days it goes on where the dead one ended.
 """
 
-import os
-import socket
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any, cast
 from uuid import uuid4
@@ -21,7 +18,7 @@ from dagster import DagsterEventType
 from dagster._serdes import ConfigurableClassData
 
 from actuals_pipeline.orchestration.build import build_definitions
-from actuals_pipeline.orchestration.descriptions import META_POOL
+from actuals_pipeline.orchestration.dead_runs import clear_dead_runs, this_process
 from actuals_pipeline.orchestration.fetching import (
     DAYS_FETCHED,
     FETCHED_DAYS,
@@ -36,7 +33,7 @@ from actuals_pipeline.orchestration.jobs import (
     PROCESS_TAG,
 )
 from actuals_pipeline.orchestration.partitions import range_tags
-from actuals_pipeline.orchestration.schedules import LIVE, TIER_TAG
+from actuals_pipeline.orchestration.schedules import TIER_TAG
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
 
@@ -89,7 +86,7 @@ def run_window(
             **range_tags(window),
             **lineage,
             TIER_TAG: tier,
-            PROCESS_TAG: _this_process(),
+            PROCESS_TAG: this_process(),
             MAX_RUNTIME_TAG: str(MAX_RUN_SECONDS * len(window.pieces(FETCHED_DAYS))),
         }
         run_id = str(uuid4())
@@ -119,20 +116,6 @@ def _instance() -> Iterator[dg.DagsterInstance]:
     )
     with dg.DagsterInstance.from_ref(ref._replace(compute_logs_data=silent)) as instance:
         yield instance
-
-
-def clear_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Fail live runs whose process on this host is gone, and free places of ended runs."""
-    for run in instance.get_runs(dg.RunsFilter(job_name=JOB_NAME, statuses=LIVE)):
-        process = run.tags.get(PROCESS_TAG)
-        if process is not None and _has_ended(process):
-            instance.report_run_failed(run, "The process that executed this run ended before it.")
-    storage = instance.event_log_storage
-    if storage.supports_global_concurrency_limits:
-        for run_id in storage.get_concurrency_info(META_POOL).active_run_ids:
-            holder = instance.get_run_by_id(run_id)
-            if holder is None or holder.is_finished:
-                storage.free_concurrency_slots_for_run(run_id)
 
 
 def _lineage(instance: dg.DagsterInstance, window: DayWindow) -> dict[str, str]:
@@ -222,30 +205,3 @@ def _failures(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
             error = error.cause
         name, _, said = (error.message if error else "").strip().partition(": ")
         yield f"{event.step_key}: {said or name}"
-
-
-def _this_process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
-
-
-def _has_ended(process: str) -> bool:
-    """Whether a process of this host is gone; one of another host is left to its own."""
-    host, pid, started = process.rsplit(":", 2)
-    return host == socket.gethostname() and _started(int(pid)) != started
-
-
-def _started(pid: int) -> str:
-    """A mark that tells this process from a later one of the same number; "" when it is gone."""
-    stat = Path(f"/proc/{pid}/stat")
-    if stat.exists():
-        fields = stat.read_text("ascii", errors="replace").rpartition(")")[2].split()
-        # A killed process is kept as a zombie until its parent asks, which in a container without
-        # an init nobody does.
-        return "" if fields[0] == "Z" else fields[19]
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        return "alive"
-    return "alive"

@@ -16,11 +16,12 @@ import pytest
 from dagster import DagsterEventType, DagsterRunStatus
 
 from actuals_pipeline.graph_stand_in.faults import Fault
-from actuals_pipeline.orchestration import runs
+from actuals_pipeline.orchestration import dead_runs, runs
+from actuals_pipeline.orchestration.dead_runs import clear_dead_runs
 from actuals_pipeline.orchestration.descriptions import META_POOL
-from actuals_pipeline.orchestration.jobs import JOB_NAME, PROCESS_TAG
+from actuals_pipeline.orchestration.jobs import JOB_NAME, PROCESS_TAG, WORKER_TAG
 from actuals_pipeline.orchestration.partitions import range_tags
-from actuals_pipeline.orchestration.runs import POLL_SECONDS, clear_dead_runs, run_window
+from actuals_pipeline.orchestration.runs import POLL_SECONDS, run_window
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline_tests.orchestration.conftest import FIGURES, Pipeline, exported
 
@@ -123,7 +124,7 @@ def holders(instance: dg.DagsterInstance) -> set[str]:
 
 
 def named(process: subprocess.Popen[bytes]) -> str:
-    return f"{socket.gethostname()}:{process.pid}:{runs._started(process.pid)}"
+    return f"{socket.gethostname()}:{process.pid}:{dead_runs._started(process.pid)}"
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_a_run_whose_process_was_killed_is_failed_and_gives_back_its_place(
 def test_a_later_process_of_the_same_number_is_not_the_one_that_ran(
     other_process: subprocess.Popen[bytes], dagster_instance: dg.DagsterInstance
 ) -> None:
-    earlier = runs._started(os.getpid())
+    earlier = dead_runs._started(os.getpid())
     run_id = started_run(dagster_instance, f"{socket.gethostname()}:{other_process.pid}:{earlier}")
     clear_dead_runs(dagster_instance)
     assert statuses(dagster_instance) == {run_id: DagsterRunStatus.FAILURE}
@@ -191,6 +192,43 @@ def test_a_place_that_nobody_gave_back_is_freed(
     assert holders(dagster_instance) == {run_id}
     clear_dead_runs(dagster_instance)
     assert holders(dagster_instance) == set()
+
+
+def test_a_place_that_was_promised_to_a_run_that_died_before_it_took_it_is_freed(
+    other_process: subprocess.Popen[bytes], dagster_instance: dg.DagsterInstance
+) -> None:
+    run = dg.DagsterRun(
+        JOB_NAME, tags={PROCESS_TAG: named(other_process)}, status=DagsterRunStatus.STARTED
+    )
+    dagster_instance.add_run(run)
+    storage = dagster_instance.event_log_storage
+    storage.initialize_concurrency_limit_to_default(META_POOL)
+    storage.add_pending_step(META_POOL, run.run_id, "meta_insights_fetch", should_assign=True)  # type: ignore[attr-defined]
+    other_process.kill()
+    other_process.wait()
+    clear_dead_runs(dagster_instance)
+    claim = storage.claim_concurrency_slot(META_POOL, "the next", "meta_insights_fetch")
+    assert claim.is_claimed
+
+
+def test_a_run_of_the_daemon_names_its_process_and_is_failed_when_that_is_gone(
+    pipeline: Pipeline, other_process: subprocess.Popen[bytes], today: date
+) -> None:
+    done = pipeline.run(DayWindow.inclusive(today, today))
+    worker = pipeline.instance.get_runs()[0].tags[WORKER_TAG]
+    assert worker.startswith(f"{socket.gethostname()}:{os.getpid()}:")
+    # Of any job: a backfill from the UI runs under a job of Dagster's own.
+    dead = dg.DagsterRun(
+        "__ASSET_JOB", tags={WORKER_TAG: named(other_process)}, status=DagsterRunStatus.STARTED
+    )
+    pipeline.instance.add_run(dead)
+    other_process.kill()
+    other_process.wait()
+    clear_dead_runs(pipeline.instance)
+    assert statuses(pipeline.instance) == {
+        done.run_id: DagsterRunStatus.SUCCESS,
+        dead.run_id: DagsterRunStatus.FAILURE,
+    }
 
 
 def test_a_run_clears_away_what_died_before_it(
