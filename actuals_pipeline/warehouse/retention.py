@@ -22,10 +22,10 @@ from actuals_pipeline.warehouse import months, store
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.tables import raw_meta_insights
 
-_PATIENCE = "10s"
+PATIENCE_SECONDS = 10.0
 """How long the table is waited for, and with it everybody who comes after us.
 
-Chosen: longer than a part takes to be stored, shorter than a writer's patience.
+Chosen: longer than a part takes to be stored, shorter than anybody's patience.
 """
 
 
@@ -41,12 +41,19 @@ class Pruned:
     bytes: int
 
 
-def prune(warehouse: Warehouse, keep_months: int, today: date, *, dry_run: bool = False) -> Pruned:
+def prune(
+    warehouse: Warehouse,
+    keep_months: int,
+    today: date,
+    *,
+    dry_run: bool = False,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> Pruned:
     """Drop the months of payloads that lie wholly before the last `keep_months`, seen on `today`.
 
     One transaction, under the lock of those who write payloads; nothing else is touched.  With
     `dry_run` nothing is removed and the answer is what would be.  `InputError` unless `keep_months`
-    is 1 to 1200; `WarehouseUnavailable` when somebody reads the payloads all the while.
+    is 1 to 1200; `WarehouseUnavailable` when somebody uses the payloads all the while.
     """
     if not 1 <= keep_months <= MOST_RETENTION_MONTHS:
         raise InputError(
@@ -57,7 +64,7 @@ def prune(warehouse: Warehouse, keep_months: int, today: date, *, dry_run: bool 
     try:
         with warehouse.transaction() as connection:
             if not dry_run and _before(connection, floor):
-                _wait_for_the_table(connection)
+                _wait_for_the_table(connection, patience_seconds)
             # Looked up again, because somebody else may have pruned while we waited.
             old = _before(connection, floor)
             pruned = _content(connection, old)
@@ -66,8 +73,8 @@ def prune(warehouse: Warehouse, keep_months: int, today: date, *, dry_run: bool 
                 months.drop(connection, raw_meta_insights, old)
     except errors.LockNotAvailable as error:
         raise WarehouseUnavailable(
-            f"Somebody has been reading or writing {raw_meta_insights.fullname} for {_PATIENCE}, a "
-            "backup perhaps: nothing was removed; run it again later."
+            f"Somebody has been using {raw_meta_insights.fullname} for {patience_seconds:g} s, "
+            "perhaps a backup: nothing was removed; run it again later."
         ) from error
     return pruned
 
@@ -104,13 +111,14 @@ def _before(connection: psycopg.Connection, floor: date) -> list[date]:
     return [month for month in stored if months.next_month(month) <= floor]
 
 
-def _wait_for_the_table(connection: psycopg.Connection) -> None:
+def _wait_for_the_table(connection: psycopg.Connection, seconds: float) -> None:
     """Keep everybody off the payloads.
 
     First and at once, as dropping a month demands it: a writer has looked at the table before it
     waits for its months, and would never get them from somebody who waits for the table.
     """
-    connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(_PATIENCE))
+    milliseconds = str(round(seconds * 1000))
+    connection.execute("SELECT set_config('lock_timeout', %s, true)", [milliseconds])
     connection.execute("LOCK TABLE ONLY actuals.raw_meta_insights IN ACCESS EXCLUSIVE MODE")
 
 
