@@ -4,18 +4,18 @@ A killed run has stored what it fetched until then.  The run that takes its plac
 so in its tags) does not ask again for settled days that were stored: Meta changes them no more.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import dagster as dg
 
-from actuals_pipeline.errors import MetaThrottled
+from actuals_pipeline.errors import FrameMismatch, MetaThrottled, UnexpectedPayload
 from actuals_pipeline.meta.accounts import AccountFetch, raw_frame, totals_frame
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
-from actuals_pipeline.warehouse import history
+from actuals_pipeline.warehouse import history, store
 from actuals_pipeline.warehouse.fetch_memory import StoredFetchMemory
 from actuals_pipeline.warehouse.store import (
     NOTHING_WRITTEN,
@@ -24,7 +24,6 @@ from actuals_pipeline.warehouse.store import (
     Tally,
     WriteCounts,
     append,
-    replace,
     slices_of,
 )
 from actuals_pipeline.warehouse.tables import fetch_log, meta_account_totals, raw_meta_insights
@@ -56,13 +55,10 @@ class RunOfFetches:
         memory = StoredFetchMemory(self.postgres.warehouse())
         limits = self.meta.recalled_limits(memory)
         for days in window.pieces(FETCHED_DAYS):
-            fetches = []
-            for fetch in self.meta.fetch(
+            fetches = self.meta.fetch(
                 days, memory, limits, self.settings.purchase_action_type_of, self._wanted(days)
-            ):
-                self._store(fetch)
-                fetches.append(fetch)
-            _raise_if_all_failed(fetches)
+            )
+            _raise_if_all_failed([self._stored(fetch) for fetch in fetches])
 
     def _wanted(self, days: DayWindow) -> list[str]:
         """The accounts whose `days` no run that this one takes the place of has fetched."""
@@ -71,15 +67,19 @@ class RunOfFetches:
         done = history.settled_fetches(self.postgres.warehouse(), lineage, days) if lineage else ()
         return [account for account in self.meta.account_ids if account not in done]
 
-    def _store(self, fetch: AccountFetch) -> None:
-        """Store the parts of a fetch, and what it was, in `fetch_log`."""
+    def _stored(self, fetch: AccountFetch) -> AccountFetch:
+        """The fetch, its parts stored and itself logged; failed if they cannot be stored."""
         self.calls += fetch.usage.calls
         counts = NOTHING_WRITTEN
-        for part in fetch.parts(PART_ROWS):
-            counts += self._store_part(part)
+        try:
+            for part in fetch.parts(PART_ROWS):
+                counts += self._store_part(part)
+        except (FrameMismatch, UnexpectedPayload) as error:
+            fetch = replace(fetch, error=error)
         with self.postgres.warehouse().transaction() as connection:
             row = fetch.log_row(self.context.run.run_id)
-            append(connection, fetch_log, row | counts.log_row() if not fetch.error else row)
+            append(connection, fetch_log, row if fetch.error else row | counts.log_row())
+        return fetch
 
     def _store_part(self, part: AccountFetch) -> WriteCounts:
         """Rows and control totals of the same days, both or neither."""
@@ -93,8 +93,8 @@ class RunOfFetches:
         )
         covered = slices_of(totals, self.postgres.clock())
         with self.postgres.warehouse().transaction() as connection:
-            of_raw = replace(connection, raw_meta_insights, CoveredRows(raw, covered))
-            of_totals = replace(connection, meta_account_totals, CoveredRows(totals, covered))
+            of_raw = store.replace(connection, raw_meta_insights, CoveredRows(raw, covered))
+            of_totals = store.replace(connection, meta_account_totals, CoveredRows(totals, covered))
         self.raw.add(raw["report_date"], of_raw)
         self.totals.add(totals["report_date"], of_totals)
         return of_raw
