@@ -6,6 +6,7 @@
 A run covers a range of partitions; an hour, a day and a backfill are the same code path.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from typing import Any
@@ -123,7 +124,7 @@ def normalized(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
             totals = _with_payloads(meta_account_totals.read(days), raw_meta_insights)
             raw = on_account_days(raw_meta_insights.read(days), totals)
             insights = parse_insights(
-                raw["payload"],
+                map(json.loads, raw["payload"]),
                 purchase_action_type=settings.purchase_action_type_of,
                 fetched_at=raw["fetched_at"],
             )
