@@ -43,6 +43,9 @@ POLL_SECONDS = 0.3
 RESUMED_WITHIN = timedelta(hours=24)
 """How long after its end a run is gone on with; after that settled days are worth a new look."""
 
+_CONNECTION_SECONDS = 600
+"""How long a connection to Dagster's tables is kept; chosen: less than firewalls forget them in."""
+
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log keeps everything; a terminal gets the progress and one sentence instead."""
 
@@ -115,6 +118,10 @@ def _instance() -> Iterator[dg.DagsterInstance]:
         "dagster._core.storage.noop_compute_log_manager", "NoOpComputeLogManager", "{}"
     )
     with dg.DagsterInstance.from_ref(ref._replace(compute_logs_data=silent)) as instance:
+        # Dagster's name for keeping its connections: a run of six steps opens 250 otherwise.
+        instance.optimize_for_webserver(
+            statement_timeout=0, pool_recycle=_CONNECTION_SECONDS, max_overflow=5
+        )
         yield instance
 
 

@@ -53,8 +53,8 @@ LOCK_ORDER = (
 """The tables as they are derived from one another, and so the order in which writers hold them."""
 
 
-PART_ROWS = 20_000
-"""Rows written in one transaction.  Chosen: 40 MB of payloads, and a commit every few seconds."""
+PART_ROWS = 10_000
+"""Rows written in one transaction.  Chosen: 20 MB of payloads, and a commit every other second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +190,16 @@ def read(
     *,
     account_ids: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """The rows of `table` whose days lie in `window`, ordered by key, with exact types."""
+    """The rows of `table` whose days lie in `window`, ordered by key, with exact types.
+
+    JSON is given as its text, a fifth of what it takes once it is read.
+    """
     day = sql.Identifier(table.info["day"])
     conditions = [sql.SQL("{} >= {} AND {} < {}").format(day, window.start, day, window.end)]
     if account_ids is not None:
         conditions.append(sql.SQL("account_id = ANY({})").format(list(account_ids)))
     query = sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
-        _names(table.columns),
+        sql.SQL(", ").join(map(_read_as, table.columns)),
         _identifier(table),
         sql.SQL(" AND ").join(conditions),
         _names(table.primary_key.columns),
@@ -204,6 +207,11 @@ def read(
     with warehouse.transaction() as connection:
         rows = connection.execute(query).fetchall()
     return frame_of(table.columns, rows)
+
+
+def _read_as(column: Column[Any]) -> sql.Composable:
+    as_text = isinstance(column.type, JSONB)
+    return sql.SQL("{}::text" if as_text else "{}").format(sql.Identifier(column.name))
 
 
 def append(connection: psycopg.Connection, table: Table, row: dict[str, Any]) -> None:

@@ -104,6 +104,8 @@ def serving(ads: int, *, latency_seconds: float, changes: bool = False) -> Itera
         target=_serve, args=(ads, latency_seconds, changes, theirs), daemon=True
     )
     process.start()
+    # So that its end is noticed here, should it not come up.
+    theirs.close()
     try:
         yield f"http://127.0.0.1:{ours.recv()}"
     finally:

@@ -138,6 +138,8 @@ def insert(database: str) -> Insert:
             sql.SQL(", ").join(sql.Placeholder() * len(row)),
         )
         with psycopg.connect(database) as connection:
+            if table.info.get("by_month"):
+                months.make(connection, table, months.months_of([row["report_date"]]))
             connection.execute(query, list(row.values()))
 
     return add
