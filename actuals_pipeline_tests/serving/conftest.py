@@ -22,7 +22,7 @@ from psycopg.rows import dict_row
 from sqlalchemy import Table
 
 from actuals_pipeline.serving.cli import main
-from actuals_pipeline.warehouse import embedded, schema, tables
+from actuals_pipeline.warehouse import embedded, months, schema, tables
 
 Row = dict[str, Any]
 Command = Callable[..., Result]
