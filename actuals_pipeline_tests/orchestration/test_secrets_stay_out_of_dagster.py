@@ -108,7 +108,11 @@ def test_not_even_the_locals_of_a_crash_tell_a_secret(pipeline: Pipeline, today:
     # Without the frame of this test, which knows them all.
     crash = caught.value.with_traceback(caught.tb.tb_next)
     told = "".join(traceback.TracebackException.from_exception(crash, capture_locals=True).format())
-    for local in ("meta = MetaApi(app_id=", "postgres = WarehouseResource(", "fetches = ["):
+    for local in (
+        "meta = MetaApi(app_id=",
+        "postgres = WarehouseResource(",
+        "fetch = AccountFetch(",
+    ):
         assert local in told
     for secret in (pipeline.graph.access_token, pipeline.graph.app_secret, PASSWORD):
         assert secret not in told

@@ -19,7 +19,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from actuals_pipeline.errors import SchemaOutOfDate
-from actuals_pipeline.warehouse import schema
+from actuals_pipeline.warehouse import months, schema
+from actuals_pipeline.warehouse.tables import TABLES
 from actuals_pipeline.warehouse.urls import sqlalchemy_url
 from actuals_pipeline_tests.warehouse.conftest import _USUAL
 
@@ -78,6 +79,8 @@ def fill(connection: psycopg.Connection, table: str) -> None:
     """Add three rows of different days, with something in every column."""
     with connection.cursor(row_factory=dict_row) as cursor:
         columns = cursor.execute(COLUMNS, [table]).fetchall()
+    if _is_partitioned(connection, table):
+        months.make(connection, TABLES[table.split(".")[1]], months.months_of(DAYS))
     for number, day in enumerate(DAYS):
         row: dict[str, Any] = {}
         for column in columns:
@@ -98,6 +101,11 @@ def fill(connection: psycopg.Connection, table: str) -> None:
             sql.SQL(", ").join(sql.Placeholder() * len(row)),
         )
         connection.execute(insert, list(row.values()))
+
+
+def _is_partitioned(connection: psycopg.Connection, table: str) -> bool:
+    query = "SELECT relkind = 'p' FROM pg_class WHERE oid = %s::regclass"
+    return connection.execute(query, [table]).fetchall() == [(True,)]
 
 
 def rows_of(connection: psycopg.Connection, table: str) -> list[dict[str, Any]]:

@@ -56,7 +56,8 @@ def test_an_empty_database_gets_every_table_and_again_nothing(empty_database: st
     assert schema.upgrade(empty_database) == (None, NEWEST)
     made = relations(empty_database)
     assert made == {
-        *(f"actuals.{name}" for name in (*TABLES, "schema_version", "ad_actuals_history")),
+        *(f"actuals.{name}" for name in (*TABLES, "schema_version")),
+        *(f"actuals.{name}" for name in ("ad_actuals_history", "completeness_by_age")),
         *(f"public.{name}" for name in ("videos", "predictions", "performance_metrics")),
     }
     schema.check(empty_database)
