@@ -83,7 +83,12 @@ def contents(n_rows: int) -> list[Content]:
     covered = (Slice(account.window, ACCOUNT, None, FETCHED_AT, TODAY),)
     fetched_on = {(ACCOUNT, day): TODAY for day in account.window}
     return [
-        Content(raw_meta_insights, _raw(payloads), _raw(changed), covered),
+        Content(
+            raw_meta_insights,
+            raw_rows(payloads, FETCHED_AT),
+            raw_rows(changed, FETCHED_AT),
+            covered,
+        ),
         Content(ad_actuals, _typed(payloads, fetched_on), _typed(changed, fetched_on), covered),
     ]
 
@@ -92,7 +97,8 @@ def _changed(payload: dict[str, Any]) -> dict[str, Any]:
     return {**payload, "spend": str(Decimal(payload["spend"]) + 1)}
 
 
-def _raw(payloads: list[dict[str, Any]]) -> pd.DataFrame:
+def raw_rows(payloads: list[dict[str, Any]], fetched_at: datetime) -> pd.DataFrame:
+    """Rows of `raw_meta_insights`."""
     n = len(payloads)
     return pd.DataFrame(
         {
@@ -104,7 +110,7 @@ def _raw(payloads: list[dict[str, Any]]) -> pd.DataFrame:
             "payload": pd.Series([json.dumps(row) for row in payloads], dtype="str"),
             "api_version": pd.Series(["v26.0"] * n, dtype="str"),
             "run_id": pd.Series(["run"] * n, dtype="str"),
-            "fetched_at": pd.Series([FETCHED_AT] * n, dtype="datetime64[us, UTC]"),
+            "fetched_at": pd.Series([fetched_at] * n, dtype="datetime64[us, UTC]"),
         }
     )
 
