@@ -225,7 +225,7 @@ def test_writers_and_pruners_at_once_do_not_block_each_other_for_ever(
         *([lambda: write(date(2025, 11, 20))] * 2),
         *([lambda: write(date(2026, 1, 5))] * 2),
     ]
-    threads = [threading.Thread(target=at_once, args=(each,)) for each in work]
+    threads = [threading.Thread(target=at_once, args=(each,), daemon=True) for each in work]
     for thread in threads:
         thread.start()
     for thread in threads:
