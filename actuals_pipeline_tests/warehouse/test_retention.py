@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -185,11 +186,15 @@ def test_a_writer_of_a_month_that_is_about_to_go_is_waited_for(
     told: list[Pruned] = []
     with warehouse.transaction() as writer:
         store.replace(writer, raw_meta_insights, raw_of(rows_of, days, datetime.now(UTC)))
-        pruning = threading.Thread(target=lambda: told.append(prune(warehouse, 1, TODAY)))
+        pruning = threading.Thread(
+            target=lambda: told.append(prune(warehouse, 1, TODAY)), daemon=True
+        )
         pruning.start()
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+        deadline = time.monotonic() + 10
         while writer.execute(waiting).fetchone() == (0,):
-            writer.execute("SELECT pg_sleep(0.01)")
+            assert time.monotonic() < deadline, "it does not wait"
+            time.sleep(0.01)
         store.replace(writer, meta_account_totals, totals_of(rows_of, days, datetime.now(UTC)))
     pruning.join(timeout=20)
     assert [each.rows for each in told] == [1 + len(days)]
