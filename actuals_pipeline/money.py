@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -47,12 +47,44 @@ def ratio(numerator: pd.Series[Any], denominator: pd.Series[Any]) -> pd.Series[f
     """The quotients as floats; NaN where the denominator is zero or missing.
 
     Counts and Decimals may be mixed.  Divided before becoming floats, so that equal amounts give
-    equal ratios however their digits are written.
+    equal ratios however their digits are written, and 0.30 / 0.10 is 3.0.
     """
     defined = (denominator.notna() & denominator.ne(0).fillna(value=False)).to_numpy(dtype=bool)
     quotients = np.full(len(denominator), np.nan)
-    above = numerator.to_numpy(dtype=object)[defined]
-    below = denominator.to_numpy(dtype=object)[defined]
-    with localcontext(Context()):
-        quotients[defined] = (above / below).astype(float)
+    quotients[defined] = _quotients(numerator[defined], denominator[defined])
     return pd.Series(quotients, index=denominator.index)
+
+
+def _quotients(above: pd.Series[Any], below: pd.Series[Any]) -> npt.NDArray[np.float64]:
+    over, under = _hundredths(above), _hundredths(below)
+    if over is not None and under is not None:
+        return over / under
+    with localcontext(Context()):
+        exact: npt.NDArray[Any] = above.to_numpy(dtype=object) / below.to_numpy(dtype=object)
+    return exact.astype(float)
+
+
+def _hundredths(values: pd.Series[Any]) -> npt.NDArray[np.float64] | None:
+    """The values times 100 as whole numbers that a float holds exactly; None if not all are.
+
+    Dividing such floats rounds once, as dividing the Decimals themselves would, in a fraction of
+    the time.
+    """
+    if values.dtype.kind == "i":
+        counts = values.to_numpy(dtype="int64")
+        return counts * 100.0 if _within(counts, _EXACT_FLOATS // 100) else None
+    with exact_arithmetic():
+        exact = values.to_numpy(dtype=object) * 100
+    try:
+        whole = exact.astype("int64")
+    except (OverflowError, ValueError):
+        return None
+    return whole.astype(float) if _within(whole, _EXACT_FLOATS) and (whole == exact).all() else None
+
+
+def _within(numbers: npt.NDArray[np.int64], limit: int) -> bool:
+    return bool(((-limit < numbers) & (numbers < limit)).all())
+
+
+_EXACT_FLOATS: Final = 2**53
+"""Whole numbers up to here, and not all beyond, are floats."""

@@ -29,6 +29,10 @@ from actuals_pipeline.report_days import (
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
+LONGEST_QUOTE = 24
+"""Characters up to which a mistaken value is quoted: Meta's tokens and app secrets are longer, and
+may have been put into the wrong variable."""
+
 
 class Settings(BaseModel):
     """The settings of one installation, as read from the environment."""
@@ -161,7 +165,7 @@ class Settings(BaseModel):
         for account in accounts:
             if not account.isascii() or not account.isdigit():
                 raise ValueError(
-                    f"{account!r} is no ad account id; write act_ and digits, such as act_42"
+                    f"{_quoted(account)} is no ad account id; write act_ and digits, such as act_42"
                 )
         return tuple(dict.fromkeys(accounts))
 
@@ -177,14 +181,17 @@ class Settings(BaseModel):
     @classmethod
     def _check_version(cls, value: str) -> str:
         if not re.fullmatch(r"v\d+\.\d+", value):
-            raise ValueError(f"{value!r} is no API version such as v26.0")
+            raise ValueError(f"{_quoted(value)} is no API version such as v26.0")
         return value
 
     @field_validator("meta_graph_url")
     @classmethod
     def _check_graph_url(cls, value: str) -> str:
-        if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
-            raise ValueError(f"{value!r} is no http(s) address such as https://graph.facebook.com")
+        # It is told and stored, so it must not bring a password or a token along.
+        if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", value):
+            raise ValueError(
+                f"{_quoted(value)} is no http(s) address such as https://graph.facebook.com"
+            )
         return value.rstrip("/")
 
     @field_validator("meta_access_token")
@@ -192,6 +199,16 @@ class Settings(BaseModel):
     def _check_token(cls, value: SecretStr) -> SecretStr:
         if any(character.isspace() for character in value.get_secret_value()):
             raise ValueError("it contains white space; copy the token again")
+        if not (value.get_secret_value().isascii() and value.get_secret_value().isprintable()):
+            raise ValueError("it contains a character of no token; copy the token again")
+        return value
+
+    @field_validator("meta_app_id")
+    @classmethod
+    def _check_app(cls, value: str) -> str:
+        # Dagster stores and shows it, so it must not be the secret.
+        if value and not (value.isascii() and value.isdigit()):
+            raise ValueError("it is no app id; write the app's number")
         return value
 
     @field_validator("home")
@@ -261,3 +278,8 @@ class Settings(BaseModel):
                 "or the environment."
             )
         return self
+
+
+def _quoted(value: str) -> str:
+    """A mistaken value for an error, unless it may be a secret."""
+    return repr(value) if len(value) <= LONGEST_QUOTE else "what it holds"

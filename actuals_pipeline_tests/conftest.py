@@ -25,6 +25,7 @@ from actuals_pipeline.warehouse import embedded, schema
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.embedded_place import data_directory
 from actuals_pipeline.warehouse.urls import dagster_url
+from actuals_pipeline_tests import other_postgres
 
 Actuals = Callable[..., subprocess.CompletedProcess[str]]
 """What the fixture `actuals` is: arguments in, how the command ended out."""
@@ -41,6 +42,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[embedded.EmbeddedPostgres]:
     """One server for the whole run; it ends with the run, even with a killed one."""
+    if programs := other_postgres.other_programs():
+        with other_postgres.started(programs) as server:
+            yield server
+        return
     # Not tmp_path: below pytest's private folder the server's account could not reach the data
     # when the tests run as root.
     home = Path(tempfile.mkdtemp(prefix="actuals-tests-"))
@@ -126,8 +131,13 @@ def graph(world: World) -> Iterator[GraphStandIn]:
 @pytest.fixture
 def environment(database: str, graph: GraphStandIn, tmp_path: Path) -> dict[str, str]:
     """The variables of an installation over `graph` and `database`; a test may change them."""
+    return environment_of(graph, database, tmp_path)
+
+
+def environment_of(graph: GraphStandIn, database: str, folder: Path) -> dict[str, str]:
+    """The variables of an installation over these two whose home is in `folder`."""
     return {
-        "ACTUALS_HOME": str(tmp_path / "home"),
+        "ACTUALS_HOME": str(folder / "home"),
         "ACTUALS_STAND_IN": "1",
         "DATABASE_URL": database,
         "META_ACCESS_TOKEN": graph.access_token,

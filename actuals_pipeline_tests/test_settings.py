@@ -14,6 +14,7 @@ from actuals_pipeline.errors import SettingsError
 from actuals_pipeline.settings import PROJECT_ROOT, Settings
 
 TOKEN = "EAAB-not-for-you"
+LONG_TOKEN = f"{TOKEN}-as-long-as-they-are"
 
 
 def test_nothing_needs_to_be_set() -> None:
@@ -95,6 +96,13 @@ def test_the_processs_own_environment_is_read_by_default(monkeypatch: pytest.Mon
     [
         ("META_ACCESS_TOKEN", f"{TOKEN} {TOKEN}", "it contains white space; copy the token again"),
         ("META_ACCESS_TOKEN", f"{TOKEN}\n", "it contains white space; copy the token again"),
+        ("META_ACCESS_TOKEN", f"{TOKEN}…", "it contains a character of no token"),
+        ("META_ACCESS_TOKEN", f"{TOKEN}\x1b", "it contains a character of no token"),
+        ("META_APP_ID", TOKEN, "it is no app id; write the app's number"),
+        ("META_AD_ACCOUNT_ID", LONG_TOKEN, "what it holds is no ad account id"),
+        ("META_API_VERSION", LONG_TOKEN, "what it holds is no API version"),
+        ("META_GRAPH_URL", f"https://h/?access_token={TOKEN}", "what it holds is no http(s)"),
+        ("META_GRAPH_URL", f"https://u:{TOKEN}@h/v26.0", "what it holds is no http(s)"),
         ("META_AD_ACCOUNT_ID", "act_", "'' is no ad account id; write act_ and digits"),
         ("META_AD_ACCOUNT_ID", "act_42;act_43", "'42;act_43' is no ad account id"),
         ("META_AD_ACCOUNT_ID", "42²", "'42²' is no ad account id"),

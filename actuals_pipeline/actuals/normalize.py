@@ -52,8 +52,12 @@ def normalize(
 
 
 def _settled(rows: pd.DataFrame, fetched_on: Mapping[tuple[str, date], date]) -> pd.Series[bool]:
-    account_days = list(rows[["account_id", "report_date"]].itertuples(index=False, name=None))
-    known = pd.Series([each in fetched_on for each in account_days], dtype="bool")
-    refuse_rows(rows, INSIGHTS, "report_date", ~known, "has a day of fetch")
-    settled = {each: is_settled(each[1], fetched_on[each]) for each in set(account_days)}
-    return pd.Series([settled[each] for each in account_days], dtype="bool")
+    account_days = list(zip(rows["account_id"].tolist(), rows["report_date"].tolist(), strict=True))
+    settled = {
+        each: is_settled(each[1], fetched_on[each])
+        for each in set(account_days)
+        if each in fetched_on
+    }
+    found = pd.Series(list(map(settled.get, account_days)), dtype="boolean")
+    refuse_rows(rows, INSIGHTS, "report_date", found.isna(), "has a day of fetch")
+    return found.astype("bool")

@@ -5,6 +5,7 @@
     drop_connection true                      does not come; the connection is cut
     error           {code, message?, ...}     is this error (HTTP `status` 400 unless given)
     raw_body        text                      is this text (`status` 200, `content_type` text/html)
+    raw_answer      text                      is this text, status line and headers included
     empty_page      true                      has no rows, but a `next` under which they follow
     repeat_cursor   true                      leads back to the page just read
     duplicate_row   true | {field: value}     holds its last row twice (the copy changed)
@@ -227,6 +228,7 @@ OTHER_EFFECTS = frozenset(
         "drop_connection",
         "error",
         "raw_body",
+        "raw_answer",
         "status",
         "content_type",
         "empty_page",

@@ -86,13 +86,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer in parts; `body` is the text to send, `drops` means to cut the connection."""
+    """One answer in parts; `body` is the text to send, `drops` means to cut the connection.
+
+    `raw` is sent instead of all of it, before the connection is closed.
+    """
 
     status: int
     body: str
     headers: Mapping[str, str] = field(default_factory=dict)
     delay_seconds: float = 0
     drops: bool = False
+    raw: str = ""
 
 
 @dataclass(slots=True)
@@ -223,6 +227,7 @@ class Graph:
             headers=headers | effect.get("headers", {}),
             delay_seconds=effect.get("delay_seconds", 0),
             drops=bool(effect.get("drop_connection")),
+            raw=effect.get("raw_answer", ""),
         )
 
     def _payload(

@@ -52,7 +52,7 @@ STAND_IN_HEADER: Final = ("X-Graph-Stand-In", "actuals_pipeline")
 
 _LOOPBACK = "127.0.0.1"
 _LIMITS = {"sync_row_limit", "async_row_limit", "page_limit_max"}
-_CUT_CONNECTION = "graph_stand_in.cut_connection"
+_CONNECTION = "graph_stand_in.connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,17 +175,17 @@ async def _serve(app: ASGIApp, listener: socket.socket, stopped: asyncio.Event) 
 
 
 class _CuttableProtocol(H11Protocol):
-    """HTTP whose application can cut the connection, as a failing network would."""
+    """HTTP whose application can reach the connection, to cut it as a failing network would."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         application = self.app
 
-        async def with_scissors(scope: Any, receive: Any, send: Any) -> None:
-            scope[_CUT_CONNECTION] = self.transport.abort
+        async def with_connection(scope: Any, receive: Any, send: Any) -> None:
+            scope[_CONNECTION] = self.transport
             await application(scope, receive, send)
 
-        self.app = with_scissors
+        self.app = with_connection
 
 
 class _StandInHeader:
@@ -231,8 +231,8 @@ async def _graph_call(graph: Graph, http: HttpRequest) -> Response:
     answer = graph.answer(request)
     if answer.delay_seconds:
         await asyncio.sleep(answer.delay_seconds)
-    if answer.drops:
-        await _cut(http)
+    if answer.drops or answer.raw:
+        await _end(http, answer.raw)
     return _response(answer)
 
 
@@ -254,13 +254,18 @@ def _bearer(http: HttpRequest) -> str:
     return token if scheme.lower() == "bearer" else ""
 
 
-async def _cut(http: HttpRequest) -> None:
-    """Cut the connection, when the server that runs us knows how to."""
-    abort = http.scope.get(_CUT_CONNECTION)
-    if abort:
-        abort()
-        # The protocol learns of the cut on the next turn of the loop and then ignores the answer.
-        await asyncio.sleep(0.01)
+async def _end(http: HttpRequest, last_words: str) -> None:
+    """End the connection, cut or after `last_words`, when the server that runs us knows how to."""
+    connection: asyncio.Transport | None = http.scope.get(_CONNECTION)
+    if connection is None:
+        return
+    if last_words:
+        connection.write(last_words.encode())
+        connection.close()
+    else:
+        connection.abort()
+    # The protocol learns of the end on the next turn of the loop and then ignores the answer.
+    await asyncio.sleep(0.01)
 
 
 def _response(answer: Answer) -> Response:

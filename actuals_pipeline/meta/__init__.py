@@ -9,7 +9,8 @@
     splitting    a request that is too large, made smaller lever by lever
     reports      asynchronous report runs: submitted, polled, read, resumed
     pages        every page of an answer, each row admitted once
-    spool        the rows of one fetch, on disk
+    spool        the rows of one fetch, on disk, as the texts they came in
+    decoding     an answer's JSON, and the text of each of its rows
     graph        one call: the SDK's session, the shape of the answer, repeating, secrets
     limits       who may call now; shared by the accounts of a run
     throttle     usage headers -> percent used up, seconds to wait

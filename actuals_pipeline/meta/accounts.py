@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any, Literal
 
 import pandas as pd
@@ -28,9 +29,16 @@ from actuals_pipeline.meta.client import FetchUsage, InsightsClient, MetaAccount
 from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.meta.memory import RequestSize
 from actuals_pipeline.meta.missing_ads import add_missing_ads
-from actuals_pipeline.meta.parse import parse_totals, report_dates, storable
-from actuals_pipeline.meta.spool import Rows, Spool
-from actuals_pipeline.report_days import DayWindow, report_day, retention_floor, time_zone
+from actuals_pipeline.meta.parse import parse_totals
+from actuals_pipeline.meta.spool import RawInsight, Rows
+from actuals_pipeline.report_days import (
+    DayWindow,
+    parse_day,
+    report_day,
+    retention_floor,
+    time_zone,
+)
+from actuals_pipeline.storable import storable, storable_json
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +74,8 @@ class AccountFetch:
     usage: FetchUsage
     account: MetaAccount | None = None
     covered: DayWindow | None = None
-    rows: Rows = ()
-    totals: Rows = ()
+    rows: Rows | tuple[()] = ()
+    totals: Sequence[RawInsight] = ()
     error: ActualsError | None = None
     ad_id: str | None = None
     size: RequestSize = field(default_factory=RequestSize)
@@ -94,13 +102,13 @@ class AccountFetch:
         """
         if self.error is not None or self.covered is None:
             return
-        rows = Counter(self.rows.days()) if isinstance(self.rows, Spool) else Counter()
+        rows = Counter(() if isinstance(self.rows, tuple) else self.rows.days)
         for window in self.covered.parts(lambda day: rows[day.isoformat()], most_rows):
             days = {day.isoformat() for day in window}
             yield replace(
                 self,
                 covered=window,
-                rows=list(self.rows.of_days(days)) if isinstance(self.rows, Spool) else (),
+                rows=() if isinstance(self.rows, tuple) else self.rows.of_days(days),
                 totals=[row for row in self.totals if row["date_start"] in days],
             )
 
@@ -211,7 +219,7 @@ def fetch_ad(
         window = DayWindow.trailing(_today(account, started_at), days_back)
         fetchable(window, account, started_at)
         rows = client.ad_insights(account_id, window, ad_id)
-        totals = client.ad_reach(account_id, window, ad_id) if rows else []
+        totals = client.ad_reach(account_id, window, ad_id) if len(rows) else []
         return _Read(window, window, rows, totals)
 
     expected = DayWindow.trailing(clock().date(), days_back)
@@ -227,8 +235,8 @@ class _Read:
 
     window: DayWindow
     covered: DayWindow | None
-    rows: Rows = ()
-    totals: Rows = ()
+    rows: Rows | tuple[()] = ()
+    totals: Sequence[RawInsight] = ()
     missing_ads: int = 0
 
 
@@ -320,19 +328,28 @@ def refuse_mistaken_source(account: MetaAccount, *, expects_stand_in: bool) -> N
 
 
 def raw_frame(fetches: Iterable[AccountFetch], *, run_id: str, api_version: str) -> pd.DataFrame:
-    """Complete fetches as rows of `raw_meta_insights`, payloads verbatim."""
-    complete = [fetch for fetch in fetches if fetch.error is None]
-    rows = [(fetch.account_id, fetch.started_at, row) for fetch in complete for row in fetch.rows]
-    payloads = [row for _, _, row in rows]
+    """Complete fetches as rows of `raw_meta_insights`.
+
+    `payload` is JSON text: verbatim but for what Postgres cannot store.
+    """
+    spools = [
+        (fetch, fetch.rows)
+        for fetch in fetches
+        if fetch.error is None and not isinstance(fetch.rows, tuple)
+    ]
+    fetch_of_row = [fetch for fetch, rows in spools for _ in range(len(rows))]
+    ad_ids = [ad_id for _, rows in spools for ad_id in rows.ad_ids]
+    days = [day for _, rows in spools for day in rows.days]
+    texts = [storable_json(text) for _, rows in spools for text in rows.texts()]
     return pd.DataFrame(
         {
-            "account_id": pd.Series([account_id for account_id, _, _ in rows], dtype="str"),
-            "ad_id": pd.Series([str(row["ad_id"]) for row in payloads], dtype="str"),
-            "report_date": pd.Series(report_dates(payloads), dtype="object"),
-            "payload": pd.Series(payloads, dtype="object"),
-            "api_version": pd.Series([api_version] * len(rows), dtype="str"),
-            "run_id": pd.Series([run_id] * len(rows), dtype="str"),
-            "fetched_at": _instants(started_at for _, started_at, _ in rows),
+            "account_id": pd.Series([fetch.account_id for fetch in fetch_of_row], dtype="str"),
+            "ad_id": pd.Series(ad_ids, dtype="str"),
+            "report_date": pd.Series(list(map(cache(parse_day), days)), dtype="object"),
+            "payload": pd.Series(texts, dtype="object"),
+            "api_version": pd.Series([api_version] * len(texts), dtype="str"),
+            "run_id": pd.Series([run_id] * len(texts), dtype="str"),
+            "fetched_at": _instants(fetch.started_at for fetch in fetch_of_row),
         }
     )
 

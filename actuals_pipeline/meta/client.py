@@ -168,18 +168,18 @@ class InsightsClient:
         self._size = splitter.size
         return rows
 
-    def ad_insights(self, account_id: str, window: DayWindow, ad_id: str) -> list[RawInsight]:
+    def ad_insights(self, account_id: str, window: DayWindow, ad_id: str) -> Spool:
         """One row per report day of one ad, asked for directly, whatever its status."""
         return self._rows(Query.of_ad(ad_id, account_id), window)
 
     def account_totals(self, account_id: str, window: DayWindow) -> list[RawInsight]:
         """One row per report day of the account: Meta's own totals, deleted ads included."""
-        return self._rows(Query.of_account(account_id), window)
+        return list(self._rows(Query.of_account(account_id), window))
 
     def ad_reach(self, account_id: str, window: DayWindow, ad_id: str) -> list[RawInsight]:
         """The ad's one row for all days of the window together, or none; it holds `reach` only."""
         query = Query.of_ad(ad_id, account_id, names=fields.REACH_FIELDS, is_daily=False)
-        return self._rows(query, window)
+        return list(self._rows(query, window))
 
     def ad_lifetime(self, ad_id: str) -> tuple[date, date] | None:
         """First and last report day on which Meta has anything of the ad; None for never.
@@ -195,10 +195,10 @@ class InsightsClient:
         days = [parse_day(row["date_start"]) for row in rows]
         return (min(days), max(days)) if days else None
 
-    def _rows(self, query: Query, window: DayWindow) -> list[RawInsight]:
+    def _rows(self, query: Query, window: DayWindow) -> Spool:
         rows = Spool()
         self._splitter(RequestSize(self._size.page_size)).read_into(rows, query, window)
-        return list(rows)
+        return rows
 
     def _splitter(self, size: RequestSize) -> Splitter:
         return Splitter(self._graph, self._pages(size), self._reports, size)

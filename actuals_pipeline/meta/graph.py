@@ -7,14 +7,12 @@ answers, reads no usage header and repeats nothing.
 Secrets: the SDK puts the token into the query string of every call.  We put it into the
 `Authorization` header, and back into the query only for a host that does not read the header.
 Nothing that leaves this module carries it: network errors are raised anew without their text,
-Meta's error texts and urllib3's log records are redacted.
+and what Meta says or urllib3 logs passes through `secrecy`.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,7 +32,9 @@ from actuals_pipeline.errors import (
     UnexpectedPayload,
 )
 from actuals_pipeline.meta import failures, throttle
+from actuals_pipeline.meta.decoding import decoded
 from actuals_pipeline.meta.limits import Limits
+from actuals_pipeline.meta.secrecy import SECRET_PARAMETERS, Secrets, keep_out_of_logs
 
 RETRY_DELAYS_SECONDS: Final = (1.0, 2.0, 4.0)
 """Waits before a call that met passing trouble is repeated, lengthened by up to half at random.
@@ -47,11 +47,6 @@ UNANSWERED_RETRIES: Final = 1
 
 STAND_IN_HEADER: Final = "X-Graph-Stand-In"
 """Header by which a Graph API says that it is not Meta's."""
-
-_SECRET_PARAMETER: Final = re.compile(
-    r"\b(access_token|appsecret_proof|input_token|client_secret|fb_exchange_token)=[^&\s'\"]+"
-)
-_HIDDEN: Final = "***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +96,14 @@ class FetchUsage:
 
 @dataclass(frozen=True, slots=True)
 class GraphAnswer:
-    """A successful answer: the JSON object and the headers, whose names ignore case."""
+    """A successful answer: the JSON object and the headers, whose names ignore case.
+
+    `row_texts` has the JSON text of each element of the object's list `data`, if it has one.
+    """
 
     body: dict[str, Any]
     headers: Mapping[str, str]
+    row_texts: Sequence[str] = ()
 
 
 class GraphSession:
@@ -130,12 +129,11 @@ class GraphSession:
         self._api_version = api_version
         self._timeout = timeout
         self._access_token = credentials.access_token
-        self._secrets = [
-            secret for secret in (credentials.access_token, credentials.app_secret) if secret
-        ]
+        signature = str(self._http.params.get("appsecret_proof", ""))  # type: ignore[union-attr]
+        self._secrets = Secrets(credentials.access_token, credentials.app_secret, signature)
         self._place: Place = "header"
         self._put_token(_TOKEN_PLACES.known(self._graph_url) or "header")
-        _keep_secrets_out_of_logs()
+        keep_out_of_logs(self._secrets)
 
     def close(self) -> None:
         """Close the connections."""
@@ -155,21 +153,23 @@ class GraphSession:
         """
         url = "/".join((self._graph_url, self._api_version, *path))
         encoded = {name: _encoded(value) for name, value in params.items()}
+        asked = {name: encoded[name] for name in encoded.keys() - SECRET_PARAMETERS}
+        secrets = self._secrets | Secrets(*(encoded[name] for name in encoded.keys() - asked))
         response = self._send(method, url, encoded)
         on_answer(response)
-        body = _json_object(response)
+        body, row_texts = _json_object(response, secrets)
         if "error" in body:
             raise FacebookRequestError(  # type: ignore[no-untyped-call]
                 "Call was not successful",
-                {"method": method, "path": url, "params": encoded},
+                {"method": method, "path": url, "params": asked},
                 response.status_code,
                 response.headers,
-                {"error": self._plain_error(body["error"])},
+                {"error": _plain_error(body["error"], secrets)},
             )
         if response.status_code != requests.codes["ok"]:
-            raise _unusable(response)
+            raise _unusable(response, secrets)
         _TOKEN_PLACES.learn(self._graph_url, self._place)
-        return GraphAnswer(body, response.headers)
+        return GraphAnswer(body, response.headers, row_texts)
 
     def moves_token(self, refusal: MetaError) -> bool:
         """Put the token into the query if `refusal` may come of a host that reads no header.
@@ -204,29 +204,13 @@ class GraphSession:
                 # A redirect would carry the token to wherever it points.
                 allow_redirects=False,
             )
-        except requests.RequestException as error:
+        # A redirect is not followed, but requests looks at where it leads, be it nowhere.
+        except (requests.RequestException, ValueError) as error:
             kind, unanswered = type(error).__name__, isinstance(error, requests.ReadTimeout)
         # Raised outside the handler: the original's text is the URL, and with it the token.
         if unanswered:
             raise Unanswered(f"{self._graph_url} did not answer within {self._timeout[1]:.0f} s.")
         raise MetaUnavailable(f"{self._graph_url} could not be reached ({kind}).")
-
-    def _plain_error(self, error: object) -> dict[str, Any]:
-        """Meta's error object without secrets: a malformed token is quoted back in `message`.
-
-        `error_data` is left out, because the SDK fails on one that is not JSON.
-        """
-        facts = error if isinstance(error, dict) else {"message": str(error)}
-        return {
-            name: self._redacted(value) if isinstance(value, str) else value
-            for name, value in facts.items()
-            if name != "error_data"
-        }
-
-    def _redacted(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, _HIDDEN)
-        return without_secrets(text)
 
 
 class Unanswered(MetaUnavailable):
@@ -308,39 +292,48 @@ def _encoded(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def _json_object(response: requests.Response) -> dict[str, Any]:
+def _json_object(response: requests.Response, secrets: Secrets) -> tuple[dict[str, Any], list[str]]:
+    """The answer's object, and the texts of its rows."""
     try:
-        body = json.loads(response.content)
+        body, row_texts = decoded(secrets.hidden_in_body(response.content))
     except (ValueError, RecursionError):
-        body = None
+        body, row_texts = None, []
     # Raised outside the handler, because the decoder's error holds the page, and a proxy's error
     # page may quote the URL.
     if isinstance(body, dict):
-        return body
+        return body, row_texts
     if body is None or response.status_code != requests.codes["ok"]:
-        raise _unusable(response)
+        raise _unusable(response, secrets)
     raise UnexpectedPayload(
         f"Meta answered with a JSON {type(body).__name__} where an object belongs.",
         http_status=response.status_code,
     )
 
 
-def _unusable(response: requests.Response) -> MetaError:
+def _plain_error(error: object, secrets: Secrets) -> dict[str, Any]:
+    """Meta's error object without secrets: a malformed token is quoted back in `message`.
+
+    `error_data` is left out, because the SDK fails on one that is not JSON.
+    """
+    facts = error if isinstance(error, dict) else {"message": str(error)}
+    return {
+        name: secrets.hidden_in(value) if isinstance(value, str) else value
+        for name, value in facts.items()
+        if name != "error_data"
+    }
+
+
+def _unusable(response: requests.Response, secrets: Secrets) -> MetaError:
     if response.status_code == requests.codes["too_many_requests"]:
         return failures.failure_of(
             {}, account_id=None, http_status=response.status_code, headers=response.headers
         )
-    kind = response.headers.get("Content-Type", "no content type")
+    kind = secrets.hidden_in(response.headers.get("Content-Type", "no content type"))
     return MetaUnavailable(
         f"Meta answered HTTP {response.status_code} with {len(response.content)} bytes of {kind} "
         "that are no usable answer; ask again later, and check META_GRAPH_URL if it stays so.",
         http_status=response.status_code,
     )
-
-
-def without_secrets(text: str) -> str:
-    """`text` with the values of secret URL parameters replaced."""
-    return _SECRET_PARAMETER.sub(rf"\1={_HIDDEN}", text)
 
 
 class _TokenPlaces:
@@ -360,24 +353,3 @@ class _TokenPlaces:
 
 
 _TOKEN_PLACES: Final = _TokenPlaces()
-
-
-class _SecretFilter(logging.Filter):
-    """Redacts URLs in log records; urllib3 writes them in full at DEBUG."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        redacted = without_secrets(message)
-        if redacted != message:
-            record.msg, record.args = redacted, None
-        return True
-
-
-_LOGGERS_OF_URLS: Final = ("urllib3.connectionpool", "urllib3.util.retry")
-_SECRET_FILTER: Final = _SecretFilter()
-
-
-def _keep_secrets_out_of_logs() -> None:
-    # A filter works only on the logger that a record is written to, not on its children.
-    for name in _LOGGERS_OF_URLS:
-        logging.getLogger(name).addFilter(_SECRET_FILTER)  # adding it again changes nothing

@@ -10,7 +10,7 @@ missing then stays missing, and the reconciliation names it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from actuals_pipeline.errors import AdNotFound
@@ -37,9 +37,9 @@ def add_missing_ads(
     """Add rows of known ads that the listing `rows` lacks; returns how many ads were asked for."""
     want = sums_by_day(totals, purchase_action_type=purchase_action_type)
     have = sums_by_day(rows, purchase_action_type=purchase_action_type)
-    if not _exceeds(want, have):
+    if not _falls_short(have, want):
         return 0
-    listed = {row["ad_id"] for row in rows}
+    listed = set(rows.ad_ids)
     missing = [ad_id for ad_id in client.known_ads(account_id, window) if ad_id not in listed]
     asked = 0
     for ad_id in missing[:ADS_ASKED]:
@@ -47,29 +47,21 @@ def add_missing_ads(
         found = _rows_of(client, account_id, window, ad_id)
         for row in found:
             rows.add(row)
-        # Only what is new is added up: a large account's rows take longer than the call.
-        _add(have, sums_by_day(found, purchase_action_type=purchase_action_type))
-        if not _exceeds(want, have):
+        have = sums_by_day(found, purchase_action_type=purchase_action_type, onto=have)
+        if not _falls_short(have, want):
             break
     logger.info("asked account=act_%s for %d ads that its listing lacks", account_id, asked)
     return asked
 
 
-def _exceeds(want: dict[str, DaySums], have: dict[str, DaySums]) -> bool:
-    """Whether the total of any day is above what the ads add up to."""
+def _falls_short(have: Mapping[str, DaySums], want: Mapping[str, DaySums]) -> bool:
+    """Whether the total of some day is above what its ads add up to."""
     return any(total.exceeds(have.get(day, DaySums())) for day, total in want.items())
 
 
-def _add(have: dict[str, DaySums], more: dict[str, DaySums]) -> None:
-    for day, sums in more.items():
-        have[day] = have.get(day, DaySums()) + sums
-
-
-def _rows_of(
-    client: InsightsClient, account_id: str, window: DayWindow, ad_id: str
-) -> list[RawInsight]:
+def _rows_of(client: InsightsClient, account_id: str, window: DayWindow, ad_id: str) -> Spool:
     try:
         return client.ad_insights(account_id, window, ad_id)
     except AdNotFound:
         # Known once and no longer visible: the gap it leaves is named by the reconciliation.
-        return []
+        return Spool()

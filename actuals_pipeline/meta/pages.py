@@ -34,6 +34,9 @@ Chosen: a filter leaves a few pages empty, and each costs a call.
 
 _NOWHERE: Final = -1
 
+Page = list[tuple[object, str]]
+"""The rows of a page, each with its JSON text."""
+
 
 class Pages:
     """Reads pages over one `graph`; `size` is the number of rows asked for at first.
@@ -77,30 +80,30 @@ class Pages:
 
     def _pages(
         self, path: Sequence[str], params: Mapping[str, Any], query: Query, kind: str
-    ) -> Iterator[list[object]]:
+    ) -> Iterator[Page]:
         """Pages up to the one without `next`; one without rows may come before others."""
         size, after, seen = self.size, None, set[str]()
         while True:
             place = {"limit": size} | ({"after": after} if after else {})
             try:
-                body = self._graph.call(
+                answer = self._graph.call(
                     "GET",
                     path,
                     {**params, **place},
                     kind=kind,
                     account_id=query.account_id,
                     ad_id=query.ad_id,
-                ).body
+                )
             except MetaError as error:
                 size = _smaller(size, error)
                 self._graph.usage.splits["page size"] += 1
                 continue
-            rows = body.get("data")
+            rows = answer.body.get("data")
             if not isinstance(rows, list):
                 raise _shifted(query, "a page of insights has no list of rows")
             self._count(rows)
-            yield rows
-            after = _next_cursor(body, query)
+            yield list(zip(rows, answer.row_texts, strict=True))
+            after = _next_cursor(answer.body, query)
             if after is None:
                 self.size = size
                 return
@@ -121,35 +124,37 @@ class _Door:
     def __init__(self, query: Query, window: DayWindow | None) -> None:
         self._query = query
         self._days = {day.isoformat() for day in window} if window else None
-        self._ad_ids = None if query.ad_ids is None else set(query.ad_ids)
+        self._ad_ids = {query.ad_id} if query.ad_id else query.ad_ids and set(query.ad_ids)
         self._seen = _Places()
 
-    def admit(self, pages: Iterable[list[object]], spool: Spool) -> None:
+    def admit(self, pages: Iterable[Page], spool: Spool) -> None:
         """Add the new rows of every page to `spool`; pages must not go on without any."""
         fruitless = 0
         for page in pages:
             length = len(spool)
-            for row in page:
-                self._admit(row, spool)
+            for row, text in page:
+                self._admit(row, text, spool)
             fruitless = fruitless + 1 if len(spool) == length else 0
             if fruitless >= FRUITLESS_PAGES:
                 raise self._query.unexpected(f"{fruitless} pages in a row have nothing new")
 
-    def _admit(self, row: object, spool: Spool) -> None:
+    def _admit(self, row: object, text: str, spool: Spool) -> None:
         """Add a row if it is new; `UnexpectedPayload` when it does not belong.
 
         Meta may list a row twice when the pages shift under the reader.
         """
         if not isinstance(row, dict):
             raise self._query.unexpected("a row is no object")
-        subject, day = self._key(row)
-        before = self._seen.place(subject, day, len(spool))
+        ad_id, day = self._key(row)
+        before = self._seen.place(ad_id, day, len(spool))
         if before == len(spool):
-            spool.add(row)
+            spool.add(row, text)
         elif spool[before] != row:
+            subject = f"ad {ad_id}" if ad_id else f"act_{self._query.account_id}"
             raise _shifted(self._query, f"day {day} of {subject} came twice and differs")
 
-    def _key(self, row: RawInsight) -> tuple[str, str]:
+    def _key(self, row: RawInsight) -> tuple[str | None, str]:
+        """The ad and the day that the row is about; no ad in an account's totals."""
         query, day, last = self._query, row.get("date_start"), row.get("date_stop")
         if query.account_id is not None and row.get("account_id") != query.account_id:
             raise query.unexpected(f"a row is of account {row.get('account_id')!r}")
@@ -157,32 +162,36 @@ class _Door:
             raise query.unexpected(f"a row runs from {day!r} to {last!r}")
         if day not in self._days if self._days is not None else not _is_day(day):
             raise query.unexpected(f"a row of {day!r} was not asked for")
-        if query.level == fields.LEVEL_ACCOUNT:
-            return f"act_{query.account_id}", day
-        return f"ad {self._ad_id(row)}", day
+        return None if query.level == fields.LEVEL_ACCOUNT else self._ad_id(row), day
 
     def _ad_id(self, row: RawInsight) -> str:
         ad_id = row.get("ad_id")
-        asked = {self._query.ad_id} if self._query.ad_id is not None else self._ad_ids
-        if not fields.is_id(ad_id) or (asked is not None and ad_id not in asked):
-            raise self._query.unexpected(f"a row of {row.get('date_start')} is of ad {ad_id!r}")
-        return str(ad_id)
+        if isinstance(ad_id, str) and (ad_id in self._seen or self._is_asked_for(ad_id)):
+            return ad_id
+        raise self._query.unexpected(f"a row of {row.get('date_start')} is of ad {ad_id!r}")
+
+    def _is_asked_for(self, ad_id: str) -> bool:
+        return fields.is_id(ad_id) and (self._ad_ids is None or ad_id in self._ad_ids)
 
 
 class _Places:
-    """Where in a spool the row of each subject and day lies: a few bytes for a row.
+    """Where in a spool the row of each ad and day lies: a few bytes for a row.
 
     A month of a large account has hundreds of thousands of rows, but not as many ads or days.
     """
 
     def __init__(self) -> None:
         self._days: dict[str, int] = {}
-        self._places: defaultdict[str, array[int]] = defaultdict(lambda: array("q"))
+        self._places: defaultdict[str | None, array[int]] = defaultdict(lambda: array("q"))
 
-    def place(self, subject: str, day: str, new: int) -> int:
+    def __contains__(self, ad_id: str) -> bool:
+        """Whether any day of the ad has a place."""
+        return ad_id in self._places
+
+    def place(self, ad_id: str | None, day: str, new: int) -> int:
         """The place of a row that came before; otherwise `new`, which is then its place."""
         number = self._days.setdefault(day, len(self._days))
-        places = self._places[subject]
+        places = self._places[ad_id]
         if number >= len(places):
             places.extend([_NOWHERE] * (number + 1 - len(places)))
         if places[number] == _NOWHERE:

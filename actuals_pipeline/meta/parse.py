@@ -19,34 +19,24 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final, NoReturn
+from itertools import islice
+from typing import Any, Final, NoReturn, Protocol
 
 import pandas as pd
 
 from actuals_pipeline.errors import InputError, UnexpectedPayload
 from actuals_pipeline.meta import fields
+from actuals_pipeline.money import exact_arithmetic
 from actuals_pipeline.report_days import parse_day
+from actuals_pipeline.storable import storable
 
 Payload = Mapping[str, Any]
 PurchaseActionType = Callable[[str], str]
 """From an account id to the one action type that counts as a purchase there."""
 
-# No exponent, because Meta writes plain decimals; no more digits than a bigint holds in any case.
-_COUNT: Final = re.compile(r"[0-9]{1,18}(\.0+)?")
-_SIGNED_COUNT: Final = re.compile(r"-?[0-9]{1,18}(\.0+)?")
-_AMOUNT: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
-_SIGNED_AMOUNT: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
-_CURRENCY: Final = re.compile(r"[A-Z]{3}")
-
+_INSTANT: Final = "datetime64[us, UTC]"
+_CAPITALS: Final = re.compile(r"[A-Z]{3}")
 _QUOTED_CHARACTERS: Final = 80
-_LABELS: Final = (
-    "campaign_id",
-    "campaign_name",
-    "adset_id",
-    "adset_name",
-    "ad_name",
-    "attribution_setting",
-)
 
 
 def parse_insights(
@@ -58,34 +48,12 @@ def parse_insights(
     """One row per payload, in their order: the figures of one ad on one report day.
 
     `fetched_at`, aware, holds for every payload or gives one instant for each.  A metric that
-    Meta left out is 0, except `reach`, which is then unknown.  Raises `UnexpectedPayload`, which
-    names account, ad, day, field and value.
+    Meta left out is 0, except `reach`, which is then unknown.  Payloads are looked at one after
+    the other and not kept.  Raises `UnexpectedPayload`, which names account, ad, day, field and
+    value.
     """
-    rows = list(payloads)
-    types = _purchase_types(rows, purchase_action_type)
-    return pd.DataFrame(
-        {
-            "account_id": _texts(_identifier(row, "account_id") for row in rows),
-            "ad_id": _texts(_identifier(row, "ad_id") for row in rows),
-            "report_date": _objects(report_dates(rows)),
-            "campaign_id": _labels(rows, "campaign_id"),
-            "campaign_name": _labels(rows, "campaign_name"),
-            "adset_id": _labels(rows, "adset_id"),
-            "adset_name": _labels(rows, "adset_name"),
-            "ad_name": _labels(rows, "ad_name"),
-            "currency": _texts(_currency(row) for row in rows),
-            "attribution_setting": _labels(rows, "attribution_setting"),
-            "purchase_action_type": _texts(types),
-            "impressions": _counts(rows, "impressions"),
-            "clicks": _counts(rows, "clicks"),
-            "link_clicks": _counts(rows, "inline_link_clicks"),
-            "reach": _reach(rows),
-            "spend": _objects(_amount(row, "spend") for row in rows),
-            "conversions": _conversions(rows, types),
-            "revenue": _revenue(rows, types),
-            "fetched_at": _instants(fetched_at, len(rows)),
-        }
-    )
+    frame = _frame(payloads, _INSIGHTS, purchase_action_type)
+    return frame.assign(fetched_at=_instants(fetched_at, len(frame)))
 
 
 def parse_totals(
@@ -95,22 +63,13 @@ def parse_totals(
 
     As `parse_insights`; a total has no ad.
     """
-    rows = list(payloads)
-    types = _purchase_types(rows, purchase_action_type)
-    return pd.DataFrame(
-        {
-            "account_id": _texts(_identifier(row, "account_id") for row in rows),
-            "report_date": _objects(report_dates(rows)),
-            "currency": _texts(_currency(row) for row in rows),
-            "impressions": _counts(rows, "impressions"),
-            "clicks": _counts(rows, "clicks"),
-            "reach": _reach(rows),
-            "spend": _objects(_amount(row, "spend") for row in rows),
-            "conversions": _conversions(rows, types),
-            "revenue": _revenue(rows, types),
-            "purchase_action_type": _texts(types),
-        }
-    )
+    return _frame(payloads, _TOTALS, purchase_action_type)
+
+
+def parse_reach(payloads: Iterable[Payload]) -> int | None:
+    """People reached according to the one row that covers all days asked about; None if unknown."""
+    reached = [_read(row, "reach", _REACH, row.get("reach")) for row in payloads]
+    return reached[0] if len(reached) == 1 else None
 
 
 @dataclass(slots=True)
@@ -132,122 +91,163 @@ class DaySums:
 
 
 def sums_by_day(
-    payloads: Iterable[Payload], *, purchase_action_type: PurchaseActionType
+    payloads: Iterable[Payload],
+    *,
+    purchase_action_type: PurchaseActionType,
+    onto: Mapping[str, DaySums] | None = None,
 ) -> dict[str, DaySums]:
     """The sums of each report day, given as Meta writes it, over payloads read one by one.
 
-    Every field that becomes part of a frame is read, so that what cannot be parsed is found here,
-    within the fetch of the one account: `UnexpectedPayload`.
+    They are added onto the sums that are given, if any.  Every field that becomes part of a frame
+    is read, so that what cannot be parsed is found here, within the fetch of the one account:
+    `UnexpectedPayload`.
     """
-    sums: defaultdict[str, DaySums] = defaultdict(DaySums)
-    kind_of = cache(purchase_action_type)
-    for row in payloads:
-        _check_the_rest(row)
-        day, kind = sums[str(row.get("date_start"))], kind_of(_identifier(row, "account_id"))
-        day.impressions += _whole(_number(row, "impressions", row.get("impressions"), _COUNT))
-        day.clicks += _whole(_number(row, "clicks", row.get("clicks"), _COUNT))
-        day.conversions += _conversions_of(row, kind)
-        day.spend += _amount(row, "spend")
-        day.revenue += _revenue_of(row, kind)
+    sums = defaultdict(DaySums, onto or {})
+    for read in _Reader(_SUMMED, purchase_action_type).batches(payloads):
+        figures = (read[name] for name in DaySums.__slots__)
+        with exact_arithmetic():
+            for day, impressions, clicks, conversions, spend, revenue in zip(
+                read["day"], *figures, strict=True
+            ):
+                of_day = sums[str(day)]
+                of_day.impressions += impressions
+                of_day.clicks += clicks
+                of_day.conversions += conversions
+                of_day.spend += spend
+                of_day.revenue += revenue
     return dict(sums)
 
 
-def _check_the_rest(row: Payload) -> None:
-    """Read what `sums_by_day` does not add up."""
-    _currency(row)
-    for field in ("inline_link_clicks", "reach"):
-        _number(row, field, row.get(field), _COUNT)
-    for field in _LABELS:
-        _label(row, field)
+def _frame(
+    payloads: Iterable[Payload], columns: Sequence[_Column], chosen: PurchaseActionType
+) -> pd.DataFrame:
+    cells: dict[str, list[Any]] = {column.name: [] for column in columns}
+    for read in _Reader(columns, chosen).batches(payloads):
+        for name, more in read.items():
+            cells[name].extend(more)
+    return pd.DataFrame(
+        {column.name: pd.Series(cells[column.name], dtype=column.kind.dtype) for column in columns}
+    )
 
 
-def parse_reach(payloads: Iterable[Payload]) -> int | None:
-    """People reached according to the one row that covers all days asked about; None if unknown."""
-    reached = _reach(list(payloads))
-    return int(reached[0]) if len(reached) == 1 and reached.notna().all() else None
+class _Unreadable(ValueError):
+    """A cell's `value` is not what is `expected` there."""
+
+    def __init__(self, value: object, expected: str) -> None:
+        super().__init__(expected)
+        self.value = value
+        self.expected = expected
 
 
-def report_dates(payloads: Iterable[Payload]) -> list[date]:
-    """The report day of each payload."""
-    parsed = cache(parse_day)
-    return [_report_date(payload, parsed) for payload in payloads]
+class _Kind(Protocol):
+    """How cells of one kind are read, and the dtype of a column of them.
 
-
-def _purchase_types(rows: Sequence[Payload], chosen: PurchaseActionType) -> list[str]:
-    of_account = cache(chosen)
-    return [of_account(_identifier(row, "account_id")) for row in rows]
-
-
-def _conversions(rows: Sequence[Payload], types: Sequence[str]) -> pd.Series[Any]:
-    counted = [_conversions_of(row, kind) for row, kind in zip(rows, types, strict=True)]
-    return pd.Series(counted, dtype="Int64")
-
-
-def _revenue(rows: Sequence[Payload], types: Sequence[str]) -> pd.Series[Any]:
-    return _objects(_revenue_of(row, kind) for row, kind in zip(rows, types, strict=True))
-
-
-def _conversions_of(payload: Payload, kind: str) -> int:
-    return sum(map(_whole, _purchase_values(payload, "actions", kind, _SIGNED_COUNT)))
-
-
-def _revenue_of(payload: Payload, kind: str) -> Decimal:
-    values = _purchase_values(payload, "action_values", kind, _SIGNED_AMOUNT)
-    return sum(map(Decimal, values), Decimal(0))
-
-
-def _purchase_values(
-    payload: Payload, field: str, action_type: str, form: re.Pattern[str]
-) -> Iterator[str]:
-    """`value` of each entry of the one action type, 0 where the entry has only other windows.
-
-    Usually there is one entry; with action breakdowns there are several, which add up.  The other
-    purchase types repeat the same purchases and are never added.
+    A cell is what JSON made of a field's value, None where the payload lacks the field.
     """
-    for entry in _entries(payload, field):
-        if entry.get("action_type") == action_type:
-            yield _number(payload, f"{field}[{action_type}]", entry.get("value"), form)
+
+    @property
+    def dtype(self) -> str: ...
+
+    def read(self, cell: Any) -> Any:
+        """What the cell says; `_Unreadable` when it is not of this kind."""
+
+    def quick_reader(self) -> Callable[[Sequence[Any]], list[Any] | None]:
+        """Reads many cells as `read` would one by one; gives None when only `read` can tell."""
 
 
-def _entries(payload: Payload, field: str) -> Sequence[Payload]:
-    entries = payload.get(field)
-    if entries is None:
-        return ()
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        _refuse(payload, field, entries, "a list of objects")
-    return entries
+class _Words:
+    """Texts of which the same few come again and again: each is looked at once."""
+
+    def __init__(self, read: Callable[[Any], Any], *, dtype: str = "str") -> None:
+        self.read = read
+        self.dtype = dtype
+
+    def quick_reader(self) -> Callable[[Sequence[Any]], list[Any] | None]:
+        known = cache(self.read)
+
+        def read(cells: Sequence[Any]) -> list[Any] | None:
+            try:
+                return list(map(known, cells))
+            except (_Unreadable, TypeError):  # TypeError: a list or an object, which has no hash
+                return None
+
+        return read
 
 
-def _counts(rows: Sequence[Payload], field: str) -> pd.Series[Any]:
-    counts = [_whole(_number(row, field, row.get(field), _COUNT)) for row in rows]
-    return pd.Series(counts, dtype="Int64")
+class _Numbers:
+    """Numbers of one form, written as text; an absent one is 0 or else unknown.
 
-
-def _reach(rows: Sequence[Payload]) -> pd.Series[Any]:
-    """People reached; unknown where absent, as Meta withholds it for some old days."""
-    counts = [
-        None
-        if (value := row.get("reach")) is None
-        else _whole(_number(row, "reach", value, _COUNT))
-        for row in rows
-    ]
-    return pd.Series(counts, dtype="Int64")
-
-
-def _amount(payload: Payload, field: str) -> Decimal:
-    return Decimal(_number(payload, field, payload.get(field), _AMOUNT))
-
-
-def _number(payload: Payload, field: str, value: object, form: re.Pattern[str]) -> str:
-    """`value` if it has the form of its kind of number, "0" if it is absent.
-
-    A JSON number is refused: read as a float it is no longer what Meta sent.
+    A JSON number is refused: read as a float it is no longer what Meta sent.  Several numbers in
+    a tuple add up.
     """
-    if value is None:
-        return "0"
-    if not isinstance(value, str) or form.fullmatch(value) is None:
-        _refuse(payload, field, value, _FORMS[form])
-    return value
+
+    def __init__(
+        self,
+        form: str,
+        expected: str,
+        number: Callable[[str], Any],
+        *,
+        dtype: str,
+        absent: str | None = "0",
+    ) -> None:
+        self.dtype = dtype
+        self._form = re.compile(form)
+        self._line_of_another_form = re.compile(f"^(?!(?:{form})$)", re.MULTILINE)
+        self._expected = expected
+        self._number = number
+        self._absent = None if absent is None else number(absent)
+
+    def read(self, cell: Any) -> Any:
+        if cell is None:
+            return self._absent
+        if isinstance(cell, tuple):
+            with exact_arithmetic():
+                return sum(map(self.read, cell), self._number("0"))
+        if not isinstance(cell, str) or self._form.fullmatch(cell) is None:
+            raise _Unreadable(cell, self._expected)
+        return self._number(cell)
+
+    def quick_reader(self) -> Callable[[Sequence[Any]], list[Any] | None]:
+        return self._read_lines
+
+    def _read_lines(self, cells: Sequence[Any]) -> list[Any] | None:
+        given = [cell for cell in cells if cell is not None]
+        try:
+            lines = "\n".join(given)
+        except TypeError:
+            return None
+        if lines.count("\n") != len(given) - 1 or self._line_of_another_form.search(lines):
+            return None
+        numbers = map(self._number, given)
+        return [self._absent if cell is None else next(numbers) for cell in cells]
+
+
+def _identifier(cell: Any) -> str:
+    if not fields.is_id(cell):
+        raise _Unreadable(cell, "an id")
+    return str(cell)
+
+
+def _day(cell: Any) -> date:
+    try:
+        return parse_day(cell)
+    except (InputError, TypeError):
+        raise _Unreadable(cell, "a day") from None
+
+
+def _currency(cell: Any) -> str:
+    if not isinstance(cell, str) or _CAPITALS.fullmatch(cell) is None:
+        raise _Unreadable(cell, "three capital letters")
+    return cell
+
+
+def _label(cell: Any) -> str | None:
+    """Text for people to read, missing where absent."""
+    if cell is None:
+        return None
+    if not isinstance(cell, str):
+        raise _Unreadable(cell, "text")
+    return storable(cell)
 
 
 def _whole(text: str) -> int:
@@ -255,70 +255,183 @@ def _whole(text: str) -> int:
     return int(text.partition(".")[0])
 
 
-_FORMS: Final[Mapping[re.Pattern[str], str]] = {
-    _COUNT: "a whole number from 0 up",
-    _SIGNED_COUNT: "a whole number",
-    _AMOUNT: "an amount from 0 up",
-    _SIGNED_AMOUNT: "an amount",
-}
+_ID: Final = _Words(_identifier)
+_DAY: Final = _Words(_day, dtype="object")
+_CURRENCY: Final = _Words(_currency)
+_LABEL: Final = _Words(_label)
+
+# No exponent, because Meta writes plain decimals; no more digits than a bigint holds in any case.
+_WHOLE_FORM: Final = r"[0-9]{1,18}(?:\.0+)?"
+_AMOUNT_FORM: Final = r"[0-9]{1,18}(?:\.[0-9]{1,18})?"
+_COUNT: Final = _Numbers(_WHOLE_FORM, "a whole number from 0 up", _whole, dtype="Int64")
+_REACH: Final = _Numbers(
+    _WHOLE_FORM, "a whole number from 0 up", _whole, dtype="Int64", absent=None
+)
+"""People reached; unknown where absent, as Meta withholds it for some old days."""
+_SIGNED_COUNT: Final = _Numbers(f"-?{_WHOLE_FORM}", "a whole number", _whole, dtype="Int64")
+_AMOUNT: Final = _Numbers(_AMOUNT_FORM, "an amount from 0 up", Decimal, dtype="object")
+_SIGNED_AMOUNT: Final = _Numbers(f"-?{_AMOUNT_FORM}", "an amount", Decimal, dtype="object")
 
 
-def _identifier(payload: Payload, field: str) -> str:
-    value = payload.get(field)
-    if not fields.is_id(value):
-        _refuse(payload, field, value, "an id")
-    return str(value)
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of a frame, what its cells are, and the field of the payload that holds them."""
+
+    name: str
+    kind: _Kind
+    field: str
 
 
-def _report_date(payload: Payload, parsed: Callable[[str], date]) -> date:
-    day = payload.get("date_start")
-    if not isinstance(day, str) or payload.get("date_stop") != day:
-        _refuse(payload, "date_stop", payload.get("date_stop"), "the day in date_start")
-    try:
-        return parsed(day)
-    except InputError:
-        _refuse(payload, "date_start", day, "a day")
+_ACCOUNT_ID: Final = _Column("account_id", _ID, "account_id")
+_AD_ID: Final = _Column("ad_id", _ID, "ad_id")
+_REPORT_DATE: Final = _Column("report_date", _DAY, "date_start")
+_IN_CURRENCY: Final = _Column("currency", _CURRENCY, "account_currency")
+_PURCHASE_TYPE: Final = _Column("purchase_action_type", _LABEL, "purchase_action_type")
+"""Chosen by us; its cells stand among the others as if Meta had said them."""
+
+_LABELS: Final = (
+    *(
+        _Column(name, _LABEL, name)
+        for name in ("campaign_id", "campaign_name", "adset_id", "adset_name", "ad_name")
+    ),
+    _IN_CURRENCY,
+    _Column("attribution_setting", _LABEL, "attribution_setting"),
+)
+_MEASURES: Final = (
+    _Column("impressions", _COUNT, "impressions"),
+    _Column("clicks", _COUNT, "clicks"),
+    _Column("link_clicks", _COUNT, "inline_link_clicks"),
+    _Column("reach", _REACH, "reach"),
+    _Column("spend", _AMOUNT, "spend"),
+    _Column("conversions", _SIGNED_COUNT, "actions"),
+    _Column("revenue", _SIGNED_AMOUNT, "action_values"),
+)
+_INSIGHTS: Final = (_ACCOUNT_ID, _AD_ID, _REPORT_DATE, *_LABELS, _PURCHASE_TYPE, *_MEASURES)
+_TOTALS: Final = (
+    _ACCOUNT_ID,
+    _REPORT_DATE,
+    _IN_CURRENCY,
+    *(measure for measure in _MEASURES if measure.name != "link_clicks"),
+    _PURCHASE_TYPE,
+)
+_SUMMED: Final = (_Column("day", _LABEL, "date_start"), *_LABELS, *_MEASURES)
+"""What rows of any level may hold, the day as Meta writes it."""
+
+_PURCHASES: Final = ("actions", "action_values")
+_PLAIN_FIELDS: Final = (
+    "date_stop",
+    *(
+        column.field
+        for column in _INSIGHTS
+        if column is not _PURCHASE_TYPE and column.field not in _PURCHASES
+    ),
+)
+_FIELDS: Final = (*_PLAIN_FIELDS, _PURCHASE_TYPE.field, *_PURCHASES)
+
+_BATCH: Final = 500
+"""Payloads read at once, measured: many enough to read column by column, few enough to be still
+in the processor's cache, and in number below what Python collects garbage after."""
+
+_Cells = Mapping[str, Sequence[Any]]
+"""What some payloads say, by field and unread."""
 
 
-def _currency(payload: Payload) -> str:
-    value = payload.get("account_currency")
-    if not isinstance(value, str) or _CURRENCY.fullmatch(value) is None:
-        _refuse(payload, "account_currency", value, "three capital letters")
-    return value
+class _Reader:
+    """Reads payloads a batch at a time, each batch column by column, and keeps none of them."""
+
+    def __init__(self, columns: Sequence[_Column], chosen: PurchaseActionType) -> None:
+        self._columns = [(column, column.kind.quick_reader()) for column in columns]
+        self._is_daily = _REPORT_DATE in columns
+        self._chosen = chosen
+        self._kinds: dict[str, str] = {}
+
+    def batches(self, payloads: Iterable[Payload]) -> Iterator[dict[str, list[Any]]]:
+        """What the payloads say, by column; `UnexpectedPayload` about what cannot be read."""
+        rest = iter(payloads)
+        while rows := list(map(self._row, islice(rest, _BATCH))):
+            cells = dict(zip(_FIELDS, zip(*rows, strict=True), strict=True))
+            if self._is_daily:
+                _refuse_several_days(cells)
+            yield {
+                column.name: quickly(cells[column.field]) or _one_by_one(cells, column)
+                for column, quickly in self._columns
+            }
+
+    def _row(self, payload: Payload) -> tuple[Any, ...]:
+        """The cells of a payload, in the order of `_FIELDS`."""
+        account_id = payload.get("account_id")
+        if not isinstance(account_id, str) or account_id not in self._kinds:
+            account_id = _read(payload, "account_id", _ID, account_id)
+            self._kinds[account_id] = self._chosen(account_id)
+        kind = self._kinds[account_id]
+        return (
+            *map(payload.get, _PLAIN_FIELDS),
+            kind,
+            _purchases(payload, "actions", kind),
+            _purchases(payload, "action_values", kind),
+        )
 
 
-def _labels(rows: Sequence[Payload], field: str) -> pd.Series[Any]:
-    return _texts(_label(row, field) for row in rows)
+def _one_by_one(cells: _Cells, column: _Column) -> list[Any]:
+    field = column.field
+    return [
+        _read(
+            _key(cells, place),
+            f"{field}[{cells[_PURCHASE_TYPE.field][place]}]" if field in _PURCHASES else field,
+            column.kind,
+            cell,
+        )
+        for place, cell in enumerate(cells[field])
+    ]
 
 
-def _label(payload: Payload, field: str) -> str | None:
-    """Text for people to read, missing where absent."""
-    value = payload.get(field)
-    if value is None:
+def _refuse_several_days(cells: _Cells) -> None:
+    starts, stops = cells["date_start"], cells["date_stop"]
+    if starts != stops:
+        place = next(i for i, start in enumerate(starts) if start != stops[i])
+        _refuse(_key(cells, place), "date_stop", stops[place], "the day in date_start")
+
+
+def _key(cells: _Cells, place: int) -> Payload:
+    """What names the payload at `place`."""
+    key = {field: cells[field][place] for field in fields.KEY_FIELDS}
+    return {field: value for field, value in key.items() if value is not None}
+
+
+def _purchases(payload: Payload, field: str, action_type: str) -> object:
+    """What a payload says of purchases of one type: nothing, one text, or several in a tuple.
+
+    Usually there is one entry; with action breakdowns there are several, which add up.  An entry
+    with other windows only has no `value`.  The other purchase types repeat the same purchases
+    and are never added.
+    """
+    entries = payload.get(field)
+    if entries is None:
         return None
-    if not isinstance(value, str):
-        _refuse(payload, field, value, "text")
-    return storable(value)
+    if not isinstance(entries, list):
+        _refuse(payload, field, entries, "a list of objects")
+    try:
+        found = [each.get("value") for each in entries if each.get("action_type") == action_type]
+    except AttributeError:  # what is no object has no fields
+        _refuse(payload, field, entries, "a list of objects")
+    return found[0] if len(found) == 1 else tuple(found) or None
 
 
-def storable(text: str) -> str:
-    """`text` without what JSON can spell and Postgres not store: NUL and half a surrogate pair."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+def _read(payload: Payload, title: str, kind: _Kind, cell: object) -> Any:
+    """What a payload's cell means; `UnexpectedPayload` when it is unreadable."""
+    try:
+        return kind.read(cell)
+    except _Unreadable as error:
+        _refuse(payload, title, error.value, error.expected)
 
 
 def _instants(values: datetime | Iterable[datetime], length: int) -> pd.Series[Any]:
+    if isinstance(values, pd.Series) and isinstance(values.dtype, pd.DatetimeTZDtype):
+        return pd.Series(values.array, dtype=_INSTANT)
     instants = [values] * length if isinstance(values, datetime) else list(values)
     if any(instant.tzinfo is None for instant in instants):
         raise ValueError("fetched_at is naive; a naive datetime names no instant")
-    return pd.Series(instants, dtype="datetime64[us, UTC]")
-
-
-def _texts(values: Iterable[str | None]) -> pd.Series[Any]:
-    return pd.Series(list(values), dtype="str")
-
-
-def _objects(values: Iterable[object]) -> pd.Series[Any]:
-    return pd.Series(list(values), dtype="object")
+    return pd.Series(instants, dtype=_INSTANT)
 
 
 def _refuse(payload: Payload, field: str, value: object, expected: str) -> NoReturn:

@@ -266,7 +266,9 @@ def _bearer(account: _Account) -> _Found:
     if response.status_code >= requests.codes["server_error"]:
         return _Found("not measured", f"passing trouble (HTTP {response.status_code})")
     refusal = body.get("error") if isinstance(body, dict) else None
-    code = refusal.get("code") if isinstance(refusal, dict) else None
+    said = refusal.get("code") if isinstance(refusal, dict) else None
+    # Text of a host's is not told: it may quote the call.
+    code = said if isinstance(said, int) else None
     change = "Nothing: the token goes into the query then, and is kept out of logs and errors."
     return _Found("differs", f"refused (HTTP {response.status_code}, code {code})", change)
 

@@ -6,6 +6,7 @@
 A run covers a range of partitions; an hour, a day and a backfill are the same code path.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from typing import Any
@@ -124,7 +125,7 @@ def normalized(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
             totals = retention.with_payloads(postgres.warehouse(), all_totals)
             raw = on_account_days(all_raw, totals)
             insights = parse_insights(
-                raw["payload"],
+                map(json.loads, raw["payload"]),
                 purchase_action_type=settings.purchase_action_type_of,
                 fetched_at=raw["fetched_at"],
             )
@@ -171,13 +172,13 @@ def scored(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     ) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
         predictions = product.predictions(warehouse)
-        launched = _launched_videos(warehouse, window)
+        launched = _launched_videos(warehouse, product.videos(warehouse))
         fetched_days = history.fetched_days(warehouse)
 
         def scored_pairs(days: DayWindow) -> CoveredRows:
             pairs = pair(
                 predictions,
-                **launched,
+                **launched(days),
                 as_of_days=list(days),
                 fetched_days=fetched_days,
                 **_eligibility(settings),
@@ -201,15 +202,18 @@ def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         postgres: WarehouseResource,
     ) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
-        launched = _launched_videos(warehouse, window)
+        videos = product.videos(warehouse)
+        launched = _launched_videos(warehouse, videos)
 
         def judged_models(days: DayWindow) -> CoveredRows:
-            delivered = delivered_ads(**launched, as_of_days=list(days), **_eligibility(settings))
+            delivered = delivered_ads(
+                **launched(days), as_of_days=list(days), **_eligibility(settings)
+            )
             models = score_models(prediction_accuracy.read(days), delivered)
             scores_by_day(context, models)
             return CoveredRows(models, (Slice(days),))
 
-        return Parts(_as_of_parts(window, len(launched["videos"])), judged_models)
+        return Parts(_as_of_parts(window, len(videos)), judged_models)
 
     return model_accuracy
 
@@ -231,14 +235,18 @@ def _daily_asset(
     return decorate
 
 
-def _launched_videos(warehouse: Warehouse, window: DayWindow) -> dict[str, Any]:
-    """Everything that is known of the product's ads, for comparing as of the window's days."""
-    videos = product.videos(warehouse)
-    return {
-        "videos": videos,
-        "actuals": history.ads_since_launch(warehouse, videos["ad_id"].tolist(), window.until),
-        "time_zones": history.account_time_zones(warehouse),
-    }
+def _launched_videos(
+    warehouse: Warehouse, videos: pd.DataFrame
+) -> Callable[[DayWindow], dict[str, Any]]:
+    """What is known of the product's ads, for comparing as of some days."""
+    time_zones = history.account_time_zones(warehouse)
+
+    def known(as_of_days: DayWindow) -> dict[str, Any]:
+        ad_ids = videos["ad_id"].tolist()
+        actuals = history.ads_since_launch(warehouse, ad_ids, as_of_days)
+        return {"videos": videos, "actuals": actuals, "time_zones": time_zones}
+
+    return known
 
 
 def _eligibility(settings: Settings) -> dict[str, Any]:

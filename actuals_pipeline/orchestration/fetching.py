@@ -2,20 +2,27 @@
 
 A killed run has stored what it fetched until then.  The run that takes its place (Dagster says
 so in its tags) does not ask again for settled days that were stored: Meta changes them no more.
+Nor does a step that waited for Meta and began again.
 """
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final
 
 import dagster as dg
+from dagster._core.events import EngineEventData
 
 from actuals_pipeline.errors import FrameMismatch, MetaThrottled, UnexpectedPayload
 from actuals_pipeline.meta.accounts import AccountFetch, raw_frame, totals_frame
+from actuals_pipeline.orchestration.dead_runs import this_process
+from actuals_pipeline.orchestration.jobs import PROCESS_TAG, WORKER_TAG
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import history, store
+from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.fetch_memory import StoredFetchMemory
 from actuals_pipeline.warehouse.store import (
     NOTHING_WRITTEN,
@@ -31,7 +38,11 @@ from actuals_pipeline.warehouse.tables import fetch_log, meta_account_totals, ra
 FETCHED_DAYS: Final = 31
 """Days asked for at once: the month that a daily sweep covers is one request an account."""
 
-_LINEAGE_TAGS: Final = ("dagster/parent_run_id", "dagster/root_run_id")
+PARENT_RUN_TAG: Final = "dagster/parent_run_id"
+ROOT_RUN_TAG: Final = "dagster/root_run_id"
+
+DAYS_FETCHED: Final = "days_fetched"
+"""Says in the metadata of an engine event how many days of its window a run has done with."""
 
 
 @dataclass
@@ -52,6 +63,7 @@ class RunOfFetches:
         Raises when no account could be fetched for some days, after storing those before.
         """
         window = window_of(self.context.partition_keys)
+        self._name_the_process()
         memory = StoredFetchMemory(self.postgres.warehouse())
         limits = self.meta.recalled_limits(memory)
         for days in window.pieces(FETCHED_DAYS):
@@ -59,13 +71,29 @@ class RunOfFetches:
                 days, memory, limits, self.settings.purchase_action_type_of, self._wanted(days)
             )
             _raise_if_all_failed([self._stored(fetch) for fetch in fetches])
+            self._tell_progress(days, (days.end - window.start).days)
+
+    def _name_the_process(self) -> None:
+        """So that others can see when it is gone; a run of the command line has done it before."""
+        run = self.context.run
+        if PROCESS_TAG not in run.tags:
+            self.context.instance.add_run_tags(run.run_id, {WORKER_TAG: this_process()})
 
     def _wanted(self, days: DayWindow) -> list[str]:
-        """The accounts whose `days` no run that this one takes the place of has fetched."""
-        tags = self.context.run.tags
-        lineage = {tags[tag] for tag in _LINEAGE_TAGS if tag in tags}
-        done = history.settled_fetches(self.postgres.warehouse(), lineage, days) if lineage else ()
+        """The accounts whose `days` neither this run nor one before it in its place has fetched."""
+        done = history.settled_fetches(self.postgres.warehouse(), self._lineage, days)
         return [account for account in self.meta.account_ids if account not in done]
+
+    @cached_property
+    def _lineage(self) -> set[str]:
+        run = self.context.run
+        return {run.run_id, *runs_before(self.context.instance, run.tags)}
+
+    def _tell_progress(self, days: DayWindow, n_days: int) -> None:
+        """Show in the run's events how far it is; a year of a large account takes a while."""
+        self.context.instance.report_engine_event(
+            f"Done with {days}.", self.context.run, EngineEventData({DAYS_FETCHED: n_days})
+        )
 
     def _stored(self, fetch: AccountFetch) -> AccountFetch:
         """The fetch, its parts stored and itself logged; failed if they cannot be stored."""
@@ -98,6 +126,26 @@ class RunOfFetches:
         self.raw.add(raw["report_date"], of_raw)
         self.totals.add(totals["report_date"], of_totals)
         return of_raw
+
+
+def runs_before(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> set[str]:
+    """The runs whose place a run of these tags takes: the first, and all that took it since."""
+    root = tags.get(ROOT_RUN_TAG)
+    if root is None:
+        return set()
+    later = instance.get_runs(dg.RunsFilter(tags={ROOT_RUN_TAG: root}))
+    return {root, *(run.run_id for run in later)}
+
+
+def days_stored(
+    warehouse: Warehouse, run_ids: Collection[str], window: DayWindow, account_ids: Sequence[str]
+) -> int:
+    """How many days of `window` a run in the place of `run_ids` asks no account for again."""
+    return sum(
+        len(days)
+        for days in window.pieces(FETCHED_DAYS)
+        if set(account_ids) <= history.settled_fetches(warehouse, run_ids, days)
+    )
 
 
 def _raise_if_all_failed(fetches: list[AccountFetch]) -> None:

@@ -24,7 +24,12 @@ MAINTENANCE_JOB_NAME = "maintenance_job"
 PROCESS_TAG = "actuals/process"
 """Marks a run of the command line and names the process that executes it."""
 
+WORKER_TAG = "actuals/worker"
+"""Names the process that executes a run of Dagster's own."""
+
 _HEALTH = dg.AssetSelection.checks(HEALTH_CHECK)
+
+MAX_RUNTIME_TAG = "dagster/max_runtime"
 
 MAX_RUN_SECONDS = 7200
 """A run that takes longer is stopped, so that a lost worker cannot hold its window for ever."""
@@ -36,7 +41,7 @@ def actuals_job(settings: Settings) -> UnresolvedAssetJobDefinition:
         JOB_NAME,
         selection=dg.AssetSelection.groups("meta", "actuals", "accuracy") - _HEALTH,
         description="Fetch, normalize, reconcile and score the report days of a run.",
-        tags={"dagster/max_runtime": str(MAX_RUN_SECONDS), **source_tags(settings)},
+        tags={MAX_RUNTIME_TAG: str(MAX_RUN_SECONDS), **source_tags(settings)},
     )
 
 
@@ -46,7 +51,7 @@ def health_job(settings: Settings) -> UnresolvedAssetJobDefinition:
         HEALTH_JOB_NAME,
         selection=_HEALTH,
         description="Check token, accounts, API version, clock, database, disk and schedule.",
-        tags={"dagster/max_runtime": str(MAX_RUN_SECONDS), **source_tags(settings)},
+        tags={MAX_RUNTIME_TAG: str(MAX_RUN_SECONDS), **source_tags(settings)},
     )
 
 

@@ -1,7 +1,8 @@
 """What assets reach the outside through: Meta's API and the warehouse.
 
 Secrets arrive as environment variable names (`EnvVar`), so the UI shows the name and never the
-value; they are resolved when a run starts, so the code location loads with nothing set.
+value; they are resolved when a run starts, so the code location loads with nothing set.  From then
+on a resource holds them, and leaves them out of its repr.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,9 +27,11 @@ from actuals_pipeline.warehouse.connection import Warehouse
 class MetaApi(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own idiom
     """Meta's Graph API for the configured ad accounts."""
 
-    access_token: str = Field(description="System user token with ads_read.")
+    access_token: str = Field(description="System user token with ads_read.", repr=False)
     app_id: str = Field(description="App that the token is of.")
-    app_secret: str = Field(description="Signs every call; empty when the app does not ask it.")
+    app_secret: str = Field(
+        description="Signs every call; empty when the app does not ask it.", repr=False
+    )
     account_ids: list[str] = Field(description="Ad accounts, digits without act_.")
     graph_url: str = Field(description="Graph API host.")
     api_version: str = Field(description="Marketing API version.")
@@ -113,7 +116,7 @@ class MetaApi(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's o
 class WarehouseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The Postgres database of the warehouse."""
 
-    database_url: str = Field(description="Postgres, in any of the usual spellings.")
+    database_url: str = Field(description="Postgres, in any of the usual spellings.", repr=False)
 
     def warehouse(self) -> Warehouse:
         """The warehouse at this address; nothing is connected yet."""

@@ -2,16 +2,15 @@
 
 The run is executed in this process, so that no daemon needs to be up.  A process that is killed
 leaves a run that looks alive and a place in the pool that is never given back; the next run
-clears both away first.
+clears both away first.  If that run was over the same days it goes on where the dead one ended.
 """
 
-import os
-import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
+from typing import Any, cast
 from uuid import uuid4
 
 import dagster as dg
@@ -19,21 +18,42 @@ from dagster import DagsterEventType
 from dagster._serdes import ConfigurableClassData
 
 from actuals_pipeline.orchestration.build import build_definitions
-from actuals_pipeline.orchestration.descriptions import META_POOL
-from actuals_pipeline.orchestration.jobs import JOB_NAME, PROCESS_TAG
+from actuals_pipeline.orchestration.dead_runs import clear_dead_runs, this_process
+from actuals_pipeline.orchestration.fetching import (
+    DAYS_FETCHED,
+    FETCHED_DAYS,
+    PARENT_RUN_TAG,
+    ROOT_RUN_TAG,
+    runs_before,
+)
+from actuals_pipeline.orchestration.jobs import (
+    JOB_NAME,
+    MAX_RUN_SECONDS,
+    MAX_RUNTIME_TAG,
+    PROCESS_TAG,
+)
 from actuals_pipeline.orchestration.partitions import range_tags
-from actuals_pipeline.orchestration.schedules import LIVE, TIER_TAG
+from actuals_pipeline.orchestration.schedules import TIER_TAG
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
 
 POLL_SECONDS = 0.3
 """How often the progress of a run is read; chosen: smooth to the eye, nothing to Postgres."""
 
+RESUMED_WITHIN = timedelta(hours=24)
+"""How long after its end a run is gone on with; after that settled days are worth a new look."""
+
+_CONNECTION_SECONDS = 600
+"""How long a connection to Dagster's tables is kept; chosen: less than firewalls forget them in."""
+
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log keeps everything; a terminal gets the progress and one sentence instead."""
 
-Progress = Callable[[int, int, str], None]
-"""Told how many of how many steps of the run have ended, and which one is under way."""
+Progress = Callable[[float, str], None]
+"""Told which share of the run is done (all steps being equal), and which step is under way."""
+
+Resumption = Callable[[Collection[str]], None]
+"""Told the ids of the runs whose place a run takes, before it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +66,34 @@ class RunResult:
 
 
 def run_window(
-    settings: Settings, window: DayWindow, *, tier: str, on_progress: Progress | None = None
+    settings: Settings,
+    window: DayWindow,
+    *,
+    tier: str,
+    on_progress: Progress | None = None,
+    on_resumption: Resumption | None = None,
+    resources: Mapping[str, Any] | None = None,
 ) -> RunResult:
-    """Run the job over `window` in this process and wait for its end."""
-    job = build_definitions(settings).resolve_job_def(JOB_NAME)
-    tags = {**range_tags(window), TIER_TAG: tier, PROCESS_TAG: _this_process()}
+    """Run the job over `window` in this process and wait for its end.
+
+    `resources` replaces resources by name.
+    """
+    job = build_definitions(settings, resources=resources).resolve_job_def(JOB_NAME)
     steps = len(job.graph.node_defs)
     with _instance() as instance:
         clear_dead_runs(instance)
+        lineage = _lineage(instance, window)
+        if lineage and on_resumption:
+            on_resumption(runs_before(instance, lineage))
+        tags = {
+            **range_tags(window),
+            **lineage,
+            TIER_TAG: tier,
+            PROCESS_TAG: this_process(),
+            MAX_RUNTIME_TAG: str(MAX_RUN_SECONDS * len(window.pieces(FETCHED_DAYS))),
+        }
         run_id = str(uuid4())
-        with _watched(instance, run_id, steps, on_progress):
+        with _watched(instance, run_id, window, steps, on_progress):
             result = job.execute_in_process(
                 instance=instance,
                 tags=tags,
@@ -80,28 +118,42 @@ def _instance() -> Iterator[dg.DagsterInstance]:
         "dagster._core.storage.noop_compute_log_manager", "NoOpComputeLogManager", "{}"
     )
     with dg.DagsterInstance.from_ref(ref._replace(compute_logs_data=silent)) as instance:
+        # Dagster's name for keeping its connections: a run of six steps opens 250 otherwise.
+        instance.optimize_for_webserver(
+            statement_timeout=0, pool_recycle=_CONNECTION_SECONDS, max_overflow=5
+        )
         yield instance
 
 
-def clear_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Fail live runs whose process on this host is gone, and free places of ended runs."""
-    for run in instance.get_runs(dg.RunsFilter(job_name=JOB_NAME, statuses=LIVE)):
-        process = run.tags.get(PROCESS_TAG)
-        if process is not None and _has_ended(process):
-            instance.report_run_failed(run, "The process that executed this run ended before it.")
-    storage = instance.event_log_storage
-    if storage.supports_global_concurrency_limits:
-        for run_id in storage.get_concurrency_info(META_POOL).active_run_ids:
-            holder = instance.get_run_by_id(run_id)
-            if holder is None or holder.is_finished:
-                storage.free_concurrency_slots_for_run(run_id)
+def _lineage(instance: dg.DagsterInstance, window: DayWindow) -> dict[str, str]:
+    """The tags of a run that takes the place of the last one over `window`, if that came to grief.
+
+    The same tags as Dagster's own retries have.
+    """
+    wanted = dg.RunsFilter(job_name=JOB_NAME, tags=range_tags(window))
+    for last in instance.get_run_records(wanted, limit=1):
+        run, ended = last.dagster_run, last.end_time
+        is_recent = ended and datetime.now(UTC).timestamp() - ended < RESUMED_WITHIN.total_seconds()
+        if run.status in _CAME_TO_GRIEF and is_recent:
+            return {
+                PARENT_RUN_TAG: run.run_id,
+                ROOT_RUN_TAG: run.tags.get(ROOT_RUN_TAG, run.run_id),
+            }
+    return {}
+
+
+_CAME_TO_GRIEF = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
 @contextmanager
 def _watched(
-    instance: dg.DagsterInstance, run_id: str, steps: int, on_progress: Progress | None
+    instance: dg.DagsterInstance,
+    run_id: str,
+    window: DayWindow,
+    steps: int,
+    on_progress: Progress | None,
 ) -> Iterator[None]:
-    """Tell `on_progress` of the run's steps from a thread until the block ends."""
+    """Tell `on_progress` of the run from a thread until the block ends."""
     if on_progress is None:
         yield
         return
@@ -109,7 +161,7 @@ def _watched(
 
     def watch() -> None:
         while not ended.wait(POLL_SECONDS):
-            on_progress(*_progress(instance, run_id, steps))
+            on_progress(*_progress(instance, run_id, window, steps))
 
     watcher = Thread(target=watch, name="progress", daemon=True)
     watcher.start()
@@ -118,16 +170,26 @@ def _watched(
     finally:
         ended.set()
         watcher.join()
-    on_progress(steps, steps, "")
+    on_progress(1, "")
 
 
-def _progress(instance: dg.DagsterInstance, run_id: str, steps: int) -> tuple[int, int, str]:
-    of_type = {DagsterEventType.STEP_START, DagsterEventType.STEP_SUCCESS}
+def _progress(
+    instance: dg.DagsterInstance, run_id: str, window: DayWindow, steps: int
+) -> tuple[float, str]:
+    of_type = {
+        DagsterEventType.STEP_START,
+        DagsterEventType.STEP_SUCCESS,
+        DagsterEventType.ENGINE_EVENT,
+    }
     records = instance.get_records_for_run(run_id, of_type=of_type).records
-    events = [record.event_log_entry.dagster_event for record in records]
-    done = sum(event is not None and event.is_step_success for event in events)
-    begun = [event.step_key for event in events if event is not None and event.is_step_start]
-    return done, steps, str(begun[-1]) if begun else ""
+    events = [event for each in records if (event := each.event_log_entry.dagster_event)]
+    done: float = sum(event.is_step_success for event in events)
+    begun = [event.step_key for event in events if event.is_step_start]
+    if begun and not done:
+        told = [event.engine_event_data.metadata for event in events if event.is_engine_event]
+        fetched = [cast("int", each[DAYS_FETCHED].value) for each in told if DAYS_FETCHED in each]
+        done = max(fetched, default=0) / len(window)
+    return done / steps, str(begun[-1]) if begun else ""
 
 
 def _was_interrupted(events: Sequence[dg.DagsterEvent]) -> bool:
@@ -150,30 +212,3 @@ def _failures(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
             error = error.cause
         name, _, said = (error.message if error else "").strip().partition(": ")
         yield f"{event.step_key}: {said or name}"
-
-
-def _this_process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
-
-
-def _has_ended(process: str) -> bool:
-    """Whether a process of this host is gone; one of another host is left to its own."""
-    host, pid, started = process.rsplit(":", 2)
-    return host == socket.gethostname() and _started(int(pid)) != started
-
-
-def _started(pid: int) -> str:
-    """A mark that tells this process from a later one of the same number; "" when it is gone."""
-    stat = Path(f"/proc/{pid}/stat")
-    if stat.exists():
-        fields = stat.read_text("ascii", errors="replace").rpartition(")")[2].split()
-        # A killed process is kept as a zombie until its parent asks, which in a container without
-        # an init nobody does.
-        return "" if fields[0] == "Z" else fields[19]
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        return "alive"
-    return "alive"

@@ -10,6 +10,7 @@ from datetime import datetime
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from actuals_pipeline.orchestration.dead_runs import LIVE, clear_dead_runs
 from actuals_pipeline.orchestration.partitions import range_tags, window_of_tags
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
@@ -37,13 +38,6 @@ WESTERN_DAYS = 1
 """Days added before each window: for an account west of the schedule's time zone it is still the
 day before, so that its own trailing days begin one earlier."""
 
-LIVE = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
-
 
 def hourly_actuals(settings: Settings, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     """The schedule `hourly_actuals`, running from the start."""
@@ -64,6 +58,7 @@ def hourly_actuals(settings: Settings, job: UnresolvedAssetJobDefinition) -> dg.
         tier, window = due(tick, settings)
         if window is None:
             return dg.SkipReason(f"The first partition is {settings.start_date}.")
+        clear_dead_runs(context.instance)
         holder = _run_over(context.instance, window)
         if holder is not None:
             return dg.SkipReason(f"Run {holder} still holds {window}.")

@@ -23,8 +23,7 @@ from actuals_pipeline.errors import (
     AdNotFound,
     InputError,
     MetaRefused,
-    SchemaOutOfDate,
-    WarehouseUnavailable,
+    WarehouseError,
 )
 from actuals_pipeline.report_days import MOST_RETENTION_MONTHS, DayWindow, parse_day, report_day
 
@@ -44,7 +43,7 @@ _FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 _EASTERNMOST = timedelta(hours=14)
 """How far the clocks of an account may be ahead of UTC: its day may have begun already."""
 
-_YOURS_TO_FIX = (InputError, MetaRefused, AdNotFound, SchemaOutOfDate, WarehouseUnavailable)
+_YOURS_TO_FIX = (InputError, MetaRefused, AdNotFound, WarehouseError)
 
 
 class _Commands(click.Group):

@@ -1,16 +1,18 @@
-"""Run the Dagster job over a window from the command line, in chunks, with progress.
+"""Run the Dagster job over a window from the command line, with progress.
 
-A chunk is one run: committed when it ends, so a backfill that stops can be started again where
-it was.
+Days are committed as they come, so a backfill that stops goes on where it was when it is started
+again.
 """
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
+
+import click
 
 from actuals_pipeline.errors import ActualsError, InputError
 from actuals_pipeline.report_days import DayWindow, report_day, retention_floor
@@ -18,9 +20,6 @@ from actuals_pipeline.serving import answers, queries
 from actuals_pipeline.serving.installation import Installation
 from actuals_pipeline.serving.printing import progress_bar
 from actuals_pipeline.settings import Settings
-
-CHUNK_DAYS = 30
-"""Days a run of a backfill covers: bounded memory, and a window that Meta answers at once."""
 
 _YOURS_TO_FIX = {"InputError", "SettingsError", "MetaRefused"}
 """Errors of a fetch that the person at the command line can mend."""
@@ -33,19 +32,14 @@ def run(installation: Installation, window: DayWindow, *, tier: str) -> dict[str
     `ActualsError` when a run failed otherwise.
     """
     started = time.monotonic()
-    run_ids = []
     with progress_bar(tier, len(window)) as advance:
-        done = 0
-        for chunk in chunks(window):
-            result = _run_chunk(installation, chunk, tier, done, advance)
-            run_ids.append(result.run_id)
-            if not result.succeeded:
-                _raise_failure(installation, result)
-            done += len(chunk)
+        result = _run(installation, window, tier, advance)
+    if not result.succeeded:
+        _raise_failure(installation, result)
     return answers.sync(
         installation.warehouse,
         window,
-        run_ids,
+        [result.run_id],
         installation.settings,
         now=datetime.now(UTC),
         duration_seconds=time.monotonic() - started,
@@ -70,27 +64,34 @@ def runnable(window: DayWindow, settings: Settings, now: datetime) -> DayWindow:
     return window
 
 
-def chunks(window: DayWindow) -> Iterator[DayWindow]:
-    """`window` in pieces of at most `CHUNK_DAYS`, oldest first."""
-    days = list(window)
-    for start in range(0, len(days), CHUNK_DAYS):
-        piece = days[start : start + CHUNK_DAYS]
-        yield DayWindow.inclusive(piece[0], piece[-1])
-
-
-def _run_chunk(
-    installation: Installation, chunk: DayWindow, tier: str, done: int, advance: Any
-) -> Any:
+def _run(installation: Installation, window: DayWindow, tier: str, advance: Any) -> Any:
     installation.enter_dagster()
     with warnings.catch_warnings():
         # Dagster announces betas and successors on import; they tell a reader nothing.
         warnings.simplefilter("ignore")
+        from actuals_pipeline.orchestration.fetching import days_stored  # noqa: PLC0415
         from actuals_pipeline.orchestration.runs import run_window  # noqa: PLC0415
 
-        def on_progress(steps_done: int, steps: int, step: str) -> None:
-            advance(done + len(chunk) * steps_done / steps, step)
+        def on_progress(done: float, step: str) -> None:
+            advance(len(window) * done, step)
 
-        return run_window(installation.settings, chunk, tier=tier, on_progress=on_progress)
+        def on_resumption(run_ids: Collection[str]) -> None:
+            accounts = installation.settings.meta_ad_account_ids
+            stored = days_stored(installation.warehouse, run_ids, window, accounts)
+            if stored:
+                click.echo(
+                    f"actuals: going on where an earlier run over these days ended; {stored} of "
+                    f"{len(window)} days are stored already.",
+                    err=True,
+                )
+
+        return run_window(
+            installation.settings,
+            window,
+            tier=tier,
+            on_progress=on_progress,
+            on_resumption=on_resumption,
+        )
 
 
 def _raise_failure(installation: Installation, result: Any) -> None:

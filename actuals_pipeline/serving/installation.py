@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -26,11 +26,14 @@ DATABASE = "actuals"
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Settings with a database that answers; `lock_fd` holds the embedded server, if any."""
+    """Settings with a database that answers; `lock_fd` holds the embedded server, if any.
+
+    What holds secrets is left out of the repr.
+    """
 
     settings: Settings
-    environment: Mapping[str, str]
-    database_url: str
+    environment: Mapping[str, str] = field(repr=False)
+    database_url: str = field(repr=False)
     lock_fd: int | None
 
     @property

@@ -205,11 +205,11 @@ LIMIT 1
 _FETCHES_OF_RUNS: LiteralString = """
 SELECT DISTINCT ON (account_id) account_id, outcome, error_class, error_message
 FROM (
-    -- A step that waited for Meta and began again has fetched more than once in its run.
-    SELECT DISTINCT ON (run_id, account_id) *
+    -- A step that waited for Meta and began again has fetched the same days more than once.
+    SELECT DISTINCT ON (run_id, account_id, since) *
     FROM actuals.fetch_log
     WHERE run_id = ANY(%(run_ids)s)
-    ORDER BY run_id, account_id, id DESC
+    ORDER BY run_id, account_id, since, id DESC
 ) AS latest
 ORDER BY account_id, (outcome = 'complete'), id DESC
 """

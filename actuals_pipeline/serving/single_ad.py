@@ -108,9 +108,9 @@ def _store(
     """Replace the ad's days in both tables and log it, in one transaction; returns the figures."""
     raw = raw_frame([fetched], run_id=run_id, api_version=settings.meta_api_version)
     insights = parse_insights(
-        raw["payload"],
+        fetched.rows,
         purchase_action_type=settings.purchase_action_type_of,
-        fetched_at=raw["fetched_at"],
+        fetched_at=fetched.started_at,
     )
     today = fetched.window.until
     fetched_on = {(fetched.account_id, day): today for day in fetched.window}

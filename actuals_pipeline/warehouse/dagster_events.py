@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import psycopg
 from psycopg import sql
 
 from actuals_pipeline.errors import InputError
@@ -83,6 +84,9 @@ _INFO: Final = 20
 
 _ADVISORY_LOCK: Final = 6_118_204_977
 """Held by one batch at a time; any constant of our own (chosen at random)."""
+
+_RECLAIM_LOCK: Final = 6_118_204_978
+"""Held while space is reclaimed; another one, or the batches of others would wait for that."""
 
 _DELETE: Final = sql.SQL("""
 WITH ended AS (
@@ -180,6 +184,13 @@ FROM dagster.pending_steps AS step JOIN ended ON ended.run_id = step.run_id
 WHERE step.id > %(after)s
 """
 
+_UNFINISHED_INDEXES: Final = """
+SELECT index.relname
+FROM pg_index JOIN pg_class AS index ON index.oid = indexrelid
+WHERE indrelid = %s::regclass AND NOT indisvalid AND index.relname ~ '_cc(new|old)[0-9]*$'
+"""
+"""What a rebuild leaves that was interrupted: written at each insert, read by nobody."""
+
 _DOOMED: Final = {
     # The executions first: an evaluation is superseded when none of them refers to it.
     "asset_check_executions": sql.SQL(_CHECK_EXECUTIONS),
@@ -213,9 +224,9 @@ def prune_events(
     """Delete what runs that ended before `now - older_than` left behind and nobody reads again.
 
     `now` is aware.  Each batch is a transaction of its own, so that nobody waits for long, and a
-    prune that is interrupted is finished by the next.  The space becomes free for new rows and is
-    not given back to the disk.  Does nothing where Dagster has no tables yet.  Raises `InputError`
-    if `older_than` is less than a day.
+    prune that is interrupted is finished by the next.  Indexes are rebuilt and give their space
+    back to the disk, that of rows becomes free for new ones.  Does nothing where Dagster has no
+    tables yet.  Raises `InputError` if `older_than` is less than a day.
     """
     if older_than < SHORTEST_RETENTION:
         raise InputError(
@@ -235,7 +246,8 @@ def prune_events(
     if values["last"] is not None:
         for table in _DOOMED:
             _prune_table(warehouse, table, values, pruned)
-        _vacuum(warehouse)
+    if pruned.total():
+        _reclaim(warehouse)
     return Pruned(**pruned)
 
 
@@ -279,8 +291,24 @@ def _prune_table(
             after = max(after, newest)
 
 
-def _vacuum(warehouse: Warehouse) -> None:
-    """Free the space of deleted rows for new ones, and let the planner know what is left."""
-    tables = sql.SQL(", ").join(sql.Identifier(DAGSTER_SCHEMA, table) for table in _DOOMED)
-    with warehouse.autocommit() as connection:
-        connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(tables))
+def _reclaim(warehouse: Warehouse) -> None:
+    """Make the space of deleted rows free for new ones, while everybody reads and writes."""
+    # Two rebuilds of an index at once wait for one another; whoever comes second need not.
+    # Without parameters: those would leave a portal open whose snapshot the rebuild waits for.
+    query = sql.SQL("SELECT pg_try_advisory_xact_lock({})").format(sql.Literal(_RECLAIM_LOCK))
+    with warehouse.transaction() as guard:
+        (is_ours,) = guard.execute(query).fetchall()
+        if is_ours == (True,):
+            with warehouse.autocommit() as connection:
+                for table in _DOOMED:
+                    _reclaim_table(connection, table)
+
+
+def _reclaim_table(connection: psycopg.Connection, name: str) -> None:
+    table = sql.Identifier(DAGSTER_SCHEMA, name)
+    connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(table))
+    for (index,) in connection.execute(_UNFINISHED_INDEXES, [f"{DAGSTER_SCHEMA}.{name}"]):
+        drop = sql.SQL("DROP INDEX CONCURRENTLY {}")
+        connection.execute(drop.format(sql.Identifier(DAGSTER_SCHEMA, index)))
+    # Their keys only grow, so that the few rows that stay would keep nearly every page.
+    connection.execute(sql.SQL("REINDEX TABLE CONCURRENTLY {}").format(table))

@@ -142,7 +142,7 @@ def hold_until_ancestor_exits(home: Path) -> None:
     """
     with hold(home) as server:
         _run_detached(
-            ["outlast", json.dumps(keeper.ancestors())],
+            ["outlast", json.dumps(keeper.lineage())],
             pass_fds=(server.lock_fd,),
             output=subprocess.DEVNULL,
         )

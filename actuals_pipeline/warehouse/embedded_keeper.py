@@ -44,7 +44,7 @@ FAST_STOP_SECONDS = 20.0
 POLL_SECONDS = 0.01
 
 SETTLE_SECONDS = 1.0
-"""What runs the command that a shell evaluates (a subshell, `uv run`) has ended by then."""
+"""After the command that a shell evaluates, what runs it (a subshell, `uv run`) has ended too."""
 
 NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
@@ -318,18 +318,23 @@ def _outlast_the_users(orders: Orders, keeper_fd: int) -> None:
     stop_server(home, data)
 
 
-def ancestors() -> list[Ancestor]:
-    """The processes of this session that the caller descends from, its parent first.
+def lineage() -> list[Ancestor]:
+    """The calling process, then those of this session that it descends from, its parent first.
 
     Only this session's: what lies above, such as cron or sshd, lives on after the command and
     would hold the server for good.
     """
-    chain: list[Ancestor] = []
+    chain = [Ancestor(os.getpid(), _started(os.getpid()))]
     pid, session = os.getppid(), os.getsid(0)
     while (found := _look_at(pid)) is not None and found.session == session:
         chain.append(Ancestor(pid, found.started))
         pid = found.parent
     return chain
+
+
+def _started(pid: int) -> str:
+    found = _look_at(pid)
+    return found.started if found else ""
 
 
 def _look_at(pid: int) -> _Process | None:
@@ -345,13 +350,16 @@ def _look_at(pid: int) -> _Process | None:
     return None if state in "ZX" else _Process(int(parent), int(session), started=more[15])
 
 
-def outlast(chain: list[Ancestor]) -> None:
-    """Sleep for as long as the first of `chain` lives that outlives the command itself.
+def outlast(command: Ancestor, *above: Ancestor) -> None:
+    """Sleep for as long as the first of those `above` lives that outlives the command itself.
 
     The users lock came with this process as an open file and goes with it.
     """
+    # On a busy machine the command itself may take longer to end than what runs it.
+    while _lives(command):
+        time.sleep(POLL_SECONDS)
     time.sleep(SETTLE_SECONDS)
-    shell = next((ancestor for ancestor in chain if _lives(ancestor)), None)
+    shell = next((ancestor for ancestor in above if _lives(ancestor)), None)
     while shell is not None and _lives(shell):
         time.sleep(SETTLE_SECONDS)
 
@@ -370,7 +378,7 @@ def main(role: str, orders: str, *descriptors: str) -> None:
         report_fd, start_fd = map(int, descriptors)
         keep_server(Orders(**json.loads(orders)), report_fd, start_fd)
     else:
-        outlast([Ancestor(*pair) for pair in json.loads(orders)])
+        outlast(*(Ancestor(*pair) for pair in json.loads(orders)))
 
 
 if __name__ == "__main__":

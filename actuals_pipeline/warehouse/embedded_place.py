@@ -136,8 +136,10 @@ def check_version(data: Path) -> None:
     made_by = (data / "PG_VERSION").read_text().strip()
     if made_by != MAJOR_VERSION:
         raise WarehouseError(
-            f"{data} was made by Postgres {made_by} but this is Postgres {MAJOR_VERSION}: dump it "
-            f"with Postgres {made_by}, move the folder away and restore the dump."
+            f"{data} was made by Postgres {made_by}, and this version of actuals_pipeline brings "
+            f"Postgres {MAJOR_VERSION}, which cannot read it: dump the database with the version "
+            "that made it, move that folder away, and restore the dump here; docs/operations.md "
+            "has the commands."
         )
 
 

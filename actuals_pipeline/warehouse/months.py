@@ -50,7 +50,7 @@ def next_month(month: date) -> date:
 
 def months_of(days: Iterable[date]) -> list[date]:
     """The first days of the months in which `days` lie, in order."""
-    return sorted({first_of_month(day) for day in days})
+    return sorted({first_of_month(day) for day in set(days)})
 
 
 def make(connection: psycopg.Connection, table: Table, months: Iterable[date]) -> None:

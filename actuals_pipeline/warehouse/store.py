@@ -5,6 +5,7 @@ as-of days.  `replace` makes exactly the covered slices equal to the rows it is 
 transaction: the rows are copied to a staging table, then those that vanished are deleted, those
 that differ updated and those that are new inserted.  A row that did not change is not touched, so
 a refresh without news costs no row version, and a killed process leaves every slice as it was.
+Most rows of a refresh are no news: they are found and set aside in one comparison.
 
 Several writers at once: each holds the months that it writes, from the copied rows to its commit,
 so overlapping replacements follow one another.  Whoever comes last does not win by that: a slice
@@ -21,7 +22,6 @@ Here: frames in and out with exact types (money as Decimal).  Not here: what rea
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +38,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from actuals_pipeline.errors import FrameMismatch
 from actuals_pipeline.report_days import DayWindow, report_day, time_zone
+from actuals_pipeline.storable import storable_json
 from actuals_pipeline.warehouse import months
 from actuals_pipeline.warehouse.connection import Warehouse
 
@@ -52,8 +53,8 @@ LOCK_ORDER = (
 """The tables as they are derived from one another, and so the order in which writers hold them."""
 
 
-PART_ROWS = 20_000
-"""Rows written in one transaction.  Chosen: 40 MB of payloads, and a commit every few seconds."""
+PART_ROWS = 10_000
+"""Rows written in one transaction.  Chosen: 20 MB of payloads, and a commit every other second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +190,16 @@ def read(
     *,
     account_ids: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """The rows of `table` whose days lie in `window`, ordered by key, with exact types."""
+    """The rows of `table` whose days lie in `window`, ordered by key, with exact types.
+
+    JSON is given as its text, a fifth of what it takes once it is read.
+    """
     day = sql.Identifier(table.info["day"])
     conditions = [sql.SQL("{} >= {} AND {} < {}").format(day, window.start, day, window.end)]
     if account_ids is not None:
         conditions.append(sql.SQL("account_id = ANY({})").format(list(account_ids)))
     query = sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
-        _names(table.columns),
+        sql.SQL(", ").join(map(_read_as, table.columns)),
         _identifier(table),
         sql.SQL(" AND ").join(conditions),
         _names(table.primary_key.columns),
@@ -203,6 +207,11 @@ def read(
     with warehouse.transaction() as connection:
         rows = connection.execute(query).fetchall()
     return frame_of(table.columns, rows)
+
+
+def _read_as(column: Column[Any]) -> sql.Composable:
+    as_text = isinstance(column.type, JSONB)
+    return sql.SQL("{}::text" if as_text else "{}").format(sql.Identifier(column.name))
 
 
 def append(connection: psycopg.Connection, table: Table, row: dict[str, Any]) -> None:
@@ -234,14 +243,12 @@ def replace(connection: psycopg.Connection, table: Table, content: CoveredRows) 
         if table.info.get("by_month"):
             days: Iterable[date] = content.rows[str(table.info["day"])]
             months.make(connection, table, months.months_of(days))
-        counts = _merge(connection, table, staging, content.covered, newer)
+        given = len(content.rows) - superseded
+        counts = _merge(connection, table, staging, content.covered, newer, n_given=given)
     except (errors.IntegrityError, errors.DataError, UnicodeEncodeError) as error:
         raise FrameMismatch(f"{table.name}: {_diagnosis(error)}") from error
     connection.execute(sql.SQL("DROP TABLE {}").format(staging))
-    given = len(content.rows) - superseded
-    return with_values(
-        counts, unchanged=given - counts.inserted - counts.updated, superseded=superseded
-    )
+    return with_values(counts, superseded=superseded)
 
 
 def hold(connection: psycopg.Connection, table: Table, windows: Iterable[DayWindow]) -> None:
@@ -345,60 +352,106 @@ def _merge(
     staging: sql.Identifier,
     covered: Sequence[Slice],
     newer: Sequence[Slice],
+    *,
+    n_given: int,
 ) -> WriteCounts:
-    """Delete what vanished, update what differs, insert what is new.
-
-    `unchanged` of the counts is left at 0.
-    """
-    latest = [column for column in table.columns if column.info.get("provenance") == "latest"]
-    parts = {
+    """Delete what vanished, update what differs, insert what is new of the `n_given` rows."""
+    parts: dict[str, sql.Composable] = {
         "target": _identifier(table),
         "staging": staging,
         "covered": sql.SQL("{} AND NOT {}").format(
             _covered(table, covered, "kept"), _covered(table, newer, "kept")
         ),
         "key": _same_key(table),
-        "day": sql.Identifier("kept", table.info["day"]),
+        "day": sql.Identifier(table.info["day"]),
         "names": _names(table.columns),
-        "assignments": _assignments(_other_than_key(table)),
-        "old": _names(_compared(table), "kept"),
-        "new": _names(_compared(table), "given"),
+        "same": _same([*_compared(table), *_latest(table)]),
     }
+    delete = _DELETE_VANISHED
     if "revisions" in table.info:
-        _remember(connection, table, parts, covered)
-    deleted = connection.execute(sql.SQL(_DELETE_VANISHED).format(**parts)).fetchall()
-    updated = connection.execute(sql.SQL(_UPDATE_DIFFERING).format(**parts)).fetchall()
-    if latest:
-        provenance = parts | {
-            "assignments": _assignments(latest),
-            "old": _names(latest, "kept"),
-            "new": _names(latest, "given"),
-        }
-        connection.execute(sql.SQL(_UPDATE_DIFFERING).format(**provenance))
-    inserted = connection.execute(sql.SQL(_INSERT_NEW).format(**parts)).rowcount
-    restated: Counter[date] = Counter(dict(updated)) + Counter(dict(deleted))
+        parts |= _remembering(connection, table, covered)
+        delete = _DELETE_AND_REMEMBER_VANISHED
+    deleted = _by_day(connection, sql.SQL(delete).format(**parts))
+    unchanged = connection.execute(sql.SQL(_SET_UNCHANGED_ASIDE).format(**parts)).rowcount
+    updated, inserted = Counter[date](), 0
+    if unchanged < n_given:
+        updated, inserted = _write_news(connection, table, parts, n_given - unchanged)
     return WriteCounts(
-        inserted, sum(n for _, n in updated), 0, sum(n for _, n in deleted), restated
+        inserted,
+        updated.total(),
+        n_given - inserted - updated.total(),
+        deleted.total(),
+        updated + deleted,
     )
+
+
+def _write_news(
+    connection: psycopg.Connection,
+    table: Table,
+    parts: Mapping[str, sql.Composable],
+    n_news: int,
+) -> tuple[Counter[date], int]:
+    """Update and insert the `n_news` rows still staged; the updated by day, and the inserted."""
+    if "revisions" in table.info:
+        connection.execute(sql.SQL(_REMEMBER_CHANGED).format(**parts))
+    assigned = {"assignments": _assignments(_other_than_key(table)), **_versions(_compared(table))}
+    update = sql.SQL(_UPDATE_DIFFERING)
+    updated = _by_day(connection, update.format(**{**parts, **assigned}))
+    if latest := _latest(table):
+        assigned = {"assignments": _assignments(latest), **_versions(latest)}
+        connection.execute(update.format(**{**parts, **assigned}))
+    if updated.total() == n_news:
+        return updated, 0
+    return updated, connection.execute(sql.SQL(_INSERT_NEW).format(**parts)).rowcount
+
+
+def _by_day(connection: psycopg.Connection, counting: sql.Composed) -> Counter[date]:
+    return Counter(dict(connection.execute(counting).fetchall()))
 
 
 # Each repeats the covered slices, whose days are constants: Postgres then reads their months only.
 _DELETE_VANISHED = """
-WITH vanished AS (
+WITH kept AS (
     DELETE FROM {target} AS kept
     WHERE {covered} AND NOT EXISTS (SELECT FROM {staging} AS given WHERE {key})
-    RETURNING {day} AS day
+    RETURNING *
 )
-SELECT day, count(*) FROM vanished GROUP BY day
+SELECT {day}, count(*) FROM kept GROUP BY {day}
+"""
+
+_DELETE_AND_REMEMBER_VANISHED = """
+WITH kept AS (
+    DELETE FROM {target} AS kept
+    WHERE {covered} AND NOT EXISTS (SELECT FROM {staging} AS given WHERE {key})
+    RETURNING *
+), remembered AS (
+    INSERT INTO {revisions} ({keys}, as_of_date, is_listed)
+    SELECT {keys}, {vanished_on}, false FROM kept
+    ON CONFLICT ({keys}, as_of_date) DO UPDATE SET {anew}
+)
+SELECT {day}, count(*) FROM kept GROUP BY {day}
+"""
+
+_SET_UNCHANGED_ASIDE = """
+DELETE FROM {staging} AS given USING {target} AS kept
+WHERE {key} AND {covered} AND {same}
+"""
+
+_REMEMBER_CHANGED = """
+INSERT INTO {revisions} ({keys}, as_of_date, is_listed, {figures})
+SELECT {new_keys}, {changed_on}, true, {new_figures}
+FROM {staging} AS given LEFT JOIN {target} AS kept ON {key} AND {covered}
+WHERE ({old_compared}) IS DISTINCT FROM ({new_compared})
+ON CONFLICT ({keys}, as_of_date) DO UPDATE SET {anew}
 """
 
 _UPDATE_DIFFERING = """
 WITH differing AS (
     UPDATE {target} AS kept SET {assignments} FROM {staging} AS given
     WHERE {key} AND {covered} AND ({old}) IS DISTINCT FROM ({new})
-    RETURNING {day} AS day
+    RETURNING kept.{day}
 )
-SELECT day, count(*) FROM differing GROUP BY day
+SELECT {day}, count(*) FROM differing GROUP BY {day}
 """
 
 _INSERT_NEW = """
@@ -407,55 +460,34 @@ WHERE NOT EXISTS (SELECT FROM {target} AS kept WHERE {key} AND {covered})
 """
 
 
-def _remember(
-    connection: psycopg.Connection,
-    table: Table,
-    parts: Mapping[str, sql.Composable],
-    covered: Sequence[Slice],
-) -> None:
-    """Write what is about to change in `table` to its revisions, a day's last word for the day."""
+def _remembering(
+    connection: psycopg.Connection, table: Table, covered: Sequence[Slice]
+) -> dict[str, sql.Composable]:
+    """What the statements need that write what changes into the table's revisions.
+
+    A day's last word stands for the day.  The months of the revisions are made.
+    """
     revisions: Table = table.info["revisions"]
-    figures = [table.columns[name] for name in (*table.info["figures"], "fetched_at")]
     compared = [table.columns[name] for name in table.info["figures"]]
+    figures = [*compared, table.columns["fetched_at"]]
     touched = months.months_of(day for part in covered for day in part.window)
     made = set(months.stored(connection, table)).intersection(touched)
     months.make(connection, revisions, sorted(made))
-    remembered = {
-        **parts,
+    return {
         "revisions": _identifier(revisions),
         "keys": _names(table.primary_key.columns),
-        "old_keys": _names(table.primary_key.columns, "kept"),
         "new_keys": _names(table.primary_key.columns, "given"),
         "figures": _names(figures),
         "new_figures": _names(figures, "given"),
-        "old": _names(compared, "kept"),
-        "new": _names(compared, "given"),
-        "known_on": _known_on(table, covered, "given"),
+        "old_compared": _names(compared, "kept"),
+        "new_compared": _names(compared, "given"),
+        "changed_on": _known_on(table, covered, "given"),
+        "vanished_on": _known_on(table, covered, "kept"),
         "anew": _assignments(
             [revisions.columns[name] for name in ("is_listed", *(each.name for each in figures))],
             "excluded",
         ),
     }
-    connection.execute(sql.SQL(_REMEMBER_CHANGED).format(**remembered))
-    vanished = remembered | {"known_on": _known_on(table, covered, "kept")}
-    connection.execute(sql.SQL(_REMEMBER_VANISHED).format(**vanished))
-
-
-_REMEMBER_CHANGED = """
-INSERT INTO {revisions} ({keys}, as_of_date, is_listed, {figures})
-SELECT {new_keys}, {known_on}, true, {new_figures}
-FROM {staging} AS given LEFT JOIN {target} AS kept ON {key} AND {covered}
-WHERE ({old}) IS DISTINCT FROM ({new})
-ON CONFLICT ({keys}, as_of_date) DO UPDATE SET {anew}
-"""
-
-_REMEMBER_VANISHED = """
-INSERT INTO {revisions} ({keys}, as_of_date, is_listed)
-SELECT {old_keys}, {known_on}, false
-FROM {target} AS kept
-WHERE {covered} AND NOT EXISTS (SELECT FROM {staging} AS given WHERE {key})
-ON CONFLICT ({keys}, as_of_date) DO UPDATE SET {anew}
-"""
 
 
 def _known_on(table: Table, covered: Sequence[Slice], alias: str) -> sql.Composable:
@@ -496,27 +528,48 @@ def _series(column: Column[Any], values: Sequence[Any]) -> pd.Series[Any]:
     return pd.Series(values, dtype="str")
 
 
+# What holds for the statements of a replacement, until its transaction ends.  Nobody has counted
+# the staged rows, nor those that a large load has just stored; believing that there are few of
+# either, Postgres would compare each with each.  Hashing is as fast for few and linear for many.
+# A part's rows (`PART_ROWS`) then fit into memory; its own 4 MB would send them to disk.
+_JOIN_BY_HASHING = """
+SELECT
+    set_config('enable_nestloop', 'off', true),
+    set_config(
+        'work_mem', greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 65536)::text, true
+    )
+"""
+
+# Payloads are not compressed on their way: most are compared and forgotten.
+_CREATE_STAGING = """
+CREATE TEMPORARY TABLE {staging} (LIKE {target}) WITH (toast_tuple_target = 8160) ON COMMIT DROP
+"""
+
+
 def _stage(connection: psycopg.Connection, table: Table, rows: pd.DataFrame) -> sql.Identifier:
     """Copy `rows` into a temporary twin of `table`; a key given twice is refused."""
     _refuse_repeated(table, rows)
     staging = sql.Identifier(f"staged_{table.name}")
-    connection.execute(
-        sql.SQL("CREATE TEMPORARY TABLE {} (LIKE {}) ON COMMIT DROP").format(
-            staging, _identifier(table)
-        )
-    )
+    connection.execute(_JOIN_BY_HASHING)
+    connection.execute(sql.SQL(_CREATE_STAGING).format(staging=staging, target=_identifier(table)))
     copy = sql.SQL("COPY {} ({}) FROM STDIN").format(staging, _names(table.columns))
     values = [_copied(column, rows[column.name]) for column in table.columns]
     with connection.cursor() as cursor, cursor.copy(copy) as destination:
         for row in zip(*values, strict=True):
             destination.write_row(row)
-    # Nobody counts a temporary table's rows by itself, and joins are planned by their number.
-    connection.execute(sql.SQL("ANALYZE {}").format(staging))
     return staging
 
 
 def _copied(column: Column[Any], values: pd.Series[Any]) -> list[Any]:
-    """The column's values as COPY takes them: None for missing, JSON as text."""
+    """The column's values as COPY takes them: None for missing, JSON and instants as text.
+
+    JSON that is text already is taken as it is.
+    """
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        # The same few instants come again and again; each is spelt out once.
+        numbers, instants = pd.factorize(values)
+        texts = [*map(str, instants), None]
+        return [texts[number] for number in numbers]
     missing = values.isna()
     plain = values.astype(object).where(~missing, None).tolist()
     if isinstance(column.type, JSONB):
@@ -524,19 +577,8 @@ def _copied(column: Column[Any], values: pd.Series[Any]) -> list[Any]:
     return plain
 
 
-_ESCAPE = re.compile(r"\\(u0000|.)")
-
-
 def _json_text(value: object) -> str:
-    """`value` as jsonb takes it, which stores neither NUL nor half of a surrogate pair.
-
-    Both become what they become in labels (`meta/parse.py`): U+FFFD and a question mark.
-    """
-    text = json.dumps(value, ensure_ascii=False)
-    if "\\u0000" in text:
-        # Escape by escape, because a backslash that was sent before "u0000" is written twice.
-        text = _ESCAPE.sub(lambda escape: "\\ufffd" if escape[1] == "u0000" else escape[0], text)
-    return text.encode(errors="replace").decode()
+    return value if isinstance(value, str) else storable_json(json.dumps(value, ensure_ascii=False))
 
 
 def _covered(table: Table, slices: Sequence[Slice], alias: str | None = None) -> sql.Composable:
@@ -593,6 +635,11 @@ def _compared(table: Table) -> list[Column[Any]]:
     return [column for column in _other_than_key(table) if not column.info.get("provenance")]
 
 
+def _latest(table: Table) -> list[Column[Any]]:
+    """Columns that say where a row came from last, even where nothing else changed."""
+    return [column for column in table.columns if column.info.get("provenance") == "latest"]
+
+
 def _other_than_key(table: Table) -> list[Column[Any]]:
     keys = set(table.primary_key.columns)
     return [column for column in table.columns if column not in keys]
@@ -603,6 +650,28 @@ def _assignments(columns: Iterable[Column[Any]], source: str = "given") -> sql.C
         sql.SQL("{} = {}").format(sql.Identifier(column.name), sql.Identifier(source, column.name))
         for column in columns
     )
+
+
+def _versions(columns: Sequence[Column[Any]]) -> dict[str, sql.Composable]:
+    """Some columns as they are kept and as they are given."""
+    return {"old": _names(columns, "kept"), "new": _names(columns, "given")}
+
+
+def _same(columns: Iterable[Column[Any]]) -> sql.Composable:
+    """The condition that a row is kept as it is given.
+
+    JSON is held against JSON byte by byte, at half the cost of understanding both; what only
+    looks different (1.0 and 1.00) is understood later, before it is written.
+    """
+    conditions = [
+        sql.SQL(
+            "record_image_eq(ROW(kept.{0}), ROW(given.{0}))"
+            if isinstance(column.type, JSONB)
+            else "kept.{0} IS NOT DISTINCT FROM given.{0}"
+        ).format(sql.Identifier(column.name))
+        for column in columns
+    ]
+    return sql.SQL(" AND ").join(conditions)
 
 
 def _same_key(table: Table) -> sql.Composable:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, Inexact
+from fractions import Fraction
 from typing import Any
 
 import pandas as pd
@@ -62,3 +63,34 @@ def test_a_ratio_without_a_denominator_is_undefined() -> None:
     got = ratio(money(Decimal(3), Decimal(3), Decimal(3)), pd.Series([2, 0, None], dtype="Int64"))
     assert got[0] == 1.5
     assert got[1:].isna().all()
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.decimals(-(10**11), 10**11, places=2) | st.integers(-(2**60), 2**60).map(Decimal),
+            st.integers(1, 10**9) | st.integers(1, 2**62),
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    st.sampled_from(["int64", "Int64", "object"]),
+)
+def test_a_ratio_is_the_float_nearest_to_the_true_quotient(
+    pairs: list[tuple[Decimal, int]], dtype: str
+) -> None:
+    above, below = money(*(amount for amount, _ in pairs)), [count for _, count in pairs]
+    got = ratio(above, pd.Series(below, dtype=dtype)).tolist()
+    assert got == [float(Fraction(amount) / count) for amount, count in pairs]
+
+
+def test_a_ratio_of_counts_beyond_a_floats_digits_is_not_rounded_twice() -> None:
+    counts = pd.Series([2**62 + 1, 3 * 10**17 + 1], dtype="int64")
+    got = ratio(counts, pd.Series([2**62, 10**17], dtype="int64")).tolist()
+    assert got == [(2**62 + 1) / 2**62, (3 * 10**17 + 1) / 10**17]
+
+
+def test_equal_amounts_have_equal_ratios_however_their_digits_are_written() -> None:
+    spelt = [Decimal(text) for text in ("0.3", "0.30", "0.300000", "3e-1")]
+    assert ratio(money(*spelt), money(*[Decimal("0.1")] * 4)).tolist() == [3.0] * 4

@@ -126,6 +126,7 @@ def test_the_wire_itself_can_fail(stand_in: GraphStandIn) -> None:
         Fault({"raw_body": "{}", "content_type": "application/json"}),
         Fault({"truncate": True}),
         Fault({"drop_connection": True}),
+        Fault({"raw_answer": "HTTP/1.1 299 Odd\r\nX-No-Colon\r\n\r\nto the end"}),
         Fault({"headers": {"X-App-Usage": '{"call_count": 99}'}}),
         Fault({"delay_seconds": 0.15}),
     )
@@ -136,11 +137,13 @@ def test_the_wire_itself_can_fail(stand_in: GraphStandIn) -> None:
     assert raw(stand_in).content == whole[: len(whole) // 2]
     with pytest.raises(requests.ConnectionError):
         raw(stand_in)
+    odd = raw(stand_in)
+    assert (odd.status_code, odd.reason, odd.text) == (299, "Odd", "to the end")
     assert json.loads(raw(stand_in).headers["x-app-usage"]) == {"call_count": 99}
     started = time.monotonic()
     assert raw(stand_in).content == whole
     assert time.monotonic() - started >= 0.15
-    assert [call.status for call in stand_in.calls] == [200, 502, 200, 200, 200, 200, 200]
+    assert [call.status for call in stand_in.calls] == [200, 502, 200, 200, 200, 200, 200, 200]
 
 
 def test_an_unknown_effect_is_refused() -> None:

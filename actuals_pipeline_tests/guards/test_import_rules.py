@@ -11,7 +11,7 @@ import pytest
 from actuals_pipeline.settings import PROJECT_ROOT
 
 PACKAGE = PROJECT_ROOT / "actuals_pipeline"
-GROUND = {"errors", "findings", "report_days", "frames", "money", "videos"}
+GROUND = {"errors", "findings", "report_days", "frames", "money", "storable", "videos"}
 """Modules without a package of their own that any package may use."""
 
 MAY_USE = {

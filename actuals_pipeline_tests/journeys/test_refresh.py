@@ -97,15 +97,22 @@ def test_a_failing_account_neither_blocks_nor_erases_the_other(
     assert stored("ad_actuals", *FIGURES) == old + truth(window, ("43",))
 
 
-def test_a_backfill_covers_exactly_its_days_in_runs_of_a_month(
-    actuals: Actuals, world: World, stored: Rows, truth: Rows, today: date
+def test_a_backfill_covers_exactly_its_days_in_one_run_that_asks_month_by_month(
+    actuals: Actuals,
+    graph: GraphStandIn,
+    world: World,
+    stored: Rows,
+    truth: Rows,
+    today: date,
 ) -> None:
     window = DayWindow.inclusive(today - timedelta(days=50), today - timedelta(days=10))
     done = actuals("backfill", "--since", str(window.since), "--until", str(window.until), "--json")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert stored("ad_actuals", *FIGURES) == truth(window)
-    assert len(answer["run_ids"]) == 2
+    assert len(answer["run_ids"]) == 1
+    asked = {call.params["time_range"] for call in graph.calls if call.kind == "insights"}
+    assert {len(DayWindow.inclusive(*each)) for each in map(days_asked, asked)} == {31, 10}
     days = {row["report_date"] for row in stored("spend_reconciliation")}
     assert days == set(window)
     rows = stored("ad_actuals")
@@ -114,6 +121,12 @@ def test_a_backfill_covers_exactly_its_days_in_runs_of_a_month(
     assert any(row["is_settled"] for row in rows)
     for row in rows:
         assert row["is_settled"] == (row["report_date"] < settled_before[row["account_id"]])
+
+
+def days_asked(time_range: str) -> tuple[date, date]:
+    """The first and the last day of an insights request."""
+    asked = json.loads(time_range)
+    return date.fromisoformat(asked["since"]), date.fromisoformat(asked["until"])
 
 
 def test_an_interrupted_backfill_says_so_in_one_sentence_and_goes_on_when_run_again(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -21,7 +22,8 @@ from actuals_pipeline.meta.accounts import (
     raw_frame,
     totals_frame,
 )
-from actuals_pipeline.meta.client import InsightsClient, MetaAccount
+from actuals_pipeline.meta.client import FetchUsage, InsightsClient, MetaAccount
+from actuals_pipeline.meta.spool import Spool
 from actuals_pipeline.report_days import DayWindow
 
 PROVENANCE = {"run_id": "run-1", "api_version": "v26.0"}
@@ -58,6 +60,30 @@ def test_a_fetch_covers_only_days_that_have_begun_for_the_account(
     assert fetched.outcome == "complete"
     tomorrow = fetch(DayWindow(window.end, window.end + timedelta(days=1)))
     assert (tomorrow.covered, tomorrow.rows, tomorrow.outcome) == (None, (), "complete")
+
+
+def test_a_raw_frame_has_every_row_as_the_text_in_which_it_came(
+    fetch: Fetch, window: DayWindow
+) -> None:
+    fetched = fetch(window)
+    raw = raw_frame([fetched], **PROVENANCE)
+    rows = list(fetched.rows)
+    assert rows
+    assert list(map(json.loads, raw["payload"])) == rows
+    keys = raw[["account_id", "ad_id", "report_date"]].itertuples(index=False, name=None)
+    assert list(keys) == [
+        (row["account_id"], row["ad_id"], date.fromisoformat(row["date_start"])) for row in rows
+    ]
+
+
+def test_the_text_in_a_raw_frame_is_one_that_postgres_can_store(window: DayWindow) -> None:
+    sent = r'{"ad_id": "1", "date_start": "2026-03-07", "ad_name": "a\u0000b", "n": 1.10}'
+    spool = Spool()
+    spool.add(json.loads(sent), sent)
+    now = datetime(2026, 3, 8, tzinfo=UTC)
+    fetched = AccountFetch("42", window, now, now, FetchUsage(), rows=spool)
+    (text,) = raw_frame([fetched], **PROVENANCE)["payload"]
+    assert text == sent.replace("u0000", "ufffd")
 
 
 def test_every_covered_day_has_a_total_and_one_without_delivery_is_a_known_zero(

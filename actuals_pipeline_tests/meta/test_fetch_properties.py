@@ -6,6 +6,7 @@ really waits.  HYPOTHESIS_PROFILE=slow tries twenty times as many examples.
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -466,6 +467,27 @@ def test_a_spool_gives_back_what_was_put_in(
     days = {"2026-03-01", "2026-03-03"}
     assert list(spool.of_days(days)) == [row for row in want if row["date_start"] in days]
     assert list(half_read) == want[1:] if kept and rows else True
+
+
+@given(rows=spool_rows, more=spool_rows, kept=st.integers(0, 12), indent=st.none() | st.just(1))
+@examples(100)
+def test_a_spool_hands_on_the_texts_as_they_came(
+    rows: list[dict[str, Any]], more: list[dict[str, Any]], kept: int, *, indent: int | None
+) -> None:
+    spool = Spool()
+
+    def added(given: list[dict[str, Any]]) -> list[tuple[str, str]]:
+        texts = [json.dumps(row, ensure_ascii=False, indent=indent) for row in given]
+        for row, text in zip(given, texts, strict=True):
+            spool.add(row, text)
+        return [(row["date_start"], text) for row, text in zip(given, texts, strict=True)]
+
+    want = added(rows)
+    assert list(zip(spool.days, spool.texts(), strict=True)) == want
+    spool.rewind(kept)
+    want = [*want[:kept], *added(more)]
+    assert list(zip(spool.days, spool.texts(), strict=True)) == want
+    assert list(spool) == [json.loads(text) for _, text in want]
 
 
 windows = st.builds(

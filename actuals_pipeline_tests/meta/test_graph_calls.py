@@ -1,20 +1,14 @@
 from __future__ import annotations
 
-import io
 import json
-import logging
-import socket
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from actuals_pipeline.errors import MetaError, MetaRefused, MetaThrottled, MetaUnavailable
 from actuals_pipeline.graph_stand_in.faults import Fault
-from actuals_pipeline.graph_stand_in.graph import appsecret_proof
 from actuals_pipeline.graph_stand_in.server import GraphStandIn
 from actuals_pipeline.meta.client import InsightsClient, MetaCredentials
-from actuals_pipeline.meta.graph import without_secrets
 from actuals_pipeline.meta.limits import Limits
 
 NewClient = Callable[..., InsightsClient]
@@ -151,93 +145,3 @@ def test_calls_are_signed(new_client: NewClient, stand_in: GraphStandIn, account
         credentials = MetaCredentials(stand_in.access_token, "1", secret)
         with pytest.raises(MetaRefused, match="META_APP_SECRET"):
             new_client(credentials=credentials).account(account_id)
-
-
-TOKEN = "EAAtokenThatMustNotLeak"
-SECRET = "appSecretThatMustNotLeak"
-
-
-@pytest.fixture
-def debug_log() -> Iterator[io.StringIO]:
-    """Everything that any library logs, at DEBUG."""
-    log = io.StringIO()
-    handler = logging.StreamHandler(log)
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield log
-    root.setLevel(level)
-    root.removeHandler(handler)
-
-
-@pytest.mark.parametrize(
-    "effect",
-    [
-        {},
-        {"drop_connection": True},
-        {"truncate": True},
-        {"raw_body": f"<html>{TOKEN}</html>"},
-        {"error": {"code": 190, "message": f"Malformed access token {TOKEN}"}},
-        {"error": {"code": 1, "message": f"at https://x/?access_token={TOKEN}&a=1"}},
-        {"error": {"code": 12345, "message": f"{TOKEN} {SECRET}", "error_data": "no json"}},
-    ],
-    ids=["refused", "cut", "truncated", "quoted raw", "quoted", "quoted url", "quoted unknown"],
-)
-def test_no_secret_is_in_any_error_or_log(
-    effect: dict[str, object],
-    new_client: NewClient,
-    stand_in: GraphStandIn,
-    account_id: str,
-    debug_log: io.StringIO,
-) -> None:
-    client = new_client(credentials=MetaCredentials(TOKEN, "1", SECRET))
-    if effect:
-        stand_in.faults.add(Fault(effect, times=None))
-    with pytest.raises(MetaError) as caught:
-        client.account(account_id)
-    told = "".join(traceback.format_exception(caught.value))
-    error: BaseException | None = caught.value
-    while error is not None:
-        told += f"{error!r} {vars(error)}"
-        error = error.__cause__ or error.__context__
-    if "drop_connection" not in effect:
-        assert "appsecret_proof=***" in debug_log.getvalue(), "urllib3 logs URLs at DEBUG"
-    proof = appsecret_proof(SECRET, TOKEN)
-    for secret in (TOKEN, SECRET, proof):
-        assert secret not in told
-        assert secret not in debug_log.getvalue()
-
-
-def test_an_unreachable_host_tells_no_token(account_id: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    credentials = MetaCredentials(TOKEN, "1", SECRET)
-    url = f"http://127.0.0.1:{port}"
-    with (
-        InsightsClient(
-            credentials,
-            graph_url=url,
-            api_version="v26.0",
-            limits=Limits(sleep=lambda _: None),
-        ) as client,
-        pytest.raises(MetaUnavailable, match=f"{url} could not be reached") as caught,
-    ):
-        client.account(account_id)
-    assert caught.value.__context__ is None
-    assert TOKEN not in "".join(traceback.format_exception(caught.value))
-    assert caught.value.account_id == account_id
-
-
-def test_credentials_show_no_secret() -> None:
-    shown = f"{MetaCredentials(TOKEN, '77', SECRET)!r} {MetaCredentials(TOKEN, '77', SECRET)}"
-    assert "77" in shown
-    assert TOKEN not in shown
-    assert SECRET not in shown
-
-
-def test_redaction_leaves_the_rest_of_a_url_alone() -> None:
-    url = "GET /v26.0/act_42?access_token=abc&appsecret_proof=def&limit=5 HTTP/1.1"
-    assert without_secrets(url) == (
-        "GET /v26.0/act_42?access_token=***&appsecret_proof=***&limit=5 HTTP/1.1"
-    )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,11 +13,7 @@ from hypothesis import strategies as st
 
 from actuals_pipeline.errors import UnexpectedPayload
 from actuals_pipeline.meta import fields
-from actuals_pipeline.meta.parse import (
-    parse_insights,
-    parse_totals,
-    report_dates,
-)
+from actuals_pipeline.meta.parse import parse_insights, parse_totals, sums_by_day
 
 FETCHED_AT = datetime(2026, 3, 8, 12, 30, tzinfo=UTC)
 
@@ -147,6 +144,15 @@ def test_several_entries_of_the_chosen_type_add_up_exactly() -> None:
     assert first(parsed(payload(action_values=entries)))["revenue"] == Decimal("0.25")
 
 
+def test_sums_keep_more_digits_than_python_would() -> None:
+    large, small = "123456789012345678.9", "0.000000000000000001"
+    exact = Decimal("123456789012345678.900000000000000001")
+    entries = [{"action_type": "omni_purchase", "value": value} for value in (large, small)]
+    assert first(parsed(payload(action_values=entries)))["revenue"] == exact
+    rows = [payload(spend=large), payload(spend=small)]
+    assert sums_by_day(rows, purchase_action_type=omni)["2026-03-07"].spend == exact
+
+
 def test_each_account_counts_its_own_purchase_type() -> None:
     actions = [
         {"action_type": "omni_purchase", "value": "5"},
@@ -227,6 +233,70 @@ def test_a_naive_fetch_time_is_refused() -> None:
         parse_insights([payload()], purchase_action_type=omni, fetched_at=datetime(2026, 3, 8))  # noqa: DTZ001
 
 
+READABLE: dict[str, dict[Any, Any]] = {
+    "impressions": {None: 0, "0": 0, "12": 12, "3.0": 3, "007": 7, "9" * 18: int("9" * 18)},
+    "reach": {None: None, "0": 0, "12": 12, "4.00": 4},
+    "spend": {None: "0", "0": "0", "12.50": "12.50", "1": "1", "0.001": "0.001"},
+    "ad_name": {None: None, "": "", "a\nb": "a\nb", "\0": "\ufffd"},
+}
+NO_NUMBERS: tuple[Any, ...] = (
+    "",
+    "1\n2",
+    "1\n",
+    "\n1",
+    " 1",
+    "-1",
+    "1e5",
+    "NaN",
+    "9" * 19,
+    "٣",
+    5,
+    True,
+    ["1"],
+    {},
+)
+UNREADABLE: dict[str, tuple[Any, ...]] = {
+    "impressions": (*NO_NUMBERS, "1.5"),
+    "reach": (*NO_NUMBERS, "1.5"),
+    "spend": (*NO_NUMBERS, "1.", ".5"),
+    "ad_name": (5, 0.5, False, ["a"], {"a": "b"}),
+}
+
+
+@pytest.mark.parametrize("field", READABLE)
+@given(data=st.data())
+def test_in_a_column_each_cell_is_read_as_if_it_stood_alone(
+    field: str, data: st.DataObject
+) -> None:
+    meant = READABLE[field]
+    cells = data.draw(st.lists(st.sampled_from(list(meant)), min_size=1, max_size=9))
+    rows = [payload(ad_id=str(ad), **{field: cell}) for ad, cell in enumerate(cells)]
+    read = [None if pd.isna(cell) else cell for cell in parsed(*rows)[field]]
+    assert list(map(str, read)) == [str(meant[cell]) for cell in cells]
+
+    ad = data.draw(st.integers(0, len(rows) - 1))
+    for later in data.draw(st.sets(st.integers(ad, len(rows) - 1))) | {ad}:
+        rows[later][field] = data.draw(st.sampled_from(UNREADABLE[field]))
+    with pytest.raises(UnexpectedPayload) as caught:
+        parsed(*rows)
+    assert f"ad {ad}, day 2026-03-07: {field} is {rows[ad][field]!r}," in str(caught.value)
+
+
+def test_many_payloads_may_come_one_by_one_and_the_offender_among_them_is_named() -> None:
+    def payloads(last: str) -> Iterator[dict[str, Any]]:
+        yield from (payload(ad_id=str(ad), clicks=str(ad)) for ad in range(1_234))
+        yield payload(ad_id="1234", clicks=last)
+
+    def parsed_one_by_one(last: str) -> pd.DataFrame:
+        return parse_insights(payloads(last), purchase_action_type=omni, fetched_at=FETCHED_AT)
+
+    frame = parsed_one_by_one("1234")
+    assert frame["clicks"].tolist() == list(range(1_235))
+    assert frame["ad_id"].tolist() == list(map(str, range(1_235)))
+    with pytest.raises(UnexpectedPayload, match=r"ad 1234, day .*: clicks is 'x', not a whole"):
+        parsed_one_by_one("x")
+
+
 COUNTS = st.integers(0, 10**15)
 AMOUNTS = st.decimals(0, 10**9, places=2)
 REVENUES = st.decimals(-(10**9), 10**9, places=2)
@@ -283,7 +353,6 @@ def rendered(figures: dict[str, Any]) -> dict[str, Any]:
 def test_what_is_rendered_is_parsed_back(rows: list[dict[str, Any]]) -> None:
     payloads = json.loads(json.dumps([rendered(row) for row in rows]))
     frame = parsed(*payloads)
-    assert report_dates(payloads) == [row["report_date"] for row in rows]
     for position, want in enumerate(rows):
         for name, value in want.items():
             got = frame[name].iloc[position]

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from threading import Event, Thread
+from time import sleep
 from typing import Any, LiteralString
 from uuid import uuid4
 
@@ -38,7 +39,13 @@ from psycopg.rows import dict_row
 from actuals_pipeline.errors import InputError
 from actuals_pipeline.graph_stand_in.faults import Fault
 from actuals_pipeline.orchestration.build import build_definitions
-from actuals_pipeline.orchestration.jobs import JOB_NAME, MAINTENANCE_JOB_NAME, maintenance_job
+from actuals_pipeline.orchestration.checks import HEALTH_CHECK
+from actuals_pipeline.orchestration.jobs import (
+    HEALTH_JOB_NAME,
+    JOB_NAME,
+    MAINTENANCE_JOB_NAME,
+    maintenance_job,
+)
 from actuals_pipeline.orchestration.partitions import range_tags
 from actuals_pipeline.orchestration.resources import WarehouseResource
 from actuals_pipeline.report_days import DayWindow
@@ -470,6 +477,10 @@ def test_of_a_run_that_succeeded_its_start_its_end_and_what_was_loud_stay(
     pipeline: Pipeline,
 ) -> None:
     told = talk.execute_in_process(instance=pipeline.instance)
+    # What it tells of looks loud, and it is not.
+    quiet = EngineEventData(metadata={"seen": {"level": 50}})
+    ended = pipeline.instance.get_run_by_id(told.run_id)
+    pipeline.instance.report_engine_event("Quiet", ended, quiet)
     assert kinds(pipeline, told.run_id)[None] == 4
     assert kinds(pipeline, told.run_id)["STEP_START"] == 1
 
@@ -482,6 +493,25 @@ def test_of_a_run_that_succeeded_its_start_its_end_and_what_was_loud_stay(
     stats = pipeline.instance.get_run_stats(told.run_id)
     assert stats.start_time is not None
     assert stats.end_time is not None
+
+
+def test_a_check_that_runs_again_keeps_its_last_verdict_meanwhile(pipeline: Pipeline) -> None:
+    job = build_definitions(pipeline.settings).resolve_job_def(HEALTH_JOB_NAME)
+    with exported(pipeline.environment):
+        for _ in range(2):
+            assert job.execute_in_process(instance=pipeline.instance).success
+        pipeline.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+
+    def verdicts() -> list[Any]:
+        storage = pipeline.instance.event_log_storage
+        (summary,) = storage.get_asset_check_summary_records([HEALTH_CHECK]).values()
+        return [summary.last_completed_check_execution_record, summary.last_check_execution_record]
+
+    before = verdicts()
+    assert None not in before
+    assert before[0] != before[1]
+    assert prune_events(warehouse_of(pipeline), now=in_a_month()).check_executions == 1
+    assert verdicts() == before
 
 
 def test_runs_of_an_unfinished_backfill_are_left_alone_until_it_ends(pipeline: Pipeline) -> None:
@@ -536,6 +566,57 @@ def test_two_prunes_at_once_delete_what_one_would(pipeline: Pipeline, today: dat
         counts = [astuple(each.result()) for each in both]
         assert tuple(map(sum, zip(*counts, strict=True))) == expected
         assert everything(pipeline) == everything(alone)
+
+
+def test_a_prune_gives_the_space_of_indexes_back_whatever_an_earlier_one_left(
+    pipeline: Pipeline,
+) -> None:
+    ended = talk.execute_in_process(instance=pipeline.instance).run_id
+    url = pipeline.environment["DATABASE_URL"]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO dagster.event_logs (run_id, event, dagster_event_type, step_key) "
+            "SELECT run_id, event, dagster_event_type, step_key FROM dagster.event_logs "
+            "CROSS JOIN generate_series(1, 10000) WHERE dagster_event_type = 'STEP_OUTPUT'"
+        )
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            # As a rebuild of an index leaves it that was interrupted.
+            connection.execute(
+                "CREATE UNIQUE INDEX CONCURRENTLY idx_step_key_ccnew ON dagster.event_logs (run_id)"
+            )
+    query: LiteralString = "SELECT pg_indexes_size('dagster.event_logs') AS bytes"
+    (before,) = rows(pipeline, query)
+    assert prune_events(warehouse_of(pipeline), now=in_a_month()).unimportant_events > 10_000
+    (after,) = rows(pipeline, query)
+    assert after["bytes"] < before["bytes"] / 5
+    left = rows(pipeline, "SELECT indexname FROM pg_indexes WHERE indexname ~ '_cc(new|old)'")
+    assert left == []
+    assert kinds(pipeline, ended)["PIPELINE_SUCCESS"] == 1
+
+
+def test_a_prune_does_not_wait_for_another_that_rebuilds_indexes(pipeline: Pipeline) -> None:
+    url = pipeline.environment["DATABASE_URL"]
+    with psycopg.connect(url) as report, ThreadPoolExecutor(2) as pool:
+        # A rebuild waits for whoever may still read the old index.
+        report.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        report.execute("SELECT count(*) FROM dagster.runs")
+        talk.execute_in_process(instance=pipeline.instance)
+        first = pool.submit(prune_events, warehouse_of(pipeline), now=in_a_month())
+        rebuilding: LiteralString = (
+            "SELECT 1 FROM pg_stat_activity WHERE query ~ '^REINDEX' AND wait_event_type = 'Lock' "
+            "AND datname = current_database()"
+        )
+        while not rows(pipeline, rebuilding):
+            assert not first.done()
+            sleep(0.05)
+        talk.execute_in_process(instance=pipeline.instance)
+        second = pool.submit(prune_events, warehouse_of(pipeline), now=in_a_month())
+        try:
+            assert second.result(timeout=30).unimportant_events > 0
+            assert not first.done()
+        finally:
+            report.rollback()
+        assert first.result(timeout=30).unimportant_events > 0
 
 
 def test_runs_go_on_while_a_prune_deletes(pipeline: Pipeline, today: date) -> None:

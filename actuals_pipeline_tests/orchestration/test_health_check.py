@@ -12,8 +12,8 @@ from actuals_pipeline.orchestration.build import build_definitions
 from actuals_pipeline.orchestration.jobs import HEALTH_JOB_NAME
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
+from actuals_pipeline_tests import left_behind
 from actuals_pipeline_tests.orchestration.conftest import Pipeline, checks_of, examples, exported
-from actuals_pipeline_tests.orchestration.test_secrets_stay_out_of_dagster import texts_of_tables
 
 CHECK = "the_installation_is_healthy"
 
@@ -61,7 +61,8 @@ def test_a_dead_token_is_told_although_the_fetch_fails_and_no_secret_is_kept(
     assert failed.severity == dg.AssetCheckSeverity.ERROR
     found = {row["name"]: row["advice"] for row in examples(failed)}
     assert "new system user token" in found["token"]
-    kept = "\n".join(text for _, text in texts_of_tables(pipeline.environment["DATABASE_URL"]))
+    tables = left_behind.of_tables(pipeline.environment["DATABASE_URL"])
+    kept = "\n".join(text.decode(errors="replace") for _, text in tables)
     assert "new system user token" in kept, "the search would find it"
     assert token not in kept
     assert pipeline.environment["META_APP_SECRET"] not in kept

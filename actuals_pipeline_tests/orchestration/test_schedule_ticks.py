@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections import Counter
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -18,7 +21,7 @@ from dagster._utils.schedules import cron_string_iterator
 
 from actuals_pipeline.graph_stand_in.server import GraphStandIn
 from actuals_pipeline.orchestration.build import build_definitions
-from actuals_pipeline.orchestration.jobs import JOB_NAME
+from actuals_pipeline.orchestration.jobs import JOB_NAME, WORKER_TAG
 from actuals_pipeline.orchestration.partitions import range_tags
 from actuals_pipeline.orchestration.schedules import SCHEDULE_NAME, due
 from actuals_pipeline.report_days import DayWindow, is_settled
@@ -208,6 +211,23 @@ def test_a_tick_is_skipped_while_a_live_run_of_any_job_holds_all_of_its_days(
     data = evaluated(schedule_of(settings_of()), dagster_instance, TICK)
     skipped = f"Run {run.run_id} still holds {RECENT}." if holds else None
     assert (data.skip_message, len(data.run_requests or ())) == (skipped, 0 if holds else 1)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
+def test_days_are_not_held_by_a_run_whose_process_is_gone(
+    dagster_instance: dg.DagsterInstance,
+) -> None:
+    # Of this process's number, but not this process.
+    gone = {WORKER_TAG: f"{socket.gethostname()}:{os.getpid()}:0"}
+    dead = dg.DagsterRun(
+        JOB_NAME, tags={**OWN, **gone}, status=dg.DagsterRunStatus.STARTED, remote_job_origin=ORIGIN
+    )
+    dagster_instance.add_run(dead)
+    data = evaluated(schedule_of(settings_of()), dagster_instance, TICK)
+    assert (data.skip_message, len(data.run_requests or ())) == (None, 1)
+    found = dagster_instance.get_run_by_id(dead.run_id)
+    assert found is not None
+    assert found.status is dg.DagsterRunStatus.FAILURE
 
 
 def test_a_single_day_is_held_by_a_run_of_that_partition(

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-import zlib
-from collections.abc import Iterator
+import traceback
 from datetime import date
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from actuals_pipeline.graph_stand_in.faults import Fault
 from actuals_pipeline.graph_stand_in.graph import appsecret_proof
 from actuals_pipeline.meta.limits import Limits
-from actuals_pipeline.orchestration.jobs import PROCESS_TAG
+from actuals_pipeline.orchestration.build import build_definitions
+from actuals_pipeline.orchestration.jobs import JOB_NAME, PROCESS_TAG
 from actuals_pipeline.orchestration.resources import MetaApi
 from actuals_pipeline.report_days import DayWindow
-from actuals_pipeline_tests.orchestration.conftest import Pipeline
+from actuals_pipeline.settings import Settings
+from actuals_pipeline_tests import left_behind
+from actuals_pipeline_tests.orchestration.conftest import Pipeline, exported
 
 BAD_TOKEN = "EAAB-this-token-is-nobodys"
 BAD_SECRET = "0123456789abcdef-nobodys-app-secret"
@@ -69,7 +70,7 @@ def test_no_secret_of_a_failing_run_is_kept_anywhere(
 
     printed = capfd.readouterr()
     kept = {
-        **dict(texts_of_tables(database)),
+        **{table: text.decode(errors="replace") for table, text in left_behind.of_tables(database)},
         "stdout and stderr": printed.out + printed.err,
         # All but what the server wrote about the calls that it got.
         "log": "\n".join(
@@ -91,20 +92,23 @@ def test_no_secret_of_a_failing_run_is_kept_anywhere(
             assert secret not in text, where
 
 
-def texts_of_tables(database: str) -> Iterator[tuple[str, str]]:
-    """Every table's whole content as text, compressed snapshots of code included."""
+def test_not_even_the_locals_of_a_crash_tell_a_secret(pipeline: Pipeline, today: date) -> None:
+    database = pipeline.environment["DATABASE_URL"]
     with psycopg.connect(database) as connection:
-        tables = connection.execute(
-            "SELECT table_schema, table_name FROM information_schema.tables"
-            " WHERE table_schema IN ('dagster', 'actuals', 'public') AND table_type = 'BASE TABLE'"
-        ).fetchall()
-        for schema, table in tables:
-            query = sql.SQL("SELECT * FROM {}.{}").format(
-                sql.Identifier(schema), sql.Identifier(table)
-            )
-            values = [value for row in connection.execute(query) for value in row]
-            yield f"{schema}.{table}", "\n".join(map(as_text, values))
-
-
-def as_text(value: object) -> str:
-    return zlib.decompress(value).decode() if isinstance(value, bytes) else str(value)
+        connection.execute("ALTER TABLE actuals.fetch_log ADD CHECK (calls < 0)")
+    secrets = {
+        "META_ACCESS_TOKEN": pipeline.graph.access_token,
+        "META_APP_SECRET": pipeline.graph.app_secret,
+        "DATABASE_URL": database.replace("postgres@", f"postgres:{PASSWORD}@"),
+    }
+    settings = Settings.from_environment({**pipeline.environment, **secrets})
+    job = build_definitions(settings).resolve_job_def(JOB_NAME)
+    with exported(secrets), pytest.raises(psycopg.errors.CheckViolation) as caught:
+        job.execute_in_process(instance=pipeline.instance, partition_key=str(today))
+    # Without the frame of this test, which knows them all.
+    crash = caught.value.with_traceback(caught.tb.tb_next)
+    told = "".join(traceback.TracebackException.from_exception(crash, capture_locals=True).format())
+    for local in ("meta = MetaApi(app_id=", "postgres = WarehouseResource(", "fetches = ["):
+        assert local in told
+    for secret in (pipeline.graph.access_token, pipeline.graph.app_secret, PASSWORD):
+        assert secret not in told

@@ -22,7 +22,7 @@ from psycopg.rows import dict_row
 from sqlalchemy import Table
 
 from actuals_pipeline.serving.cli import main
-from actuals_pipeline.warehouse import embedded, schema, tables
+from actuals_pipeline.warehouse import embedded, months, schema, tables
 
 Row = dict[str, Any]
 Command = Callable[..., Result]
@@ -138,6 +138,8 @@ def insert(database: str) -> Insert:
             sql.SQL(", ").join(sql.Placeholder() * len(row)),
         )
         with psycopg.connect(database) as connection:
+            if table.info.get("by_month"):
+                months.make(connection, table, months.months_of([row["report_date"]]))
             connection.execute(query, list(row.values()))
 
     return add

@@ -51,7 +51,7 @@ DASHBOARD = {
     "ml_accuracy",
     # Of our own.
     *("status", "source", "window", "missing", "currency", "by_currency", "models"),
-    *("reconciliation", "advice"),
+    *("reconciliation", "advice", "as_of", "provisional"),
 }
 
 
@@ -95,6 +95,7 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
         *("incomplete_history", "unscored"),
     }
     ml_accuracy = {**plain(*ML_ACCURACY), "excluded": plain(*reasons)}
+    completeness = ("revenue_completeness", "conversions_completeness")
     assert answered("summary") == {
         **plain(*DASHBOARD),
         "window": plain("since", "until"),
@@ -103,6 +104,12 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
         "ml_accuracy": ml_accuracy,
         "models": [ml_accuracy],
         "reconciliation": [plain("currency", "verdict", "account_days", "spend_difference")],
+        "provisional": [
+            {
+                **plain("account_id", "days", *completeness),
+                "by_day": [plain("report_date", "age_days", *completeness)],
+            }
+        ],
     }
 
 

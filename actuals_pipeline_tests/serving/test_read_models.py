@@ -339,6 +339,16 @@ def test_of_an_account_counts_the_last_fetch_of_a_run_and_the_worst_of_several_r
     }
 
 
+def test_of_an_account_whose_months_ended_differently_the_failure_counts(
+    warehouse: Warehouse, insert: Insert
+) -> None:
+    for month, outcome in ((1, "refused"), (2, "failed"), (2, "complete"), (3, "complete")):
+        days = {"since": date(2026, month, 1), "until": date(2026, month, 28)}
+        insert("fetch_log", run_id="run-1", account_id="42", outcome=outcome, **days)
+    (account,) = queries.account_outcomes(warehouse, ["run-1"])
+    assert account["outcome"] == "refused"
+
+
 @pytest.mark.parametrize(
     ("fetched", "status"),
     [

@@ -13,12 +13,15 @@ from psycopg import sql
 from actuals_pipeline.accuracy.contract import DAILY_FIGURES, PREDICTIONS
 from actuals_pipeline.errors import SchemaOutOfDate, WarehouseError
 from actuals_pipeline.frames import check_frame
+from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.videos import VIDEOS
 from actuals_pipeline.warehouse import history, product
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.tables import ad_actuals, meta_account_totals
 
 Insert = Callable[..., None]
+
+MARCH_7 = DayWindow.inclusive(date(2026, 3, 7), date(2026, 3, 7))
 
 
 @pytest.fixture
@@ -115,7 +118,7 @@ def test_predictions_of_another_shape_are_read_as_text_fractions_and_utc(shop: S
 def test_tables_without_rows_keep_their_contracts(warehouse: Warehouse) -> None:
     check_frame(product.videos(warehouse), VIDEOS)
     check_frame(product.predictions(warehouse), PREDICTIONS)
-    check_frame(history.ads_since_launch(warehouse, [], date(2026, 3, 7)), DAILY_FIGURES)
+    check_frame(history.ads_since_launch(warehouse, [], MARCH_7), DAILY_FIGURES)
     assert history.account_time_zones(warehouse) == {}
 
 
@@ -158,7 +161,7 @@ def test_an_ads_past_is_every_known_day_up_to_and_including_the_last(
         insert(
             ad_actuals, account_id=account, ad_id=ad, report_date=report_date, spend=Decimal(spend)
         )
-    got = history.ads_since_launch(warehouse, ["2", "1", "missing"], date(2026, 3, 7))
+    got = history.ads_since_launch(warehouse, ["2", "1", "missing"], MARCH_7)
     check_frame(got, DAILY_FIGURES)
     rows = got.assign(day=got["report_date"].map(str), spend=got["spend"].map(str))
     assert records(rows[["ad_id", "day", "account_id", "spend"]]) == [

@@ -234,7 +234,11 @@ def test_a_reader_of_days_reads_their_months_only(
         lambda warehouse: queries.ad_outcomes(
             warehouse, WINDOW, ["run"], Settings.from_environment({}), NOON
         ),
-        lambda warehouse: history.ads_since_launch(warehouse, ["6001", "6190"], DAY)["ad_id"].size,
+        lambda warehouse: (
+            history.ads_since_launch(warehouse, ["6001", "6190"], DayWindow.inclusive(DAY, DAY))[
+                "ad_id"
+            ].size
+        ),
     ],
     ids=["outcomes of ads", "ads since launch"],
 )

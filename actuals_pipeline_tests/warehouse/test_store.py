@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter
@@ -571,9 +572,23 @@ def test_a_payload_is_stored_verbatim_but_for_what_postgres_cannot_store(
 ) -> None:
     content = CoveredRows(rows_of(raw_meta_insights, {"payload": sent}), (Slice(days(7)),))
     store.replace_in_transaction(warehouse, raw_meta_insights, content)
-    assert store.read(warehouse, raw_meta_insights, days(7))["payload"].tolist() == [kept]
-    again = store.replace_in_transaction(warehouse, raw_meta_insights, content)
-    assert (again.unchanged, again.updated) == (1, 0)
+    (text,) = store.read(warehouse, raw_meta_insights, days(7))["payload"]
+    assert json.loads(text) == kept
+    for payload in (sent, text):
+        content = CoveredRows(rows_of(raw_meta_insights, {"payload": payload}), (Slice(days(7)),))
+        again = store.replace_in_transaction(warehouse, raw_meta_insights, content)
+        assert (again.unchanged, again.updated) == (1, 0)
+
+
+def test_json_that_only_looks_different_is_no_restatement(
+    warehouse: Warehouse, rows_of: RowsOf, stored: Stored
+) -> None:
+    for text in ('{"b": 1.0, "a": [1]}', '{"a":[1],"b":1.00}', '{"b":0,"b":1,"a":[1.0]}'):
+        content = CoveredRows(rows_of(raw_meta_insights, {"payload": text}), (Slice(days(7)),))
+        before = stored(raw_meta_insights)
+        counts = store.replace_in_transaction(warehouse, raw_meta_insights, content)
+    assert (counts.unchanged, counts.updated) == (1, 0)
+    assert stored(raw_meta_insights) == before
 
 
 def test_what_is_read_lies_in_the_window_belongs_to_the_accounts_and_is_ordered(

@@ -1,0 +1,155 @@
+"""Migrations on a database in use: from every earlier revision forward, and no row is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from alembic import command
+from alembic.config import Config
+from psycopg import sql
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from actuals_pipeline.errors import SchemaOutOfDate
+from actuals_pipeline.warehouse import schema
+from actuals_pipeline.warehouse.urls import sqlalchemy_url
+from actuals_pipeline_tests.warehouse.conftest import _USUAL
+
+EARLIER = schema.revisions()[:-1]
+
+DAYS = (date(2025, 1, 31), date(2025, 2, 1), date(2026, 3, 7))
+"""Of three rows in each table: neighbours in different months, and another year."""
+
+Tables = dict[str, list[dict[str, Any]]]
+
+COLUMNS = """
+SELECT attname AS name, attnotnull AS is_required, typname AS kind,
+       atthasdef OR attidentity <> '' AS is_given
+FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
+WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped
+ORDER BY attnum
+"""
+
+OF_KIND: Mapping[str, Any] = {
+    "text": "some",
+    "bool": True,
+    "int8": 7,
+    "int4": 7,
+    "float8": 0.5,
+    "numeric": 7,
+    "jsonb": Jsonb({"some": 1}),
+    "uuid": uuid4(),
+    "date": DAYS[0],
+    "timestamptz": datetime(2026, 3, 8, 6, tzinfo=UTC),
+}
+
+
+def upgraded_to(url: str, revision: str) -> None:
+    """The database as the version was that ended with `revision`."""
+    config = Config()
+    config.set_main_option("script_location", str(schema._MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    with create_engine(sqlalchemy_url(url), poolclass=NullPool).begin() as connection:
+        schema.create_schemas(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def tables_of(connection: psycopg.Connection) -> list[str]:
+    """The tables that hold rows of their own, as schema.name."""
+    found = connection.execute(
+        "SELECT relnamespace::regnamespace || '.' || relname FROM pg_class "
+        "WHERE relnamespace::regnamespace::text IN ('actuals', 'public') "
+        "AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'schema_version' "
+        "ORDER BY 1"
+    )
+    return [name for (name,) in found]
+
+
+def fill(connection: psycopg.Connection, table: str) -> None:
+    """Add three rows of different days, with something in every column."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        columns = cursor.execute(COLUMNS, [table]).fetchall()
+    for number, day in enumerate(DAYS):
+        row: dict[str, Any] = {}
+        for column in columns:
+            name = column["name"]
+            if column["is_given"] and name not in _USUAL:
+                continue
+            value = _USUAL.get(name, OF_KIND[column["kind"]])
+            if isinstance(value, dict):
+                value = Jsonb(value)
+            elif column["kind"] == "uuid":
+                value = uuid4()
+            row[name] = day if column["kind"] == "date" else value
+        # Where no day is in the key, something else must tell the rows apart.
+        row |= {name: f"{name} {number}" for name in ("fingerprint", "title") if name in row}
+        insert = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+            sql.Identifier(*table.split(".")),
+            sql.SQL(", ").join(map(sql.Identifier, row)),
+            sql.SQL(", ").join(sql.Placeholder() * len(row)),
+        )
+        connection.execute(insert, list(row.values()))
+
+
+def rows_of(connection: psycopg.Connection, table: str) -> list[dict[str, Any]]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        query = sql.SQL("TABLE {}").format(sql.Identifier(*table.split(".")))
+        return sorted(cursor.execute(query).fetchall(), key=str)
+
+
+@pytest.mark.parametrize("revision", EARLIER)
+def test_every_row_of_an_earlier_revision_is_there_after_the_upgrade(
+    empty_database: str, revision: str
+) -> None:
+    upgraded_to(empty_database, revision)
+    with psycopg.connect(empty_database) as connection:
+        for table in tables_of(connection):
+            fill(connection, table)
+        before = contents(connection)
+        seen_before = rows_of(connection, "public.performance_metrics")
+    assert {len(rows) for rows in before.values()} == {len(DAYS)}
+    with pytest.raises(SchemaOutOfDate, match=f"is at revision {revision}, this version needs"):
+        schema.check(empty_database)
+
+    assert schema.upgrade(empty_database) == (revision, schema.revisions()[-1])
+
+    schema.check(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        for table, rows in before.items():
+            after = rows_of(connection, table)
+            # A new column is no business of an old row.
+            known = [{name: row[name] for name in rows[0]} for row in after]
+            assert sorted(known, key=str) == rows, table
+        assert rows_of(connection, "public.performance_metrics") == seen_before
+
+
+def test_an_upgrade_that_fails_halfway_leaves_a_populated_database_as_it_was(
+    empty_database: str,
+) -> None:
+    upgraded_to(empty_database, "0001")
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        for table in tables_of(connection):
+            fill(connection, table)
+        before = contents(connection)
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET lock_timeout = '50ms'").format(name))
+        with psycopg.connect(empty_database) as reader:
+            # A report that takes long.  0002 gets through, 0003 wants this table.
+            reader.execute("SELECT count(*) FROM actuals.prediction_accuracy")
+            with pytest.raises(OperationalError, match="lock timeout"):
+                schema.upgrade(empty_database)
+        assert contents(connection) == before
+        assert schema.upgrade(empty_database) == ("0001", schema.revisions()[-1])
+
+
+def contents(connection: psycopg.Connection) -> Tables:
+    return {table: rows_of(connection, table) for table in tables_of(connection)}
