@@ -98,19 +98,23 @@ def _provisional(accounts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """How complete the figures are that Meta may still change, where that is known."""
     unknown = 0
     for account in accounts:
-        revenue, conversions = account["revenue_completeness"], account["conversions_completeness"]
-        if revenue is None and conversions is None:
-            unknown += account["days"]
-        else:
+        expected = [
+            f"{share:.0%} of the final {figure}"
+            for figure in ("revenue", "conversions")
+            if (share := account[f"{figure}_completeness"]) is not None
+        ]
+        days = account["days"]
+        if expected:
             yield (
-                f"{account['days']} days of account act_{account['account_id']} may still change: "
-                f"expected to be known by now are {_shown(revenue, '{:.0%}')} of their final "
-                f"revenue and {_shown(conversions, '{:.0%}')} of their final conversions."
+                f"{days} day{'' if days == 1 else 's'} of account act_{account['account_id']} may "
+                f"still change: by now an expected {' and '.join(expected)} is known."
             )
+        else:
+            unknown += days
     if unknown:
         yield (
-            f"{unknown} account-days may still change: how complete their revenue and conversions "
-            "are is unknown yet."
+            f"{unknown} account-day{'' if unknown == 1 else 's'} may still change: how complete "
+            "their revenue and conversions are is unknown yet."
         )
 
 
