@@ -160,17 +160,16 @@ def print_stats(answer: Mapping[str, Any]) -> None:
 
 def print_pruned(answer: Mapping[str, Any]) -> None:
     """One line: what was removed, or would be."""
-    months = answer["months"]
-    if not months:
-        say = f"No payloads are older than {answer['keep_months']} months: nothing to remove."
-    else:
+    months, rows = answer["months"], answer["rows"]
+    told = f"No payloads are older than {answer['keep_months']} months: nothing to remove."
+    if months:
         which = months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
-        say = (
+        told = (
             f"{'Would remove' if answer['dry_run'] else 'Removed'} the payloads of {len(months)} "
-            f"month{'' if len(months) == 1 else 's'} ({which}): {answer['rows']:,} rows, "
-            f"{answer['bytes']:,} bytes; the figures stay."
+            f"month{'' if len(months) == 1 else 's'} ({which}): {rows:,} "
+            f"row{'' if rows == 1 else 's'}, {answer['bytes']:,} bytes; the figures stay."
         )
-    _say(Console(highlight=False), say)
+    Console(highlight=False).print(Text(told), soft_wrap=True)
 
 
 def print_doctor(answer: Mapping[str, Any]) -> None:
