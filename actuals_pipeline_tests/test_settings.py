@@ -40,6 +40,8 @@ def test_nothing_needs_to_be_set() -> None:
         "min_age_hours": 24,
         "max_age_days": 30,
         "reconciliation_tolerance": Decimal("0.005"),
+        "backfill_days": None,
+        "raw_retention_months": 37,
         "is_stand_in": False,
     }
     assert (PROJECT_ROOT / "pyproject.toml").is_file()
@@ -74,6 +76,8 @@ def test_nothing_needs_to_be_set() -> None:
             "reconciliation_tolerance",
             Decimal("0.001"),
         ),
+        ("ACTUALS_BACKFILL_DAYS", "4", "backfill_days", 4),
+        ("ACTUALS_RAW_RETENTION_MONTHS", "1200", "raw_retention_months", 1200),
         ("ACTUALS_STAND_IN", "1", "is_stand_in", True),
     ],
 )
@@ -130,6 +134,9 @@ def test_the_processs_own_environment_is_read_by_default(monkeypatch: pytest.Mon
         ("ACTUALS_MAX_AGE_DAYS", "0", "greater than or equal to 1"),
         ("ACTUALS_RECONCILIATION_TOLERANCE", "1.1", "less than or equal to 1"),
         ("ACTUALS_RECONCILIATION_TOLERANCE", "NaN", "finite number"),
+        ("ACTUALS_BACKFILL_DAYS", "0", "greater than or equal to 1"),
+        ("ACTUALS_RAW_RETENTION_MONTHS", "0", "greater than or equal to 1"),
+        ("ACTUALS_RAW_RETENTION_MONTHS", "1201", "less than or equal to 1200"),
         ("ACTUALS_STAND_IN", "perhaps", "valid boolean"),
     ],
 )

@@ -98,19 +98,23 @@ def _provisional(accounts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """How complete the figures are that Meta may still change, where that is known."""
     unknown = 0
     for account in accounts:
-        revenue, conversions = account["revenue_completeness"], account["conversions_completeness"]
-        if revenue is None and conversions is None:
-            unknown += account["days"]
-        else:
+        expected = [
+            f"{share:.0%} of the final {figure}"
+            for figure in ("revenue", "conversions")
+            if (share := account[f"{figure}_completeness"]) is not None
+        ]
+        days = account["days"]
+        if expected:
             yield (
-                f"{account['days']} days of account act_{account['account_id']} may still change: "
-                f"expected to be known by now are {_shown(revenue, '{:.0%}')} of their final "
-                f"revenue and {_shown(conversions, '{:.0%}')} of their final conversions."
+                f"{days} day{'' if days == 1 else 's'} of account act_{account['account_id']} may "
+                f"still change: by now an expected {' and '.join(expected)} is known."
             )
+        else:
+            unknown += days
     if unknown:
         yield (
-            f"{unknown} account-days may still change: how complete their revenue and conversions "
-            "are is unknown yet."
+            f"{unknown} account-day{'' if unknown == 1 else 's'} may still change: how complete "
+            "their revenue and conversions are is unknown yet."
         )
 
 
@@ -156,17 +160,16 @@ def print_stats(answer: Mapping[str, Any]) -> None:
 
 def print_pruned(answer: Mapping[str, Any]) -> None:
     """One line: what was removed, or would be."""
-    months = answer["months"]
-    if not months:
-        say = f"No payloads are older than {answer['keep_months']} months: nothing to remove."
-    else:
+    months, rows = answer["months"], answer["rows"]
+    told = f"No payloads are older than {answer['keep_months']} months: nothing to remove."
+    if months:
         which = months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
-        say = (
+        told = (
             f"{'Would remove' if answer['dry_run'] else 'Removed'} the payloads of {len(months)} "
-            f"month{'' if len(months) == 1 else 's'} ({which}): {answer['rows']:,} rows, "
-            f"{answer['bytes']:,} bytes; the figures stay."
+            f"month{'' if len(months) == 1 else 's'} ({which}): {rows:,} "
+            f"row{'' if rows == 1 else 's'}, {answer['bytes']:,} bytes; the figures stay."
         )
-    _say(Console(highlight=False), say)
+    Console(highlight=False).print(Text(told), soft_wrap=True)
 
 
 def print_doctor(answer: Mapping[str, Any]) -> None:

@@ -63,20 +63,22 @@ def prune(
     floor = retention_floor(today, keep_months)
     try:
         with warehouse.transaction() as connection:
-            if not dry_run and _before(connection, floor):
-                _wait_for_the_table(connection, patience_seconds)
-            # Looked up again, because somebody else may have pruned while we waited.
+            old = _before(connection, floor)
+            if dry_run or not old:
+                return _content(connection, old)
+            _wait_for_the_table(connection, patience_seconds)
+            # Looked up again, because others may have pruned or stored while we waited.
             old = _before(connection, floor)
             pruned = _content(connection, old)
-            if not dry_run:
-                _remember(connection, old)
-                months.drop(connection, raw_meta_insights, old)
+            _remember(connection, old)
+            months.drop(connection, raw_meta_insights, old)
     except errors.LockNotAvailable as error:
         raise WarehouseUnavailable(
             f"Somebody has been using {raw_meta_insights.fullname} for {patience_seconds:g} s, "
             "perhaps a backup: nothing was removed; run it again later."
         ) from error
-    return pruned
+    else:
+        return pruned
 
 
 def with_payloads(warehouse: Warehouse, totals: pd.DataFrame) -> pd.DataFrame:

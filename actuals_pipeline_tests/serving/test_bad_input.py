@@ -41,6 +41,8 @@ def using_the_database(asking_meta: list[tuple[str, ...]]) -> list[tuple[str, ..
         ("status",),
         ("stats", "--json"),
         ("summary",),
+        ("summary", "--as-of", RECENT),
+        ("db", "prune"),
         ("env",),
         ("videos", "import", "videos.csv"),
         ("predictions", "import", "predictions.csv", "--ctr-unit", "fraction"),

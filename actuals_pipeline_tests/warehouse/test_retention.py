@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -185,11 +186,15 @@ def test_a_writer_of_a_month_that_is_about_to_go_is_waited_for(
     told: list[Pruned] = []
     with warehouse.transaction() as writer:
         store.replace(writer, raw_meta_insights, raw_of(rows_of, days, datetime.now(UTC)))
-        pruning = threading.Thread(target=lambda: told.append(prune(warehouse, 1, TODAY)))
+        pruning = threading.Thread(
+            target=lambda: told.append(prune(warehouse, 1, TODAY)), daemon=True
+        )
         pruning.start()
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+        deadline = time.monotonic() + 10
         while writer.execute(waiting).fetchone() == (0,):
-            writer.execute("SELECT pg_sleep(0.01)")
+            assert time.monotonic() < deadline, "it does not wait"
+            time.sleep(0.01)
         store.replace(writer, meta_account_totals, totals_of(rows_of, days, datetime.now(UTC)))
     pruning.join(timeout=20)
     assert [each.rows for each in told] == [1 + len(days)]
@@ -225,7 +230,7 @@ def test_writers_and_pruners_at_once_do_not_block_each_other_for_ever(
         *([lambda: write(date(2025, 11, 20))] * 2),
         *([lambda: write(date(2026, 1, 5))] * 2),
     ]
-    threads = [threading.Thread(target=at_once, args=(each,)) for each in work]
+    threads = [threading.Thread(target=at_once, args=(each,), daemon=True) for each in work]
     for thread in threads:
         thread.start()
     for thread in threads:
