@@ -12,7 +12,7 @@ from actuals_pipeline.accuracy import contract as accuracy_contract
 from actuals_pipeline.actuals import contract as actuals_contract
 from actuals_pipeline.actuals.contract import INSIGHTS
 from actuals_pipeline.errors import FrameMismatch
-from actuals_pipeline.frames import Contract, check_frame, conform, empty_frame
+from actuals_pipeline.frames import Column, Contract, Kind, check_frame, conform, empty_frame
 
 Frames = Callable[..., pd.DataFrame]
 
@@ -107,3 +107,10 @@ def test_conforming_gives_the_declared_dtypes(insights_of: Frames) -> None:
     check_frame(conformed, INSIGHTS)
     assert conformed["report_date"][0] == date(2026, 3, 7)
     assert {str(conformed[name].dtype) for name in ("clicks", "reach")} == {"int64", "Int64"}
+
+
+def test_what_is_missing_among_objects_is_none_however_it_was_said() -> None:
+    contract = Contract("days", ("day",), (Column("day", Kind.DAY, "A day", nullable=True),))
+    for missing in (None, pd.NaT, float("nan")):
+        days = pd.DataFrame({"day": pd.Series([date(2026, 3, 7), missing], dtype="object")})
+        assert conform(days, contract)["day"].tolist() == [date(2026, 3, 7), None]

@@ -69,7 +69,9 @@ def test_a_ratio_without_a_denominator_is_undefined() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.decimals(-(10**11), 10**11, places=2) | st.integers(-(2**60), 2**60).map(Decimal),
+            st.decimals(-(10**11), 10**11, places=2)
+            | st.decimals(-(10**6), 10**6, places=5)
+            | st.integers(-(2**60), 2**60).map(Decimal),
             st.integers(1, 10**9) | st.integers(1, 2**62),
         ),
         min_size=1,

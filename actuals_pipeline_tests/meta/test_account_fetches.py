@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -12,7 +13,8 @@ import pytest
 
 from actuals_pipeline.errors import InputError, MetaRefused, SettingsError
 from actuals_pipeline.graph_stand_in.faults import Fault
-from actuals_pipeline.graph_stand_in.server import GraphStandIn
+from actuals_pipeline.graph_stand_in.server import GraphStandIn, running_stand_in
+from actuals_pipeline.graph_stand_in.world import World
 from actuals_pipeline.meta.accounts import (
     AccountFetch,
     fetch_account,
@@ -23,6 +25,7 @@ from actuals_pipeline.meta.accounts import (
     totals_frame,
 )
 from actuals_pipeline.meta.client import FetchUsage, InsightsClient, MetaAccount
+from actuals_pipeline.meta.memory import ProcessMemory
 from actuals_pipeline.meta.spool import Spool
 from actuals_pipeline.report_days import DayWindow
 
@@ -84,6 +87,30 @@ def test_the_text_in_a_raw_frame_is_one_that_postgres_can_store(window: DayWindo
     fetched = AccountFetch("42", window, now, now, FetchUsage(), rows=spool)
     (text,) = raw_frame([fetched], **PROVENANCE)["payload"]
     assert text == sent.replace("u0000", "ufffd")
+
+
+def test_no_more_ads_are_asked_for_than_the_totals_lack(
+    new_client: NewClient, stand_in: GraphStandIn, account_id: str, window: DayWindow
+) -> None:
+    plan = stand_in.world.accounts[account_id].plan
+    world = World(now=stand_in.world.now, accounts=[plan], deleted_in_lists=False)
+    with running_stand_in(world) as other:
+        listed = set(new_client(graph_url=other.url).ads_insights(account_id, window).ad_ids)
+        ads = Counter(str(row["ad_id"]) for row in world.truth(account_id, window))
+        missing = [ad_id for ad_id in ads if ad_id not in listed]
+        unknown = [str(number) for number in range(9)]
+        memory = ProcessMemory(ads={account_id: [*listed, *missing, *unknown]})
+        fetched = fetch_account(
+            account_id,
+            window,
+            new_client(graph_url=other.url, memory=memory),
+            purchase_action_type=omni,
+            expects_stand_in=True,
+            clock=lambda: stand_in.world.now,
+        )
+    assert missing
+    assert fetched.missing_ads == len(missing)
+    assert len(fetched.rows) == ads.total()
 
 
 def test_every_covered_day_has_a_total_and_one_without_delivery_is_a_known_zero(

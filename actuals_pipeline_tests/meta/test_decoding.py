@@ -60,10 +60,10 @@ def test_rows_and_their_texts_are_the_ones_that_were_sent(
     length=st.integers(0, 3),
     put=st.text(st.sampled_from('{}[],:"1 \\'), max_size=2),
 )
-@example(rows=[], others={}, place=9, length=0, put=",")
+@example(rows=[], others={}, place=10, length=0, put=",")
 @example(rows=[1], others={}, place=11, length=0, put=",")
 @example(rows=[1], others={}, place=11, length=0, put=" 1")
-@example(rows=[1], others={}, place=12, length=1, put="")
+@example(rows=[1], others={}, place=11, length=1, put="")
 def test_what_is_no_json_is_refused_wherever_it_is_broken(
     rows: list[Any], others: dict[str, Any], place: int, length: int, put: str
 ) -> None:

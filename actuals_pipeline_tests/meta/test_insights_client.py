@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -257,6 +259,45 @@ def test_what_does_not_heal_gives_no_rows_at_all(
         new_client(size=RequestSize(page_size=40)).ads_insights(account_id, window)
     assert type(caught.value) is error
     assert caught.value.account_id == account_id
+
+
+ROW = {"ad_id": "123", "date_start": "2026-03-07", "date_stop": "2026-03-07"}
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"account_id": "77"}, "a row is of account '77'"),
+        ({"date_start": 20260307}, "a row runs from 20260307 to '2026-03-07'"),
+        ({"date_stop": "2026-03-08"}, "a row runs from '2026-03-07' to '2026-03-08'"),
+        ({"date_start": "2026-03-09", "date_stop": "2026-03-09"}, "'2026-03-09' was not asked for"),
+        ({"ad_id": "124"}, "a row of 2026-03-07 is of ad '124'"),
+        ({"ad_id": 123}, "a row of 2026-03-07 is of ad 123"),
+        ({"ad_id": ["123"]}, "is of ad ['123']"),
+        ({"ad_id": None}, "is of ad None"),
+    ],
+)
+def test_a_row_that_was_not_asked_for_is_refused(
+    client: InsightsClient,
+    stand_in: GraphStandIn,
+    account_id: str,
+    window: DayWindow,
+    change: dict[str, Any],
+    what: str,
+) -> None:
+    rows = [ROW | {"account_id": account_id}, ROW | {"account_id": account_id} | change]
+    stand_in.faults.add(Fault({"raw_body": json.dumps({"data": rows}), "status": 200}))
+    with pytest.raises(UnexpectedPayload, match=re.escape(what)):
+        client.ad_insights(account_id, window, "123")
+
+
+def test_an_ad_with_an_id_that_could_not_be_asked_for_again_is_refused(
+    client: InsightsClient, stand_in: GraphStandIn, account_id: str, window: DayWindow
+) -> None:
+    row = ROW | {"account_id": account_id, "ad_id": "1/2"}
+    stand_in.faults.add(Fault({"raw_body": json.dumps({"data": [row]}), "status": 200}))
+    with pytest.raises(UnexpectedPayload, match="is of ad '1/2'"):
+        client.ads_insights(account_id, window)
 
 
 def test_a_request_too_large_to_wait_for_becomes_a_report(
