@@ -35,8 +35,6 @@ def test_nothing_needs_to_be_set() -> None:
         "recent_days": 2,
         "week_days": 7,
         "month_days": 30,
-        "backfill_days": None,
-        "raw_retention_months": 37,
         "min_age_hours": 24,
         "max_age_days": 30,
         "reconciliation_tolerance": Decimal("0.005"),
@@ -66,8 +64,6 @@ def test_nothing_needs_to_be_set() -> None:
         ("ACTUALS_RECENT_DAYS", "1", "recent_days", 1),
         ("ACTUALS_WEEK_DAYS", "90", "week_days", 90),
         ("ACTUALS_MONTH_DAYS", "35", "month_days", 35),
-        ("ACTUALS_BACKFILL_DAYS", "30", "backfill_days", 30),
-        ("ACTUALS_RAW_RETENTION_MONTHS", "13", "raw_retention_months", 13),
         ("ACTUALS_MIN_AGE_HOURS", "0", "min_age_hours", 0),
         ("ACTUALS_MAX_AGE_DAYS", "1", "max_age_days", 1),
         (

@@ -4,17 +4,18 @@
 
 The payloads are the stand-in's answers to our own request, with its figures and names.  The floor
 is `json.loads` of each payload's text, one after the other and none kept.  Every step runs once in
-each repetition, so that a busy moment of the machine meets all of them; the medians are printed in
-microseconds per row and as multiples of the floor.
+each repetition, so that a busy moment of the machine meets all of them; the medians are printed,
+of processor time, in microseconds per row and as multiples of the floor.  100,000 rows take 2 GB.
 
 Normalizing starts from payloads that are decoded already, all of them in memory, and ends with an
-AD_ACTUALS frame that was held against its contract; the second figure starts from texts that are
+AD_ACTUALS frame that was held against its contract; a second line starts from texts that are
 decoded on the way.  Fetching starts from the bytes of an answer and ends with the raw frame; the
 calls themselves are left out (`fetch_month.py` measures them).
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import statistics
 import time
@@ -147,6 +148,8 @@ def main(*, rows: int, repetitions: int) -> None:
     contents = [answer.encode() for answer in answers(rows)]
     payloads = [row for content in contents for row in json.loads(content)["data"]]
     texts = [json.dumps(row) for row in payloads]
+    # These stay, and what stays is no garbage to look through again and again.
+    gc.freeze()
     watches = [Stopwatch() for _ in range(repetitions)]
     for watch in watches:
         normalizing(watch, texts, payloads)
