@@ -29,7 +29,7 @@ from actuals_pipeline.meta.client import FetchUsage, InsightsClient, MetaAccount
 from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.meta.memory import RequestSize
 from actuals_pipeline.meta.missing_ads import add_missing_ads
-from actuals_pipeline.meta.parse import parse_totals
+from actuals_pipeline.meta.parse import parse_totals, sums_by_day
 from actuals_pipeline.meta.spool import RawInsight, Rows
 from actuals_pipeline.report_days import (
     DayWindow,
@@ -185,8 +185,13 @@ def fetch_account(
 ) -> AccountFetch:
     """Fetch one account: its node, its ads' daily insights and its own control totals.
 
-    Known ads that the listing lacks are asked for by id where the days do not add up.
+    Known ads that the listing lacks are asked for by id where the days do not add up.  Where they
+    do not because the ads were read from an earlier worker's report, they are read anew first.
     """
+
+    def adds_up(rows: Rows, totals: Sequence[RawInsight]) -> bool:
+        of_ads = sums_by_day(rows, purchase_action_type=purchase_action_type)
+        return of_ads == sums_by_day(totals, purchase_action_type=purchase_action_type)
 
     def read(account: MetaAccount, started_at: datetime) -> _Read:
         covered = fetchable(window, account, started_at)
@@ -194,6 +199,8 @@ def fetch_account(
             return _Read(window, None)
         rows = client.ads_insights(account_id, covered)
         totals = client.account_totals(account_id, covered)
+        if client.has_resumed and not adds_up(rows, totals):
+            rows = client.ads_insights(account_id, covered)
         missing = add_missing_ads(
             client, account_id, covered, rows, totals, purchase_action_type=purchase_action_type
         )

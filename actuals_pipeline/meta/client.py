@@ -119,6 +119,11 @@ class InsightsClient:
         """When the oldest report run was submitted that was read; None when none was."""
         return self._reports.oldest_submitted_at
 
+    @property
+    def has_resumed(self) -> bool:
+        """Whether rows were read from a report run that an earlier worker had submitted."""
+        return self._reports.has_resumed
+
     def account(self, account_id: str) -> MetaAccount:
         """The ad account; one call.  `MetaRefused` when there is none or it may not be seen."""
         answer = self._graph.call(
@@ -160,6 +165,7 @@ class InsightsClient:
         are included where Meta lists them.  Never a part: `MetaError` or one of its kinds when not
         every row could be read.
         """
+        self._reports.forget_what_was_read()
         self._size = self._memory.request_size(account_id, window) or self._size
         splitter = self._splitter(self._size)
         rows = Spool()

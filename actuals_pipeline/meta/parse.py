@@ -82,9 +82,6 @@ class DaySums:
     spend: Decimal = Decimal(0)
     revenue: Decimal = Decimal(0)
 
-    def __add__(self, other: DaySums) -> DaySums:
-        return DaySums(*(getattr(self, each) + getattr(other, each) for each in self.__slots__))
-
     def exceeds(self, other: DaySums) -> bool:
         """Whether any figure is above the other's."""
         return any(getattr(self, each) > getattr(other, each) for each in self.__slots__)

@@ -49,7 +49,7 @@ class Reports:
     """Reads windows through report runs over one `graph`.
 
     `now` gives the instant, aware.  `oldest_submitted_at` is that of the oldest run read so far:
-    its figures are of then.
+    its figures are of then.  `has_resumed` says whether any was an earlier worker's.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Reports:
         self._memory = memory
         self._now = now
         self.oldest_submitted_at: datetime | None = None
+        self.has_resumed = False
 
     def read(self, query: Query, window: DayWindow, read_result: Callable[[str], None]) -> None:
         """Have a run computed, and `read_result` called with its id.
@@ -92,6 +93,11 @@ class Reports:
         self._memory.forget_report(report.run_id)
         earliest = self.oldest_submitted_at or report.submitted_at
         self.oldest_submitted_at = min(earliest, report.submitted_at)
+        self.has_resumed |= report.is_resumed
+
+    def forget_what_was_read(self) -> None:
+        """Begin anew: what was read so far is not used."""
+        self.oldest_submitted_at, self.has_resumed = None, False
 
     def _resumed(self, query: Query, window: DayWindow) -> _Report | None:
         """The run that an earlier worker submitted for the same request, if it is young."""

@@ -140,27 +140,34 @@ def test_a_killed_workers_report_is_gone_on_with_and_its_figures_are_of_its_subm
     assert later.oldest_report_at >= stand_in.world.now
 
 
-def test_a_fetch_says_of_the_rows_of_an_old_report_that_they_are_old(
+@pytest.mark.parametrize("has_moved_on", [False, True], ids=["nothing new", "figures moved on"])
+def test_an_old_reports_rows_are_used_where_they_still_add_up_to_the_totals(
     left_open: OpenReport,
     new_worker: NewClient,
     stand_in: GraphStandIn,
     account_id: str,
     window: DayWindow,
+    *,
+    has_moved_on: bool,
 ) -> None:
-    stand_in.world.now += A_WHILE
+    # The clock of the fetch moves on in any case, the world's figures only sometimes.
+    if has_moved_on:
+        stand_in.world.now += A_WHILE
     fetch = fetch_account(
         account_id,
         window,
         new_worker(),
         purchase_action_type=lambda _: "omni_purchase",
         expects_stand_in=True,
-        clock=lambda: stand_in.world.now,
+        clock=lambda: SUBMITTED_AT + A_WHILE,
     )
     assert fetch.outcome == "complete"
-    assert (fetch.started_at, fetch.finished_at) == (left_open.submitted_at, stand_in.world.now)
+    assert not isinstance(fetch.rows, tuple)
+    assert figures(fetch.rows) == truth(stand_in, account_id, window)
+    assert fetch.started_at == (SUBMITTED_AT + A_WHILE if has_moved_on else SUBMITTED_AT)
     raw = raw_frame([fetch], run_id="run-2", api_version="v26.0")
-    assert set(raw["fetched_at"]) == {SUBMITTED_AT}
-    assert submissions(stand_in) == 1
+    assert set(raw["fetched_at"]) == {fetch.started_at}
+    assert submissions(stand_in) == 1 + has_moved_on
 
 
 @pytest.mark.parametrize(
