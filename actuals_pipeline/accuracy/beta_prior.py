@@ -230,7 +230,8 @@ def _solve(slope: Floats, curvature: Floats, damping: Floats) -> Floats:
     lift = np.maximum(bend, 0.0) * 1.1 + damping * size
     aa, bb = aa - lift, bb - lift
     determinant = aa * bb - ab**2
-    return -np.stack([bb * slope[0] - ab * slope[1], aa * slope[1] - ab * slope[0]]) / determinant
+    ascent = np.stack([bb * slope[0] - ab * slope[1], aa * slope[1] - ab * slope[0]])
+    return np.asarray(-ascent / determinant)
 
 
 def _trigamma(x: Floats) -> Floats:

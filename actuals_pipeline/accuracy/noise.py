@@ -103,8 +103,8 @@ def roas_noise(
 ) -> Floats:
     """Mean |actual - predicted| ROAS of a prediction that is exactly true, a multiple.
 
-    `sqrt(2 / pi)` standard deviations, the normal approximation: too high by a few per cent
-    below ten expected purchases.
+    `sqrt(2 / pi)` standard deviations, the normal approximation.  With a cv of 0.8 it is too high
+    by 2 % at five expected purchases and by 8 % at one.
     """
     r, s = rows_of(predicted=predicted, spend=spend)
     r, s = _multiple(r), _exposure(s)

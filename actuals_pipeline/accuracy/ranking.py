@@ -193,7 +193,7 @@ class _Grouped:
         discount = np.where(ranks <= (k or len(ranks)), 1 / np.log2(ranks + 1), 0.0)
         up_to = np.concatenate([[0.0], np.cumsum(discount)])
         first = above.astype(np.int64)
-        return (up_to[first + equal.astype(np.int64)] - up_to[first]) / equal
+        return np.asarray((up_to[first + equal.astype(np.int64)] - up_to[first]) / equal)
 
     def tied_pairs(self, *columns: Floats) -> Floats:
         """For each group the pairs of rows that are equal in all columns."""

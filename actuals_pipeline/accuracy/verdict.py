@@ -14,6 +14,8 @@ wrong, see `is_discovery`, which holds false ones under 10 % (`false_discovery.p
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -83,9 +85,13 @@ def ctr_verdicts(
     needed = impressions_needed(
         p, _relative_error(p, actual), confidence=confidence, overdispersion=phi
     )
-    # The interval's half width is z * sqrt(this / n).
-    spread = phi * actual * (1 - actual)
-    enough = _enough_within(p, actual, spread, tolerance=tolerance, confidence=confidence)
+    enough = _enough_within(
+        p,
+        actual,
+        lambda rate: phi * rate * (1 - rate),
+        tolerance=tolerance,
+        confidence=confidence,
+    )
     return _with_more(frame, n, needed, enough)
 
 
@@ -127,8 +133,13 @@ def roas_verdicts(
         tolerance=tolerance,
     )
     needed = purchases_needed(_relative_error(r, actual), order_value_cv=cv, confidence=confidence)
-    spread = (1 + cv**2) * actual**2
-    enough = _enough_within(r, actual, spread, tolerance=tolerance, confidence=confidence)
+    enough = _enough_within(
+        r,
+        actual,
+        lambda rate: (1 + cv**2) * rate * actual,
+        tolerance=tolerance,
+        confidence=confidence,
+    )
     return _with_more(frame, n, needed, enough)
 
 
@@ -186,12 +197,22 @@ def _relative_error(predicted: Floats, actual: Floats) -> Floats:
 
 
 def _enough_within(
-    predicted: Floats, actual: Floats, spread: Floats, *, tolerance: float, confidence: float
+    predicted: Floats,
+    actual: Floats,
+    variance: Callable[[Floats], Floats],
+    *,
+    tolerance: float,
+    confidence: float,
 ) -> Floats:
-    """Observations at which an interval about `actual` fits within tolerance; NaN if none do."""
-    room = np.minimum(actual - predicted / (1 + tolerance), predicted * (1 + tolerance) - actual)
-    half_widths = np.where(room > 0, room, np.nan) / normal_quantile(confidence)
-    return np.asarray(spread / half_widths**2)
+    """Observations at which the interval about `actual` fits within tolerance; NaN if none do.
+
+    `variance` gives that of one observation at a true rate.  A score interval reaches up to the
+    rate from which the actual is just z standard deviations off, that rate's own.
+    """
+    ends = predicted / (1 + tolerance), predicted * (1 + tolerance)
+    inside = (ends[0] < actual) & (actual < ends[1])
+    needed = [variance(end) / np.where(inside, end - actual, np.nan) ** 2 for end in ends]
+    return np.asarray(normal_quantile(confidence) ** 2 * np.maximum(*needed))
 
 
 def _with_more(frame: pd.DataFrame, n: Floats, needed: Floats, enough: Floats) -> pd.DataFrame:
