@@ -5,5 +5,31 @@
     pair             the prediction that counts, joined to those figures, and its status
     score            errors and accuracies of a pair, and the figures of a model version
 
-Pure statistics: frames in, frames out; no clock, no database.
+What may be said of these figures; columns in, columns or figures out:
+
+    columns          numbers checked where they come in
+    comparable       the pairs that statistics of a whole model take
+    sums             figures made of sums, which can be resampled
+  of one pair
+    intervals        Wilson, Jeffreys, scaled gamma: how far a true rate may be
+    overdispersion   how much more clicks vary than a binomial says
+    noise            z against the prediction, chance alone, and how much data it takes
+    verdict          over, under, within tolerance, unresolved
+    false_discovery  which of many surprises are surprises
+  of a model
+    calibration      predicted over observed, the line, the bins
+    entropy          log loss, normalised entropy, its floor, Brier
+    point_errors     MAE, WAPE and their kin, skill against a baseline
+    ranking          order within groups: correlation, hit, regret, gain
+    break_even       the decision at a bar
+    quantiles        models that say ranges
+    achievable       the noise ceiling, and errors without the noise
+    bootstrap        intervals of all these by campaign, and two models compared
+    segments         where the model is off
+  of what happened
+    beta_prior       click rates drawn to their campaign's
+    shrinkage        other estimates drawn to their mean
+    two_rates        the chance that one click rate is above another
+
+Pure statistics: no clock, no database.  Undefined is NaN, never 0.
 """

@@ -1,0 +1,105 @@
+"""How much more clicks vary than a binomial says: measured, pooled, and enough to cover."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from actuals_pipeline.accuracy.intervals import wilson
+from actuals_pipeline.accuracy.overdispersion import overdispersion_by_campaign
+
+Counts = npt.NDArray[np.int64]
+
+
+def daily_clicks(
+    factor: float, *, campaigns: int, ads: int, days: int, seed: int = 3
+) -> tuple[Counts, Counts]:
+    """Impressions and clicks by campaign, ad and day, with `factor` times a binomial's variance."""
+    rng = np.random.default_rng(seed)
+    shown = np.full((campaigns, ads, days), 1000)
+    weather = np.ones(shown.shape)
+    if factor > 1:
+        spread = (factor - 1) / (1000 * 0.02)
+        weather = rng.gamma(1 / spread, spread, shown.shape)
+    return shown, rng.binomial(shown, np.minimum(0.02 * weather, 1))
+
+
+def labels(shown: Counts) -> dict[str, Counts]:
+    campaigns, ads, days = shown.shape
+    ad = np.repeat(np.arange(campaigns * ads), days)
+    return {"ads": ad, "campaigns": ad // ads}
+
+
+def test_one_ad_by_hand() -> None:
+    # 10 % of 100, 100, 200: expected 10, 10, 20; chi-square 4/9 + 4/9 + 0; the median of
+    # chi-square with two degrees is 2 ln 2.
+    frame = overdispersion_by_campaign(
+        [100, 100, 200, 0], [28, 2, 10, 0], ads=["a"] * 4, campaigns=["c"] * 4
+    )
+    chi_square = (18**2 + 8**2) / 9 + 10**2 / 18
+    assert frame.to_dict("records") == [
+        {
+            "campaign": "c",
+            "overdispersion": pytest.approx(chi_square / (2 * np.log(2))),
+            "n_ads": 1,
+        }
+    ]
+
+
+@pytest.mark.parametrize("days", [3, 7, 28])
+@pytest.mark.parametrize("factor", [1.5, 2.0, 3.0])
+def test_the_factor_is_found_again(factor: float, days: int) -> None:
+    shown, clicks = daily_clicks(factor, campaigns=1, ads=4000, days=days)
+    frame = overdispersion_by_campaign(shown.ravel(), clicks.ravel(), **labels(shown))
+    assert frame["overdispersion"].item() == pytest.approx(factor, rel=0.06)
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize("days", [3, 7])
+def test_with_the_factor_found_intervals_cover_as_often_as_they_promise(
+    factor: float, days: int
+) -> None:
+    shown, clicks = daily_clicks(factor, campaigns=300, ads=20, days=days)
+    frame = overdispersion_by_campaign(shown.ravel(), clicks.ravel(), **labels(shown))
+    found = np.repeat(frame["overdispersion"].to_numpy(), 20)
+    low, high = wilson(clicks.sum(2).ravel(), shown.sum(2).ravel(), overdispersion=found)
+    assert 0.93 < np.mean((low <= 0.02) & (high >= 0.02)) < 0.97
+
+
+def test_no_campaign_varies_less_than_a_binomial() -> None:
+    frame = overdispersion_by_campaign([1000] * 4, [20] * 4, ads=["a"] * 4, campaigns=["c"] * 4)
+    assert frame["overdispersion"].tolist() == [1.0]
+
+
+def test_a_campaign_that_tells_nothing_has_the_median_of_all_ads() -> None:
+    frame = overdispersion_by_campaign(
+        [100, 100, 100, 100, 50, 90, 90],
+        [30, 2, 25, 5, 1, 0, 0],
+        ads=["a", "a", "b", "b", "single day", "no click", "no click"],
+        campaigns=["x", "x", "y", "y", "z", "z", "z"],
+    )
+    x, y, z = frame["overdispersion"]
+    assert frame["n_ads"].tolist() == [1, 1, 0]
+    assert z == pytest.approx((x + y) / 2)
+
+
+def test_where_no_ad_tells_anything_nothing_is_known() -> None:
+    frame = overdispersion_by_campaign([100], [3], ads=["a"], campaigns=["x"])
+    assert frame["overdispersion"].isna().all()
+    assert frame["n_ads"].tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("impressions", "clicks", "campaigns", "law"),
+    [
+        ([10, 10], [1, 11], ["x", "x"], "clicks"),
+        ([-1, 10], [0, 1], ["x", "x"], "impressions"),
+        ([10, 10], [1, 1], ["x", "y"], "ad a is in more than one"),
+    ],
+)
+def test_impossible_days_are_refused(
+    impressions: list[int], clicks: list[int], campaigns: list[str], law: str
+) -> None:
+    with pytest.raises(ValueError, match=law):
+        overdispersion_by_campaign(impressions, clicks, ads=["a", "a"], campaigns=campaigns)
