@@ -24,7 +24,7 @@ from actuals_pipeline_tests.crashes.victims import KILLED, SUCCEEDED, Tier, Vict
 
 Windows = tuple[tuple[Tier, int], ...]
 
-QUICK: Windows = (("sync", 3), ("sync", 8), ("sync", 8), ("backfill", 33))
+QUICK: Windows = (("sync", 3), ("sync", 3), ("sync", 8), ("sync", 8), ("backfill", 33))
 """Trailing days of the runs: tiers of the schedule, and a backfill in two pieces."""
 
 THOROUGH: Windows = (*QUICK, ("sync", 31), ("backfill", 93))
