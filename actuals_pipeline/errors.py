@@ -15,6 +15,7 @@
       WarehouseError
         SchemaOutOfDate        run `actuals db upgrade`
         WarehouseUnavailable   the database does not answer; ask again
+        WarehouseHindered      it has no room, no time or no leave to write; mend that, ask again
 
 `meta/failures.py` is the only place that turns an answer of Meta into one of these.  Facts are
 attributes, never parsed back from the text.  No message carries a token or a secret.
@@ -137,3 +138,7 @@ class SchemaOutOfDate(WarehouseError):
 
 class WarehouseUnavailable(WarehouseError):
     """The database does not answer; check DATABASE_URL and that the server runs."""
+
+
+class WarehouseHindered(WarehouseError):
+    """The database has no room, no time or no leave to write; mend that, then ask again."""

@@ -5,8 +5,8 @@ leaves a run that looks alive and a place in the pool that is never given back; 
 clears both away first.  If that run was over the same days it goes on where the dead one ended.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
@@ -33,6 +33,13 @@ from actuals_pipeline.orchestration.jobs import (
     PROCESS_TAG,
 )
 from actuals_pipeline.orchestration.partitions import range_tags
+from actuals_pipeline.orchestration.run_failures import (
+    STORAGE_ERRORS,
+    StepFailure,
+    step_failures,
+    storage_errors_told,
+    was_interrupted,
+)
 from actuals_pipeline.orchestration.schedules import TIER_TAG
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
@@ -58,11 +65,11 @@ Resumption = Callable[[Collection[str]], None]
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """How a run ended; `failures` has one sentence per failed step."""
+    """How a run ended, and what failed its steps."""
 
     run_id: str
     succeeded: bool
-    failures: tuple[str, ...]
+    failures: tuple[StepFailure, ...]
 
 
 def run_window(
@@ -76,11 +83,12 @@ def run_window(
 ) -> RunResult:
     """Run the job over `window` in this process and wait for its end.
 
-    `resources` replaces resources by name.
+    `resources` replaces resources by name.  `WarehouseError` when Dagster's own tables, which are
+    in the same database, cannot be read or written.
     """
     job = build_definitions(settings, resources=resources).resolve_job_def(JOB_NAME)
     steps = len(job.graph.node_defs)
-    with _instance() as instance:
+    with storage_errors_told(), _instance() as instance:
         clear_dead_runs(instance)
         lineage = _lineage(instance, window)
         if lineage and on_resumption:
@@ -101,9 +109,9 @@ def run_window(
                 run_config=_QUIET,
                 raise_on_error=False,
             )
-    if _was_interrupted(result.all_events):
+    if was_interrupted(result.all_events):
         raise KeyboardInterrupt
-    return RunResult(run_id, result.success, tuple(_failures(result.all_events)))
+    return RunResult(run_id, result.success, tuple(step_failures(result.all_events)))
 
 
 @contextmanager
@@ -161,7 +169,9 @@ def _watched(
 
     def watch() -> None:
         while not ended.wait(POLL_SECONDS):
-            on_progress(*_progress(instance, run_id, window, steps))
+            # The run itself says what is wrong with the database, if it does not pass.
+            with suppress(*STORAGE_ERRORS):
+                on_progress(*_progress(instance, run_id, window, steps))
 
     watcher = Thread(target=watch, name="progress", daemon=True)
     watcher.start()
@@ -190,25 +200,3 @@ def _progress(
         fetched = [cast("int", each[DAYS_FETCHED].value) for each in told if DAYS_FETCHED in each]
         done = max(fetched, default=0) / len(window)
     return done / steps, str(begun[-1]) if begun else ""
-
-
-def _was_interrupted(events: Sequence[dg.DagsterEvent]) -> bool:
-    """Whether somebody at the terminal ended the run; Dagster makes a failed step of it."""
-    errors = [event.step_failure_data.error for event in events if event.is_step_failure]
-    return any(error and error.cls_name == "DagsterExecutionInterruptedError" for error in errors)
-
-
-def _failures(events: Sequence[dg.DagsterEvent]) -> Iterator[str]:
-    """One sentence per failed step: what our own error said, else what Dagster says."""
-    for event in events:
-        if not event.is_step_failure:
-            continue
-        data = event.step_failure_data
-        if data.user_failure_data and data.user_failure_data.description:
-            yield data.user_failure_data.description
-            continue
-        error = data.error
-        while error is not None and error.cause is not None:
-            error = error.cause
-        name, _, said = (error.message if error else "").strip().partition(": ")
-        yield f"{event.step_key}: {said or name}"

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from actuals_pipeline.errors import ActualsError, InputError
+from actuals_pipeline.errors import ActualsError, InputError, WarehouseError
 from actuals_pipeline.report_days import DayWindow, report_day, retention_floor
 from actuals_pipeline.serving import answers, queries
 from actuals_pipeline.serving.installation import Installation
@@ -24,12 +24,15 @@ from actuals_pipeline.settings import Settings
 _YOURS_TO_FIX = {"InputError", "SettingsError", "MetaRefused"}
 """Errors of a fetch that the person at the command line can mend."""
 
+_OF_THE_DATABASE = {"WarehouseUnavailable", "WarehouseHindered", "SchemaOutOfDate"}
+"""Errors of a run that whoever runs the database can mend."""
+
 
 def run(installation: Installation, window: DayWindow, *, tier: str) -> dict[str, Any]:
     """Fetch, normalize, reconcile and score `window`; returns the specification's sync answer.
 
     Raises `InputError` when every account failed for a reason that a person can mend,
-    `ActualsError` when a run failed otherwise.
+    `WarehouseError` when the database was in the way, `ActualsError` when a run failed otherwise.
     """
     started = time.monotonic()
     with progress_bar(tier, len(window)) as advance:
@@ -103,7 +106,11 @@ def _raise_failure(installation: Installation, result: Any) -> None:
         if all(row["error_class"] in _YOURS_TO_FIX for row in failed):
             raise InputError(reason)
         raise ActualsError(reason)
-    raise ActualsError(" ".join(result.failures) or f"Run {result.run_id} failed.")
+    sentences = [failure.sentence for failure in result.failures]
+    reason = " ".join(sentences) or f"Run {result.run_id} failed."
+    if any(failure.error_class in _OF_THE_DATABASE for failure in result.failures):
+        raise WarehouseError(reason)
+    raise ActualsError(reason)
 
 
 def _first_of(reasons: Iterable[str]) -> str:

@@ -11,7 +11,13 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import errors
 
-from actuals_pipeline.errors import SchemaOutOfDate, SettingsError, WarehouseUnavailable
+from actuals_pipeline.errors import (
+    SchemaOutOfDate,
+    SettingsError,
+    WarehouseError,
+    WarehouseHindered,
+    WarehouseUnavailable,
+)
 from actuals_pipeline.warehouse.urls import libpq_url, without_password
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -54,13 +60,14 @@ class Warehouse:
                 f"The database lacks what this version needs ({error.diag.message_primary}): "
                 "run `actuals db upgrade`."
             ) from error
-        except (errors.OperationalError, errors.InterfaceError) as error:
-            if not connection.broken:
+        except (errors.OperationalError, errors.InterfaceError, errors.InternalError) as error:
+            if error.sqlstate is None and not connection.broken:
                 raise
-            raise WarehouseUnavailable(
-                f"The connection to {without_password(self._url)} broke; what was being written "
-                "is stored whole or not at all: run it again."
-            ) from error
+            name = f"the database {without_password(self._url)}"
+            explained = explanation(name, error.sqlstate, error.diag.message_primary)
+            if explained is None:
+                raise
+            raise explained from error
 
     def _connect(self) -> psycopg.Connection:
         try:
@@ -77,3 +84,44 @@ class Warehouse:
         # Whatever the database's default: a writer that waited for another must see its rows.
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         return connection
+
+
+def explanation(name: str, state: str | None, said: str | None) -> WarehouseError | None:
+    """What an SQLSTATE means for a person, and what to do; None when it is about a statement.
+
+    Without a state the connection broke before the server could say why.  `name` is what was
+    used, in the middle of a sentence.
+    """
+    if state is None or state.startswith(_BROKEN):
+        return WarehouseUnavailable(
+            f"The connection to {name} broke; what was being written is stored whole or not at "
+            "all: run it again."
+        )
+    remedy = _REMEDIES.get(state) or _REMEDIES.get(state[:2])
+    if remedy is None:
+        return None
+    return WarehouseHindered(
+        f"{name[0].upper()}{name[1:]} gave up ({said}): {remedy}, then run it again; what was "
+        "being written is stored whole or not at all."
+    )
+
+
+# The codes and their classes: PostgreSQL 18, appendix A.
+
+_BROKEN = ("08", "57P")
+"""Connection exceptions; and the end, the crash or the start of the server or the session."""
+
+_MORE_TIME = "raise the time limit, if it names one, for this database or for its role"
+_LOOK_AT_THE_SERVER = "look into the server's log and at its disk"
+
+_REMEDIES = {
+    "25006": "let DATABASE_URL name a server that takes writes",
+    "25P03": _MORE_TIME,
+    "25P04": _MORE_TIME,
+    "53": "give the server more of it",
+    "53100": "make room on its disk",
+    "55P03": _MORE_TIME,
+    "57014": _MORE_TIME,
+    "58": _LOOK_AT_THE_SERVER,
+    "XX": _LOOK_AT_THE_SERVER,
+}

@@ -170,7 +170,7 @@ def _run(order: Mapping[str, Any]) -> int:
         "postgres": WarehouseAt(database_url=dg.EnvVar("DATABASE_URL")),
     }
     result = run_window(settings, window, tier=order["tier"], resources=resources)
-    sys.stderr.write("".join(f"{failure}\n" for failure in result.failures))
+    sys.stderr.write("".join(f"{failure.sentence}\n" for failure in result.failures))
     return SUCCEEDED if result.succeeded else FAILED
 
 

@@ -21,6 +21,7 @@ from actuals_pipeline.orchestration.dead_runs import clear_dead_runs
 from actuals_pipeline.orchestration.descriptions import META_POOL
 from actuals_pipeline.orchestration.jobs import JOB_NAME, PROCESS_TAG, WORKER_TAG
 from actuals_pipeline.orchestration.partitions import range_tags
+from actuals_pipeline.orchestration.run_failures import StepFailure
 from actuals_pipeline.orchestration.runs import POLL_SECONDS, run_window
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline_tests.orchestration.conftest import FIGURES, Pipeline, exported
@@ -70,6 +71,7 @@ def test_a_failure_is_one_sentence_in_the_words_of_our_own_error(
     cases = (
         (
             Fault({"error": {"code": 190, "subcode": 463}}, times=None),
+            "MetaRefused",
             (
                 "Meta refused the token for account act_42 (190/463, session expired): create a "
                 "new system user token and put it in META_ACCESS_TOKEN. (fbtrace_id StandInTraceId)"
@@ -77,18 +79,19 @@ def test_a_failure_is_one_sentence_in_the_words_of_our_own_error(
         ),
         (
             Fault({"foreign_row": True}, kind="insights", times=None),
+            "UnexpectedPayload",
             (
                 "meta_insights_fetch: Meta's answer for account act_42 is not what it promises: a "
                 "row is of account '999000000000009'."
             ),
         ),
     )
-    for fault, sentence in cases:
+    for fault, error_class, sentence in cases:
         pipeline.graph.faults.clear()
         pipeline.graph.faults.add(fault)
         with exported(pipeline.environment):
             result = run_window(pipeline.settings, window, tier="sync")
-        assert (result.succeeded, result.failures) == (False, (sentence,))
+        assert (result.succeeded, result.failures) == (False, (StepFailure(sentence, error_class),))
         run = pipeline.instance.get_run_by_id(result.run_id)
         assert run is not None
         assert run.status is DagsterRunStatus.FAILURE

@@ -9,7 +9,12 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from actuals_pipeline.errors import SchemaOutOfDate, SettingsError, WarehouseUnavailable
+from actuals_pipeline.errors import (
+    SchemaOutOfDate,
+    SettingsError,
+    WarehouseHindered,
+    WarehouseUnavailable,
+)
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.urls import dagster_url, sqlalchemy_url
 
@@ -18,6 +23,10 @@ def count(connection: psycopg.Connection) -> int:
     row = connection.execute("SELECT count(*) FROM public.videos").fetchone()
     assert row is not None
     return int(row[0])
+
+
+def raising(state: str) -> str:
+    return f"RAISE EXCEPTION USING ERRCODE = '{state}', MESSAGE = 'so it is';"
 
 
 def test_a_block_is_committed_at_its_end_and_the_connection_closed(
@@ -36,12 +45,13 @@ def test_a_block_is_committed_at_its_end_and_the_connection_closed(
         ("SELECT 1 / 0", psycopg.errors.DivisionByZero),
         ("INSERT INTO public.videos (created_at) VALUES (NULL)", psycopg.errors.NotNullViolation),
         # An OperationalError, but of a connection that lives.
-        ("SET statement_timeout = 1; SELECT pg_sleep(5)", psycopg.errors.QueryCanceled),
+        (f"DO $$ BEGIN {raising('40P01')} END $$", psycopg.errors.DeadlockDetected),
+        ("SET statement_timeout = 1; SELECT pg_sleep(5)", WarehouseHindered),
         ("SELECT FROM actuals.nothing", SchemaOutOfDate),
         # With Postgres all is well, so that nothing but the exception speaks against a commit.
         ("SELECT 1", KeyError),
     ],
-    ids=["calculation", "constraint", "timeout", "schema", "our own"],
+    ids=["calculation", "constraint", "deadlock", "timeout", "schema", "our own"],
 )
 def test_a_block_that_fails_writes_nothing_and_says_what_happened(
     warehouse: Warehouse,
@@ -96,6 +106,42 @@ def test_a_connection_that_breaks_is_no_failure_of_ours(
     with pytest.raises(WarehouseUnavailable, match="stored whole or not at all"):
         write()
     assert count(connection) == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "remedy"),
+    [
+        ("25006", "let DATABASE_URL name a server that takes writes"),
+        ("25P03", "raise the time limit"),
+        ("25P04", "raise the time limit"),
+        ("53000", "give the server more of it"),
+        ("53100", "make room on its disk"),
+        ("53200", "give the server more of it"),
+        ("55P03", "raise the time limit"),
+        ("57014", "raise the time limit"),
+        ("58030", "look into the server's log"),
+        ("XX000", "look into the server's log"),
+    ],
+)
+def test_what_hinders_the_database_is_named_with_what_to_do(
+    warehouse: Warehouse, state: str, remedy: str
+) -> None:
+    with (
+        pytest.raises(WarehouseHindered, match=rf" gave up \(so it is\): {remedy}.*, then run it"),
+        warehouse.transaction() as writer,
+    ):
+        writer.execute(f"DO $$ BEGIN {raising(state)} END $$".encode())
+
+
+def test_a_mistake_of_ours_is_not_called_a_broken_connection(warehouse: Warehouse) -> None:
+    def read() -> None:
+        with warehouse.transaction() as reader:
+            cursor = reader.cursor()
+            cursor.close()
+            cursor.execute("SELECT 1")
+
+    with pytest.raises(psycopg.InterfaceError, match="the cursor is closed"):
+        read()
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password(database: str) -> None:
