@@ -1,8 +1,10 @@
 """What ended a run, in our words: of its steps, and of the tables in which Dagster keeps it."""
 
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from typing import IO, Any, cast
 
 import dagster as dg
 from dagster_postgres.utils import DagsterPostgresException
@@ -27,8 +29,10 @@ class StepFailure:
 @contextmanager
 def storage_errors_told() -> Iterator[None]:
     """What goes wrong with Dagster's tables becomes the error that it would be with ours."""
+    quiet = cast("IO[str]", _WithoutLostEvents(sys.stderr))
     try:
-        yield
+        with redirect_stderr(quiet):
+            yield
     except STORAGE_ERRORS as error:
         known = error if isinstance(error, DBAPIError) else error.__cause__
         diagnosis = getattr(getattr(known, "orig", None), "diag", None)
@@ -38,6 +42,23 @@ def storage_errors_told() -> Iterator[None]:
         if explained is None:
             raise
         raise explained from error
+
+
+class _WithoutLostEvents:
+    """A stream without the events that Dagster writes there when its tables do not take them.
+
+    Dagster raises the error besides; a page of SQL and JSON would hide our sentence about it.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        lost = text.startswith("Exception while writing logger call to event log")
+        return len(text) if lost else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def was_interrupted(events: Sequence[dg.DagsterEvent]) -> bool:

@@ -126,9 +126,12 @@ def _print(answer: Any, printer: Callable[[Any], None], *, as_json: bool) -> Non
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done to stderr.")
 def main(*, verbose: bool) -> None:
     """What Meta ads really did, every cent reconciled, and how good the predictions were."""
+    told = logging.StreamHandler(sys.stderr)
+    # psycopg's logger has a level of its own, so that the root's is not enough.
+    told.setLevel(logging.INFO if verbose else logging.ERROR)
     logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if verbose else logging.ERROR,
+        handlers=[told],
+        level=told.level,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
 

@@ -60,9 +60,7 @@ class Warehouse:
                 f"The database lacks what this version needs ({error.diag.message_primary}): "
                 "run `actuals db upgrade`."
             ) from error
-        except (errors.OperationalError, errors.InterfaceError, errors.InternalError) as error:
-            if error.sqlstate is None and not connection.broken:
-                raise
+        except (errors.OperationalError, errors.InternalError) as error:
             name = f"the database {without_password(self._url)}"
             explained = explanation(name, error.sqlstate, error.diag.message_primary)
             if explained is None:

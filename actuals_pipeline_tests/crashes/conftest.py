@@ -18,6 +18,7 @@ from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.warehouse import embedded
 from actuals_pipeline_tests.conftest import environment_of
 from actuals_pipeline_tests.crashes.generations import Generations
+from actuals_pipeline_tests.crashes.hindered_syncs import HinderedSync
 from actuals_pipeline_tests.crashes.restated_world import RestatedWorld
 from actuals_pipeline_tests.crashes.victims import Victims, mother_of_victims
 
@@ -71,3 +72,21 @@ def victims(
 ) -> Victims:
     """Processes that run the job of an installation with videos, predictions and no figures."""
     return Victims(mother, environment, graph, tmp_path / "output")
+
+
+@pytest.fixture
+def hindered(
+    database: str,
+    environment: dict[str, str],
+    tmp_path: Path,
+    world: RestatedWorld,
+    generations: Generations,
+    victims: Victims,
+    dagster_instance: dg.DagsterInstance,
+) -> HinderedSync:
+    """A sync of days of which the old is stored already."""
+    hindered = HinderedSync(
+        database, environment, tmp_path, world, generations, victims, dagster_instance
+    )
+    hindered.store_the_old()
+    return hindered

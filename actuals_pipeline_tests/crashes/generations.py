@@ -1,8 +1,8 @@
 """What may be stored after a crash: for each account's day, what Meta said at one instant.
 
 A generation is the truth of the world while its clock stood still; a fetch carries its clock's
-instant, so the instant names the generation.  `Generations.broken_laws` looks at a database and
-says which account-days are not what they may be.
+instant, which names the generation: the newest that had begun by then.  `Generations.broken_laws`
+looks at a database and says which account-days are not what they may be.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class Generations:
         for account_day in raw.keys() - totals.keys():
             yield f"{account_day}: rows without a total"
         for account_day, (fetched_at, *told) in totals.items():
-            by_ad = self._known.get(fetched_at, {}).get(account_day)
+            by_ad = self._said(account_day, fetched_at)
             if by_ad is None:
                 yield f"{account_day}: fetched at {fetched_at}, when nobody was told to"
                 continue
@@ -183,6 +183,11 @@ class Generations:
                 yield f"{account_day}: its total is not what Meta said at {fetched_at}"
             if raw.get(account_day, {}) != _pick(by_ad, ("impressions", "clicks", "spend")):
                 yield f"{account_day}: its rows are not what Meta said at {fetched_at}"
+
+    def _said(self, account_day: AccountDay, instant: datetime) -> ByAd | None:
+        """What Meta said of it at an instant; None if nobody was told to fetch it then."""
+        begun = [since for since in self._known if since <= instant]
+        return self._known[max(begun)].get(account_day) if begun else None
 
     def _torn_actuals(
         self, actuals: dict[AccountDay, ByAd], totals: dict[AccountDay, Facts]
