@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LOCK := deploy/requirements.lock
 
-.PHONY: help demo up test check docs lock clean
+.PHONY: help demo up test slow check docs lock clean
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -31,6 +31,10 @@ endif
 
 test: check
 	$(BIN)/pytest -q -n auto
+
+# What takes too long for every change; the counts of kills are told at the end.
+slow: $(INSTALLED)
+	$(BIN)/pytest -q -n auto -m slow -rP
 
 check: $(INSTALLED)
 	$(BIN)/ruff check --quiet .

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -28,7 +28,10 @@ from actuals_pipeline_tests.serving.conftest import eventually
 BROKE = r"The connection to .+ broke; what was being written is stored whole or not at all: run it"
 """What a sync says whose connection broke."""
 
-_WAITING = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+_HOLD = """
+SELECT FROM {} AS kept WHERE coalesce(to_jsonb(kept) ->> 'ad_id', %(ad_id)s) = %(ad_id)s FOR UPDATE
+"""
+_HELD_UP = "SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
 
 
 @dataclass
@@ -43,6 +46,7 @@ class HinderedSync:
     victims: Victims
     instance: dg.DagsterInstance
     window: DayWindow = field(init=False)
+    restated_ad: str = field(init=False)
 
     def __post_init__(self) -> None:
         # Behind the clock of the command line, so that it can move on.
@@ -58,8 +62,13 @@ class HinderedSync:
 
     def begin(self, database: str | None = None) -> subprocess.Popen[str]:
         """Let Meta restate, then begin the sync; `database` is another way there."""
+        old = self._impressions()
         self.world.now += timedelta(hours=1)
         self.generations.remember(self.window)
+        new = self._impressions()
+        self.restated_ad = next(
+            ad_id for (ad_id, day), shown in new.items() if old.get((ad_id, day), shown) != shown
+        )
         return subprocess.Popen(
             self._command(),
             cwd=self.folder,
@@ -68,6 +77,24 @@ class HinderedSync:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    @contextmanager
+    def held_at(self, table: str, sync: subprocess.Popen[str]) -> Iterator[None]:
+        """Within the block the sync waits to update `table`, whose vanished rows it has deleted."""
+        with (
+            closing(psycopg.connect(self.database)) as holder,
+            closing(psycopg.connect(self.database, autocommit=True)) as observer,
+        ):
+            hold = sql.SQL(_HOLD).format(sql.Identifier("actuals", table))
+            assert holder.execute(hold, {"ad_id": self.restated_ad}).rowcount > 0
+
+            def is_held_up() -> bool:
+                assert sync.poll() is None, sync.communicate()
+                waiting = observer.execute(_HELD_UP, [holder.info.backend_pid])
+                return waiting.fetchone() is not None
+
+            eventually(is_held_up)
+            yield
 
     def sentence(self, sync: subprocess.Popen[str]) -> str:
         """What it said when it gave up: one sentence that says what to do."""
@@ -106,26 +133,16 @@ class HinderedSync:
         days = ("--since", str(self.window.since), "--until", str(self.window.until))
         return [sys.executable, "-m", "actuals_pipeline", "sync", *days]
 
+    def _impressions(self) -> dict[tuple[str, date], int]:
+        """What Meta says now, by ad and day."""
+        return {
+            (row["ad_id"], row["report_date"]): row["impressions"]
+            for account_id in self.world.account_ids
+            for row in self.world.truth(account_id, self.window)
+        }
+
     def _look(self) -> None:
         assert self.generations.broken_laws(self.database) == []
-
-
-@contextmanager
-def held_at(database: str, table: str, sync: subprocess.Popen[str]) -> Iterator[None]:
-    """Within the block the sync waits to change `table`; what it wrote before is not committed."""
-    name = sql.Identifier("actuals", table)
-    with (
-        closing(psycopg.connect(database)) as holder,
-        closing(psycopg.connect(database, autocommit=True)) as observer,
-    ):
-        holder.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(name))
-
-        def is_waiting() -> bool:
-            assert sync.poll() is None, sync.communicate()
-            return observer.execute(_WAITING, [name.as_string()]).fetchone() is not None
-
-        eventually(is_waiting)
-        yield
 
 
 @contextmanager

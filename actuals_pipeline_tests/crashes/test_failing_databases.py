@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from actuals_pipeline_tests.crashes.hindered_syncs import BROKE, HinderedSync, held_at, wire
+from actuals_pipeline_tests.crashes.hindered_syncs import BROKE, HinderedSync, wire
 
 READ_ONLY = (
     r"gave up \(cannot execute \w+ in a read-only transaction\): "
@@ -71,7 +71,7 @@ def test_a_connection_that_breaks_while_rows_are_copied(
 def test_a_statement_that_takes_longer_than_it_may(table: str, hindered: HinderedSync) -> None:
     alter(hindered.database, "SET statement_timeout = '2s'")
     sync = hindered.begin()
-    with held_at(hindered.database, table, sync):
+    with hindered.held_at(table, sync):
         sentence = hindered.sentence(sync)
     assert "gave up (canceling statement due to statement timeout): raise the time" in sentence
     hindered.is_whole()
@@ -81,7 +81,7 @@ def test_a_statement_that_takes_longer_than_it_may(table: str, hindered: Hindere
 
 def test_a_database_that_becomes_read_only_in_the_middle(hindered: HinderedSync) -> None:
     sync = hindered.begin()
-    with held_at(hindered.database, "meta_account_totals", sync):
+    with hindered.held_at("meta_account_totals", sync):
         alter(hindered.database, "SET default_transaction_read_only = on")
     assert re.search(READ_ONLY, hindered.sentence(sync))
     hindered.is_whole()

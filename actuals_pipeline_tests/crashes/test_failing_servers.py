@@ -22,7 +22,7 @@ from psycopg import sql
 from actuals_pipeline.warehouse import embedded, schema
 from actuals_pipeline.warehouse.embedded_keeper import read_postmaster
 from actuals_pipeline.warehouse.embedded_place import data_directory
-from actuals_pipeline_tests.crashes.hindered_syncs import BROKE, HinderedSync, held_at
+from actuals_pipeline_tests.crashes.hindered_syncs import BROKE, HinderedSync
 
 DATABASE = "actuals"
 
@@ -70,18 +70,17 @@ def crash(home: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "is_back_at_once"),
     [
-        ("meta_account_totals", False),
         ("ad_actuals", True),
+        pytest.param("meta_account_totals", False, marks=pytest.mark.slow),
         pytest.param("raw_meta_insights", True, marks=pytest.mark.slow),
         pytest.param("ad_actuals", False, marks=pytest.mark.slow),
-        pytest.param("ad_actuals_revisions", True, marks=pytest.mark.slow),
     ],
 )
 def test_a_server_that_crashes(
     table: str, is_back_at_once: bool, hindered: HinderedSync, home: Path, servers: ExitStack
 ) -> None:
     sync = hindered.begin()
-    with held_at(hindered.database, table, sync):
+    with hindered.held_at(table, sync):
         crash(home)
         if is_back_at_once:
             servers.enter_context(embedded.hold(home))
@@ -123,8 +122,6 @@ def fill(disk: Path) -> Path:
     [
         "ad_actuals",
         pytest.param("raw_meta_insights", marks=pytest.mark.slow),
-        pytest.param("meta_account_totals", marks=pytest.mark.slow),
-        pytest.param("spend_reconciliation", marks=pytest.mark.slow),
     ],
 )
 def test_a_disk_that_is_full(
@@ -135,7 +132,7 @@ def test_a_disk_that_is_full(
         connection.execute(place)
         connection.execute(f"ALTER DATABASE {DATABASE} SET TABLESPACE small")
     sync = hindered.begin()
-    with held_at(hindered.database, table, sync):
+    with hindered.held_at(table, sync):
         filler = fill(small_disk)
     sentence = hindered.sentence(sync)
     assert re.search(r"gave up \(.*No space left on device\): make room on its disk,", sentence)
