@@ -61,24 +61,17 @@ def prune(
             f"still restates) to {MOST_RETENTION_MONTHS}."
         )
     floor = retention_floor(today, keep_months)
-    try:
-        with warehouse.transaction() as connection:
-            old = _before(connection, floor)
-            if dry_run or not old:
-                return _content(connection, old)
-            _wait_for_the_table(connection, patience_seconds)
-            # Looked up again, because others may have pruned or stored while we waited.
-            old = _before(connection, floor)
-            pruned = _content(connection, old)
-            _remember(connection, old)
-            months.drop(connection, raw_meta_insights, old)
-    except errors.LockNotAvailable as error:
-        raise WarehouseUnavailable(
-            f"Somebody has been using {raw_meta_insights.fullname} for {patience_seconds:g} s, "
-            "perhaps a backup: nothing was removed; run it again later."
-        ) from error
-    else:
-        return pruned
+    with warehouse.transaction() as connection:
+        old = _before(connection, floor)
+        if dry_run or not old:
+            return _content(connection, old)
+        _wait_for_the_table(connection, patience_seconds)
+        # Looked up again, because others may have pruned or stored while we waited.
+        old = _before(connection, floor)
+        pruned = _content(connection, old)
+        _remember(connection, old)
+        months.drop(connection, raw_meta_insights, old)
+    return pruned
 
 
 def with_payloads(warehouse: Warehouse, totals: pd.DataFrame) -> pd.DataFrame:
@@ -121,7 +114,13 @@ def _wait_for_the_table(connection: psycopg.Connection, seconds: float) -> None:
     """
     milliseconds = str(round(seconds * 1000))
     connection.execute("SELECT set_config('lock_timeout', %s, true)", [milliseconds])
-    connection.execute("LOCK TABLE ONLY actuals.raw_meta_insights IN ACCESS EXCLUSIVE MODE")
+    try:
+        connection.execute("LOCK TABLE ONLY actuals.raw_meta_insights IN ACCESS EXCLUSIVE MODE")
+    except errors.LockNotAvailable as error:
+        raise WarehouseUnavailable(
+            f"Somebody has been using {raw_meta_insights.fullname} for {seconds:g} s, "
+            "perhaps a backup: nothing was removed; run it again later."
+        ) from error
 
 
 def _content(connection: psycopg.Connection, old: Sequence[date]) -> Pruned:
