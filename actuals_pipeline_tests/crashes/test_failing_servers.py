@@ -94,16 +94,19 @@ def test_a_server_that_crashes(
 def small_disk(home: Path, server: embedded.EmbeddedPostgres) -> Iterator[Path]:
     """A disk of 64 MB in memory that the server may use as a tablespace."""
     owner = data_directory(home).stat()
-    folder = Path(tempfile.mkdtemp(prefix="actuals-disk-"))
     options = f"size=64m,mode=700,uid={owner.st_uid},gid={owner.st_gid}"
-    mount = ["/bin/mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    mount, unmount = shutil.which("mount"), shutil.which("umount")
+    if mount is None or unmount is None:
+        pytest.skip("needs mount")
+    folder = Path(tempfile.mkdtemp(prefix="actuals-disk-"))
+    command = [mount, "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     try:
-        mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
         if mounted.returncode != 0:
             pytest.skip(f"needs leave to mount a disk: {mounted.stderr.strip()}")
         yield folder
         # The server uses it until it ends.
-        subprocess.run(["/bin/umount", "--lazy", str(folder)], check=True)
+        subprocess.run([unmount, "--lazy", str(folder)], check=True)
     finally:
         folder.rmdir()
 
