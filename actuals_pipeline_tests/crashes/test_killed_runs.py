@@ -75,9 +75,11 @@ class Assault:
         usual = self.usual_seconds * (3 if tier == "backfill" else 1)
         victim = self.victims.start(window, tier)
         was_at = self.killer.kill(victim, Instant.drawn(self.chance, usual))
-        assert victim.exit_code() == (SUCCEEDED if was_at is None else KILLED)
+        exit_code = victim.exit_code()
+        # It may have ended by itself between the look at it and the kill.
+        assert exit_code == SUCCEEDED or (exit_code == KILLED and was_at is not None)
         self._look()
-        return was_at
+        return was_at if exit_code == KILLED else None
 
     def _heal(self, days: int) -> None:
         window = self._next_window(days)
