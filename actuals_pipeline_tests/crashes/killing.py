@@ -1,7 +1,7 @@
 """When a process is killed, and what it was about to write at that moment.
 
-Half of the kills come at any instant of the time that a run usually takes, the others while it
-writes a certain table: from the copy of the rows to the commit.  Before it is killed the process is
+A quarter of the kills come at any instant of the time that a run usually takes, the others while
+it writes a certain table: from the copy of the rows to the commit.  Before it is killed the process is
 stopped, so that its open transactions can be looked at; what it had sent by then is executed.
 """
 
@@ -55,7 +55,7 @@ class Instant:
     @classmethod
     def drawn(cls, chance: Random, usual_seconds: float) -> Instant:
         """An instant of a run that usually takes so long."""
-        if chance.random() < 0.5:
+        if chance.random() < 0.25:
             return cls(chance.uniform(0, usual_seconds))
         # A write of these tests' few rows takes some hundredths of a second.
         return cls(chance.uniform(0, 0.05), chance.choice(WRITTEN_TABLES))

@@ -116,7 +116,7 @@ def test_a_killed_run_leaves_each_account_day_wholly_old_or_wholly_new(
     assault.end()
     # Shown when something fails, and by `make slow`.
     sys.stdout.write(f"seed {seed}, {told(kills)}\n")
-    assert kills.total() - kills[""] >= number / 4, "kills that hit nothing prove nothing"
+    assert kills.total() - kills[""] >= number / 6, "kills that hit nothing prove nothing"
 
     statuses = Counter(run.status for run in dagster_instance.get_runs())
     assert set(statuses) == {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE}
