@@ -1,8 +1,9 @@
 """When a process is killed, and what it was about to write at that moment.
 
 A quarter of the kills come at any instant of the time that a run usually takes, the others while
-it writes a certain table: from the copy of the rows to the commit.  Before it is killed the process is
-stopped, so that its open transactions can be looked at; what it had sent by then is executed.
+it writes a certain table: from the copy of the rows to the commit.  Before it is killed the
+process is stopped, so that its open transactions can be looked at; what it had sent by then is
+executed.
 """
 
 from __future__ import annotations
