@@ -83,19 +83,46 @@ PREDICTIONS = Contract(
 )
 """What models said, as they said it: even a value that makes no sense is kept and judged."""
 
-DAILY_FIGURES = Contract(
-    "ad_actuals",
-    key=("account_id", "ad_id", "report_date"),
+REVISIONS = Contract(
+    "ad_actuals_revisions",
+    key=("account_id", "ad_id", "report_date", "as_of_date"),
     columns=(
         Column("account_id", Kind.TEXT, "Ad account, digits"),
         _AD_ID,
         Column("report_date", Kind.DAY, "Report day"),
+        Column("as_of_date", Kind.DAY, "Day from whose end on this is what was known"),
         Column("currency", Kind.TEXT, "Currency of the account", "ISO 4217"),
         *_FIGURES,
     ),
     rules=at_least_zero("impressions", "clicks", "spend"),
 )
-"""What is read of the daily actuals: all days since launch."""
+"""What came to be known of an ad's report day, and when; zeros once Meta lists it no more."""
+
+KNOWN_CHANGES = Contract(
+    "known_changes",
+    key=("is_reconstructed", "account_id", "ad_id", "known_on"),
+    columns=(
+        Column("is_reconstructed", Kind.FLAG, "Of the ledger for days before the account was seen"),
+        Column("account_id", Kind.TEXT, "Ad account, digits"),
+        _AD_ID,
+        Column("known_on", Kind.DAY, "Day from whose end on the change is known"),
+        Column("currency", Kind.TEXT, "Currency of the account", "ISO 4217"),
+        *_FIGURES,
+        Column("settled_spend", Kind.DECIMAL, "Part of the spend that becomes settled", _MONEY),
+        Column("first_shown_on", Kind.DAY, "First report day with impressions", nullable=True),
+        Column("last_shown_on", Kind.DAY, "Last report day with impressions", nullable=True),
+    ),
+)
+"""By how much the totals of an ad changed on a day: the sums up to a day are what was known then.
+
+Changes of any size and sign: a restatement takes back what was known before.
+"""
+
+_IS_RECONSTRUCTED = Column(
+    "is_reconstructed",
+    Kind.FLAG,
+    "Whether the earliest known figures stand for those of a day on which none were known",
+)
 
 _FIGURES_TO_DATE = (
     *_FIGURES,
@@ -117,6 +144,7 @@ AD_TO_DATE = Contract(
         *_FIGURES_TO_DATE,
         Column("delivery_start", Kind.INSTANT, "Start of first_delivery_on", "UTC", nullable=True),
         Column("day_end", Kind.INSTANT, "Midnight after the as-of day", "UTC"),
+        _IS_RECONSTRUCTED,
     ),
 )
 """One ad as of one day: what it did since its launch."""

@@ -34,7 +34,7 @@ _SERIES = ["ad_id", "model_name", "model_version"]
 def pair(
     predictions: pd.DataFrame,
     videos: pd.DataFrame,
-    actuals: pd.DataFrame,
+    changes: pd.DataFrame,
     time_zones: Mapping[str, str],
     as_of_days: Sequence[date],
     *,
@@ -63,7 +63,7 @@ def pair(
     predictions = predictions.dropna(subset=["predicted_ctr", "predicted_roas"], how="all")
     ads = one_video_per_ad(videos)
     ads = ads[ads["video_id"].isin(predictions["video_id"])].reset_index(drop=True)
-    to_date = launch_to_date(ads, actuals, time_zones, as_of_days, default_zone=default_zone)
+    to_date = launch_to_date(ads, changes, time_zones, as_of_days, default_zone=default_zone)
     if to_date.empty:
         return empty_frame(PAIRS)
     # Sorted, so that the last of two predictions logged at one instant is always the same one.
@@ -103,7 +103,7 @@ def pair(
 
 def delivered_ads(
     videos: pd.DataFrame,
-    actuals: pd.DataFrame,
+    changes: pd.DataFrame,
     time_zones: Mapping[str, str],
     as_of_days: Sequence[date],
     *,
@@ -118,7 +118,7 @@ def delivered_ads(
     """
     check_frame(videos, VIDEOS, exact=False)
     to_date = launch_to_date(
-        one_video_per_ad(videos), actuals, time_zones, as_of_days, default_zone=default_zone
+        one_video_per_ad(videos), changes, time_zones, as_of_days, default_zone=default_zone
     )
     age = to_date["day_end"] - to_date["created_at"]
     comparable = (

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from actuals_pipeline.accuracy.contract import DAILY_FIGURES, DELIVERED_ADS, PAIRS, PREDICTIONS
+from actuals_pipeline.accuracy.as_known import changes_of
+from actuals_pipeline.accuracy.contract import DELIVERED_ADS, PAIRS, PREDICTIONS, REVISIONS
 from actuals_pipeline.frames import Contract, conform
 from actuals_pipeline.videos import VIDEOS
 
@@ -93,9 +94,20 @@ def videos_of() -> Frames:
 
 
 @pytest.fixture(scope="session")
-def actuals_of() -> Frames:
-    """Days of ad a1 in account 42, with each row's own values."""
-    return _builder(DAILY_FIGURES, _DAY)
+def revisions_of() -> Frames:
+    """Days of ad a1 in account 42, known on the day itself, with each row's own values."""
+    build = _builder(REVISIONS, _DAY)
+
+    def built(*rows: dict[str, Any]) -> pd.DataFrame:
+        return build(*({"as_of_date": (_DAY | row)["report_date"]} | row for row in rows))
+
+    return built
+
+
+@pytest.fixture(scope="session")
+def actuals_of(revisions_of: Frames) -> Frames:
+    """What is known of days of ad a1, each known on the day itself, with each row's own values."""
+    return lambda *rows: changes_of(revisions_of(*rows))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,104 @@
+"""What was known of each ad, and when: revisions turned into changes that can be summed.
+
+`ad_actuals_revisions` says of each ad and report day what came to be known on which day.  Summing
+by how much each revision differs from the one before it gives, up to any day, the totals as they
+were known at that day's end.  The database does the same sums (`warehouse/history.py`), so that a
+long past need not be read; this is their definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from actuals_pipeline.accuracy.contract import KNOWN_CHANGES, REVISIONS
+from actuals_pipeline.frames import check_frame, conform, empty_frame
+from actuals_pipeline.money import ZERO, exact_arithmetic
+from actuals_pipeline.report_days import SETTLED_AFTER_DAYS
+
+_AD_DAY = ["account_id", "ad_id", "report_date"]
+_KEY = list(KNOWN_CHANGES.key)
+_COUNTS = ["impressions", "clicks", "conversions"]
+_MONEY = ["spend", "revenue"]
+_BECOMES_SETTLED = timedelta(days=SETTLED_AFTER_DAYS + 1)
+
+
+def changes_of(
+    revisions: pd.DataFrame, seen_since: Mapping[str, date] | None = None
+) -> pd.DataFrame:
+    """The KNOWN_CHANGES frame of a REVISIONS frame, by key.
+
+    Two ledgers in one: what was known on each day, and, for the accounts of `seen_since`, the
+    earliest known figures of each report day as if they had been known on that day itself, for
+    as-of days before the account was first seen.  A day once shown counts as shown: Meta takes
+    back some impressions of a day, not all.  `FrameMismatch` for a broken contract.
+    """
+    check_frame(revisions, REVISIONS, exact=False)
+    ordered = revisions.sort_values([*_AD_DAY, "as_of_date"], ignore_index=True)
+    earliest = ordered.drop_duplicates(_AD_DAY)
+    earliest = earliest[earliest["account_id"].isin(list(seen_since or {}))]
+    return pd.concat(
+        [
+            _ledger(_differences(ordered), "as_of_date", is_reconstructed=False),
+            _ledger(earliest, "report_date", is_reconstructed=True),
+        ],
+        ignore_index=True,
+    )
+
+
+def _differences(ordered: pd.DataFrame) -> pd.DataFrame:
+    """Each revision less the one before it of the same ad-day."""
+    before = ordered.groupby(_AD_DAY)[[*_COUNTS, *_MONEY]].shift()
+    with exact_arithmetic():
+        return ordered.assign(
+            **{name: ordered[name] - before[name].fillna(0).astype("int64") for name in _COUNTS},
+            **{
+                name: ordered[name] - before[name].where(before[name].notna(), ZERO)
+                for name in _MONEY
+            },
+            is_shown=ordered["impressions"] > 0,
+        )
+
+
+def _ledger(changes: pd.DataFrame, known_on: str, *, is_reconstructed: bool) -> pd.DataFrame:
+    """The changes of each ad by the day on which they are known, settling spend a row apart."""
+    if changes.empty:
+        return empty_frame(KNOWN_CHANGES)
+    is_shown = changes.get("is_shown", changes["impressions"] > 0)
+    shown_on = changes["report_date"].map(date.toordinal).astype("float64").where(is_shown)
+    known = changes.assign(
+        known_on=changes[known_on],
+        settled_spend=ZERO,
+        first_shown_on=shown_on,
+        last_shown_on=shown_on,
+    )
+    settles_on = changes["report_date"] + _BECOMES_SETTLED
+    settling = known.assign(
+        known_on=settles_on.where(settles_on > known["known_on"], known["known_on"]),
+        settled_spend=changes["spend"],
+        first_shown_on=np.nan,
+        last_shown_on=np.nan,
+        **dict.fromkeys(_COUNTS, 0),
+        **dict.fromkeys(_MONEY, ZERO),
+    )
+    rows = pd.concat([known, settling], ignore_index=True)
+    rows = rows.assign(is_reconstructed=is_reconstructed)
+    with exact_arithmetic():
+        sums = rows.groupby(_KEY)[[*_COUNTS, *_MONEY, "settled_spend"]].sum()
+    rest = rows.groupby(_KEY).agg(
+        currency=("currency", "last"),
+        first_shown_on=("first_shown_on", "min"),
+        last_shown_on=("last_shown_on", "max"),
+    )
+    by_key = sums.join(rest).reset_index()
+    days = {name: _days(by_key[name]) for name in ("first_shown_on", "last_shown_on")}
+    return conform(by_key.assign(**days), KNOWN_CHANGES)
+
+
+def _days(ordinals: pd.Series[float]) -> pd.Series[Any]:
+    days = [None if np.isnan(each) else date.fromordinal(int(each)) for each in ordinals]
+    return pd.Series(days, index=ordinals.index, dtype=object)
