@@ -9,13 +9,15 @@ long past need not be read; this is their definition.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from actuals_pipeline.accuracy.contract import KNOWN_CHANGES, REVISIONS
+from actuals_pipeline.accuracy.contract import KNOWN_CHANGES, KNOWN_DAYS, REVISIONS
 from actuals_pipeline.frames import check_frame, conform, empty_frame
 from actuals_pipeline.money import ZERO, exact_arithmetic
 from actuals_pipeline.report_days import SETTLED_AFTER_DAYS
@@ -102,3 +104,70 @@ def _ledger(changes: pd.DataFrame, known_on: str, *, is_reconstructed: bool) -> 
 def _days(ordinals: pd.Series[float]) -> pd.Series[Any]:
     days = [None if np.isnan(each) else date.fromordinal(int(each)) for each in ordinals]
     return pd.Series(days, index=ordinals.index, dtype=object)
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """Which report days of each account are known whole, and since when."""
+
+    by_account: Mapping[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] | None
+    """Report days and the days they are known since, both ordinals; None: all days, at once."""
+    time_zones: Mapping[str, str]
+    default_zone: str
+
+    @classmethod
+    def of(
+        cls, known_days: pd.DataFrame | None, time_zones: Mapping[str, str], default_zone: str
+    ) -> Knowledge:
+        """The knowledge of a KNOWN_DAYS frame; of none, everything is known."""
+        if known_days is None:
+            return cls(None, time_zones, default_zone)
+        check_frame(known_days, KNOWN_DAYS, exact=False)
+        days = known_days.sort_values(["account_id", "report_date"]).assign(
+            report_date=known_days["report_date"].map(date.toordinal).astype("int64"),
+            known_since=known_days["known_since"].map(date.toordinal).astype("int64"),
+        )
+        by_account = {
+            str(account_id): (part["report_date"].to_numpy(), part["known_since"].to_numpy())
+            for account_id, part in days.groupby("account_id")
+        }
+        return cls(by_account, time_zones, default_zone)
+
+    @property
+    def seen_since(self) -> dict[str, date]:
+        """The day on which each account was first seen."""
+        return {
+            account_id: date.fromordinal(int(since.min()))
+            for account_id, (_, since) in (self.by_account or {}).items()
+        }
+
+    def is_whole(
+        self, rows: pd.DataFrame, *, until: pd.Series[Any], known_by: pd.Series[Any]
+    ) -> pd.Series[bool]:
+        """Whether each day from a video's creation up to, not including, `until` was known.
+
+        The as-of day itself may not have begun yet for an account in the west.
+        """
+        is_whole = pd.Series(data=True, index=rows.index)
+        if self.by_account is None:
+            return is_whole
+        grouped = rows.assign(until=until, known_by=known_by).groupby(["account_id", "known_by"])
+        for (account_id, known_on), part in grouped:
+            zone = self.time_zones.get(str(account_id), self.default_zone)
+            known = self._known(str(account_id), _ordinal(known_on))
+            created = part["created_at"].dt.tz_convert(zone).dt.date.map(date.toordinal)
+            end = part["until"].map(date.toordinal)
+            n_known = np.searchsorted(known, end) - np.searchsorted(known, created)
+            is_whole[part.index] = n_known >= (end - created)
+        return is_whole
+
+    def _known(self, account_id: str, known_by: int) -> npt.NDArray[np.int64]:
+        """The days known by then; before the account was seen those that were learnt since."""
+        none = np.empty(0, dtype=np.int64)
+        days, since = (self.by_account or {}).get(account_id, (none, none))
+        return days if len(since) and known_by < since.min() else days[since <= known_by]
+
+
+def _ordinal(day: object) -> int:
+    assert isinstance(day, date)
+    return day.toordinal()

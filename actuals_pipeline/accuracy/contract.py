@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from actuals_pipeline.frames import Column, Contract, Kind, at_least_zero, at_most, one_of
 
-LAUNCH_TO_DATE = "launch_to_date"
-"""The protocol that compares with everything since launch, up to and including the as-of day."""
-
 PAIR_STATUSES = (
     "leaked",
     "no_delivery",
     "invalid_prediction",
     "too_young",
     "too_old",
+    "immature",
     "incomplete_history",
     "eligible",
 )
@@ -124,6 +122,23 @@ _IS_RECONSTRUCTED = Column(
     "Whether the earliest known figures stand for those of a day on which none were known",
 )
 
+_COMPLETENESS = (
+    Column(
+        "completeness",
+        Kind.NUMBER,
+        "Share of the final revenue that should be known, by spend; missing = not asked",
+        "fraction",
+        nullable=True,
+    ),
+    Column(
+        "completeness_se",
+        Kind.NUMBER,
+        "Standard error of the completeness over the completeness",
+        "fraction",
+        nullable=True,
+    ),
+)
+
 _FIGURES_TO_DATE = (
     *_FIGURES,
     Column("first_delivery_on", Kind.DAY, "First report day with impressions", nullable=True),
@@ -149,10 +164,83 @@ AD_TO_DATE = Contract(
 )
 """One ad as of one day: what it did since its launch."""
 
+KNOWN_DAYS = Contract(
+    "known_days",
+    key=("account_id", "report_date"),
+    columns=(
+        Column("account_id", Kind.TEXT, "Ad account, digits"),
+        Column("report_date", Kind.DAY, "Report day"),
+        Column("known_since", Kind.DAY, "Account's day on which it was first fetched whole"),
+    ),
+)
+"""Which report days of an account are known whole, and since when."""
+
+KNOWN_ACCOUNT_DAYS = Contract(
+    "known_account_days",
+    key=("is_reconstructed", "account_id", "report_date", "known_on"),
+    columns=(
+        Column("is_reconstructed", Kind.FLAG, "Of the ledger for days before the account was seen"),
+        Column("account_id", Kind.TEXT, "Ad account, digits"),
+        Column("report_date", Kind.DAY, "Report day"),
+        Column("known_on", Kind.DAY, "Day from whose end on the change is known"),
+        _IMPRESSIONS,
+        _CLICKS,
+        _SPEND,
+        _REVENUE,
+    ),
+)
+"""By how much the figures of an account's report day changed on a day, as KNOWN_CHANGES."""
+
+_WINDOW_KEY = ("as_of_date", "protocol", "ad_id")
+_WINDOW = (
+    Column("account_id", Kind.TEXT, "Ad account, digits"),
+    _AD_ID,
+    Column("since", Kind.DAY, "First report day of the window"),
+    Column("until", Kind.DAY, "Last report day of it, so far"),
+    Column("known_by", Kind.DAY, "Day by whose end the figures were known"),
+    _IS_RECONSTRUCTED,
+)
+_MATURES_ON = Column("matures_on", Kind.DAY, "Day at whose end the window is final")
+
+ASKED_WINDOWS = Contract(
+    "asked_windows",
+    key=_WINDOW_KEY,
+    columns=(_AS_OF_DATE, _PROTOCOL, *_WINDOW, _MATURES_ON),
+)
+"""The first days of an ad that a prediction is compared with, as of a day."""
+
+WINDOW_DAYS = Contract(
+    "window_days",
+    key=(*(column.name for column in _WINDOW), "report_date"),
+    columns=(
+        *_WINDOW,
+        Column("report_date", Kind.DAY, "Report day"),
+        Column("known_on", Kind.DAY, "Day on which these figures came to be known"),
+        *_FIGURES,
+    ),
+    rules=at_least_zero("impressions", "clicks", "spend"),
+)
+"""One report day of a window, as known by its `known_by`; see `launch_windows.READ`."""
+
+WINDOW_FIGURES = Contract(
+    "window_figures",
+    key=_WINDOW_KEY,
+    columns=(
+        _AS_OF_DATE,
+        _PROTOCOL,
+        *_WINDOW,
+        _MATURES_ON,
+        *_FIGURES,
+        *_COMPLETENESS,
+    ),
+    rules=at_least_zero("impressions", "clicks", "spend"),
+)
+"""What one ad did in a window, as of a day."""
+
 DELIVERED_ADS = Contract(
     "delivered_ads",
-    key=("as_of_date", "ad_id"),
-    columns=(_AS_OF_DATE, _AD_ID, _VIDEO_ID, _ACCOUNT_ID, _CURRENCY, _SPEND),
+    key=("as_of_date", "protocol", "ad_id"),
+    columns=(_AS_OF_DATE, _PROTOCOL, _AD_ID, _VIDEO_ID, _ACCOUNT_ID, _CURRENCY, _SPEND),
     rules=at_least_zero("spend"),
 )
 """One ad that a prediction could be compared with as of one day, predicted or not."""
@@ -182,10 +270,20 @@ PAIRS = Contract(
             "days",
         ),
         *_FIGURES_TO_DATE,
+        Column(
+            "matures_on",
+            Kind.DAY,
+            "Day at whose end the comparison is final; missing where it never is",
+            nullable=True,
+        ),
+        *_COMPLETENESS,
+        Column("is_provisional", Kind.FLAG, "Whether the figures may still change by much"),
+        _IS_RECONSTRUCTED,
     ),
     rules=(
         one_of("status", PAIR_STATUSES),
         *at_least_zero("days_since_prediction", "impressions", "clicks", "spend"),
+        *at_least_zero("completeness", "completeness_se"),
         *_SHARE_RULES,
     ),
 )

@@ -20,7 +20,7 @@ MAY_USE = {
     "accuracy": set(),
     "graph_stand_in": set(),
     # What fetches leave for later ones is declared where it is used and kept where it lasts.
-    "warehouse": {"meta.memory"},
+    "warehouse": {"meta.memory", "accuracy.contract"},
     "orchestration": {"meta", "actuals", "accuracy", "warehouse", "settings", "serving"},
     "serving": {
         *("meta", "actuals", "accuracy", "warehouse", "settings", "graph_stand_in"),
