@@ -72,9 +72,10 @@ def _ledger(changes: pd.DataFrame, known_on: str, *, is_reconstructed: bool) -> 
         return empty_frame(KNOWN_CHANGES)
     is_shown = changes.get("is_shown", changes["impressions"] > 0)
     shown_on = changes["report_date"].map(date.toordinal).astype("float64").where(is_shown)
+    nothing = pd.Series([ZERO] * len(changes), index=changes.index, dtype=object)
     known = changes.assign(
         known_on=changes[known_on],
-        settled_spend=ZERO,
+        settled_spend=nothing,
         first_shown_on=shown_on,
         last_shown_on=shown_on,
     )
@@ -85,7 +86,7 @@ def _ledger(changes: pd.DataFrame, known_on: str, *, is_reconstructed: bool) -> 
         first_shown_on=np.nan,
         last_shown_on=np.nan,
         **dict.fromkeys(_COUNTS, 0),
-        **dict.fromkeys(_MONEY, ZERO),
+        **dict.fromkeys(_MONEY, nothing),
     )
     rows = pd.concat([known, settling], ignore_index=True)
     rows = rows.assign(is_reconstructed=is_reconstructed)
@@ -152,9 +153,9 @@ class Knowledge:
         if self.by_account is None:
             return is_whole
         grouped = rows.assign(until=until, known_by=known_by).groupby(["account_id", "known_by"])
-        for (account_id, known_on), part in grouped:
+        for (account_id, _), part in grouped:
             zone = self.time_zones.get(str(account_id), self.default_zone)
-            known = self._known(str(account_id), _ordinal(known_on))
+            known = self._known(str(account_id), int(part["known_by"].map(date.toordinal).iloc[0]))
             created = part["created_at"].dt.tz_convert(zone).dt.date.map(date.toordinal)
             end = part["until"].map(date.toordinal)
             n_known = np.searchsorted(known, end) - np.searchsorted(known, created)
@@ -166,8 +167,3 @@ class Knowledge:
         none = np.empty(0, dtype=np.int64)
         days, since = (self.by_account or {}).get(account_id, (none, none))
         return days if len(since) and known_by < since.min() else days[since <= known_by]
-
-
-def _ordinal(day: object) -> int:
-    assert isinstance(day, date)
-    return day.toordinal()

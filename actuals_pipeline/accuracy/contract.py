@@ -30,6 +30,9 @@ METRIC_STATUSES = (
 )
 """What one predicted metric can be compared with; the first that applies, in this order."""
 
+VERDICTS = ("within_tolerance", "under", "over", "unresolved")
+"""What is said of a pair that can be compared; see `verdict.py`."""
+
 DIRECTIONS = ("over", "under", "exact")
 """The prediction against the actual."""
 
@@ -66,6 +69,10 @@ _SETTLED_SPEND_SHARE = Column(
     "Share of the spend on days that Meta no longer restates; missing = no spend",
     "fraction",
     nullable=True,
+)
+
+_IS_ATTESTED = Column(
+    "is_attested", Kind.FLAG, "Whether the database dated the prediction; else it only claims to"
 )
 
 PREDICTIONS = Contract(
@@ -269,6 +276,7 @@ PAIRS = Contract(
             "Whole days from the prediction to the end of the as-of day",
             "days",
         ),
+        _IS_ATTESTED,
         *_FIGURES_TO_DATE,
         Column(
             "matures_on",
@@ -326,7 +334,7 @@ def _scores(metric: str, unit: str) -> dict[str, Column]:
 _CTR, _ROAS = _scores("ctr", "fraction"), _scores("roas", "multiple")
 
 SCORED_PAIRS = Contract(
-    "prediction_accuracy",
+    "scored_pairs",
     key=_PAIR_KEY,
     columns=(*PAIRS.columns, *(scores[part] for part in _CTR for scores in (_CTR, _ROAS))),
     rules=(
@@ -344,6 +352,82 @@ SCORED_PAIRS = Contract(
     ),
 )
 """A pair with its errors and accuracies."""
+
+
+def _judged(metric: str, unit: str, more: Column) -> tuple[Column, ...]:
+    def number(name: str, meaning: str, unit: str = "") -> Column:
+        return Column(f"{metric}_{name}", Kind.NUMBER, meaning, unit, nullable=True)
+
+    return (
+        number("low", "Low end of the actual's 95 % interval", unit),
+        number("high", "High end of it", unit),
+        number("z", "How far the actual is off", "standard deviations; + = more than predicted"),
+        Column(f"{metric}_verdict", Kind.TEXT, "What may be said of the prediction", nullable=True),
+        Column(f"{metric}_is_discovery", Kind.FLAG, "Off beyond chance among all that count"),
+        more,
+        number("ceiling", "Accuracy to expect of a prediction that is exactly true", "fraction"),
+    )
+
+
+JUDGED_PAIRS = Contract(
+    "prediction_accuracy",
+    key=_PAIR_KEY,
+    columns=(
+        *SCORED_PAIRS.columns,
+        Column("campaign_id", Kind.TEXT, "Campaign of the ad", nullable=True),
+        Column("adset_id", Kind.TEXT, "Ad set of the ad", nullable=True),
+        Column("dispersion", Kind.NUMBER, "Variance of the clicks over a binomial's"),
+        Column("order_value", Kind.NUMBER, "Mean value of a purchase", _MONEY, nullable=True),
+        *_judged(
+            "ctr",
+            "fraction",
+            Column(
+                "ctr_more_impressions",
+                Kind.NUMBER,
+                "Impressions more until an unresolved CTR is told from chance",
+                "impressions",
+                nullable=True,
+            ),
+        ),
+        *_judged(
+            "roas",
+            "multiple",
+            Column(
+                "roas_more_purchases",
+                Kind.NUMBER,
+                "Purchases more until an unresolved ROAS is told from chance",
+                "purchases",
+                nullable=True,
+            ),
+        ),
+        Column(
+            "roas_relative_se",
+            Kind.NUMBER,
+            "Standard error of the ROAS over the ROAS",
+            "fraction",
+            nullable=True,
+        ),
+        Column(
+            "baseline_ctr",
+            Kind.NUMBER,
+            "CTR of the account in the 28 days before launch",
+            "fraction",
+            nullable=True,
+        ),
+        Column(
+            "baseline_roas",
+            Kind.NUMBER,
+            "ROAS of the account in the 28 days before launch",
+            "multiple",
+            nullable=True,
+        ),
+    ),
+    rules=(
+        *SCORED_PAIRS.rules,
+        *(one_of(f"{metric}_verdict", VERDICTS) for metric in ("ctr", "roas")),
+    ),
+)
+"""A scored pair with what may be concluded from it."""
 
 MODEL_ACCURACY = Contract(
     "model_accuracy",
@@ -373,6 +457,43 @@ MODEL_ACCURACY = Contract(
             "percent",
             nullable=True,
         ),
+        Column(
+            "prediction_accuracy_low",
+            Kind.NUMBER,
+            "Low end of its 95 % interval by campaign; missing below ten campaigns",
+            "percent",
+            nullable=True,
+        ),
+        Column("prediction_accuracy_high", Kind.NUMBER, "High end of it", "percent", nullable=True),
+        Column("n_clusters", Kind.COUNT, "Campaigns of those pairs", "campaigns"),
+        Column(
+            "noise_ceiling",
+            Kind.NUMBER,
+            "Accuracy to expect of a perfect model on the same volumes",
+            "percent",
+            nullable=True,
+        ),
+        Column(
+            "baseline_accuracy",
+            Kind.NUMBER,
+            "Accuracy of the account's own rates of the 28 days before each launch",
+            "percent",
+            nullable=True,
+        ),
+        Column(
+            "accuracy_of_achievable",
+            Kind.NUMBER,
+            "Where the accuracy lies between baseline (0) and ceiling (1)",
+            "fraction",
+            nullable=True,
+        ),
+        Column(
+            "unresolved_share",
+            Kind.NUMBER,
+            "Share of the pairs' verdicts that need more data",
+            "fraction",
+            nullable=True,
+        ),
         Column("n_pairs", Kind.COUNT, "Pairs in prediction_accuracy", "pairs"),
         Column("n_ctr", Kind.COUNT, "Pairs in ctr_mae", "pairs"),
         Column("n_roas", Kind.COUNT, "Pairs in roas_mae", "pairs"),
@@ -382,6 +503,8 @@ MODEL_ACCURACY = Contract(
         Column("n_invalid", Kind.COUNT, "Without one usable predicted value", "pairs"),
         Column("n_too_young", Kind.COUNT, "Video too young to compare", "pairs"),
         Column("n_too_old", Kind.COUNT, "Video too old to compare", "pairs"),
+        Column("n_immature", Kind.COUNT, "Launch window not final yet", "pairs"),
+        Column("n_reconstructed", Kind.COUNT, "Of n_pairs: figures learnt afterwards", "pairs"),
         Column(
             "n_incomplete_history", Kind.COUNT, "Days since launch that were not fetched", "pairs"
         ),

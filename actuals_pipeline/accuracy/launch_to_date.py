@@ -60,7 +60,10 @@ def launch_to_date(
         imagined["as_of_date"] < first_seen.where(first_seen.notna(), date.min)
     )
     rows = pd.concat(
-        [known[~unseen].assign(is_reconstructed=False), imagined[unseen].assign(is_reconstructed=True)]
+        [
+            known[~unseen].assign(is_reconstructed=False),
+            imagined[unseen].assign(is_reconstructed=True),
+        ]
     )
     return conform(rows.sort_index(), AD_TO_DATE)
 

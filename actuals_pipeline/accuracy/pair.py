@@ -99,6 +99,7 @@ def pair(
         predicted_roas=prediction["predicted_roas"],
         predicted_at=prediction["logged_at"],
         days_since_prediction=since.dt.days,
+        is_attested=True,
         matures_on=None,
         completeness=np.nan,
         completeness_se=np.nan,

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any, LiteralString
 
 import pandas as pd
+from psycopg import sql
 
 from actuals_pipeline.accuracy.contract import (
     KNOWN_ACCOUNT_DAYS,
@@ -19,7 +20,6 @@ from actuals_pipeline.report_days import SETTLED_AFTER_DAYS, DayWindow
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.store import frame_of
 from actuals_pipeline.warehouse.tables import ad_actuals
-
 
 
 def known_changes(
@@ -46,7 +46,7 @@ def known_changes(
 
 
 # Of an ad-day's revision what it changed: `listed` counts the rows that Meta gave.
-_LATER = """
+_LATER: LiteralString = """
 WITH later AS (
     SELECT
         known.account_id, known.ad_id, known.report_date, known.as_of_date,
@@ -69,9 +69,7 @@ WITH later AS (
     ) AS before ON true
     WHERE known.as_of_date > %(since)s"""
 
-_KNOWN_CHANGES: LiteralString = (
-    _LATER
-    + """ AND known.ad_id = ANY(%(ads)s)
+_KNOWN_CHANGES = sql.SQL("""{later} AND known.ad_id = ANY(%(ads)s)
 ), known_by_day AS (
     SELECT
         account_id, ad_id, report_date, max(currency) AS currency,
@@ -119,21 +117,18 @@ SELECT
 FROM changes
 GROUP BY account_id, ad_id, known_on
 ORDER BY account_id, ad_id, known_on
-"""
-)
+""").format(later=sql.SQL(_LATER))
 
-_EARLIEST = """
+_EARLIEST: LiteralString = """
 WITH earliest AS (
     SELECT DISTINCT ON (account_id, ad_id, report_date)
-        account_id, ad_id, report_date, is_listed, currency, coalesce(impressions, 0) AS impressions,
+        account_id, ad_id, report_date, currency, coalesce(impressions, 0) AS impressions,
         coalesce(clicks, 0) AS clicks, coalesce(spend, 0) AS spend,
         coalesce(conversions, 0) AS conversions, coalesce(revenue, 0) AS revenue
     FROM actuals.ad_actuals_revisions
     WHERE account_id = ANY(%(accounts)s) AND report_date <= %(until)s"""
 
-_RECONSTRUCTED_CHANGES: LiteralString = (
-    _EARLIEST
-    + """ AND ad_id = ANY(%(ads)s)
+_RECONSTRUCTED_CHANGES = sql.SQL("""{earliest} AND ad_id = ANY(%(ads)s)
     ORDER BY account_id, ad_id, report_date, as_of_date
 ), changes AS (
     SELECT
@@ -154,8 +149,7 @@ SELECT
 FROM changes
 GROUP BY account_id, ad_id, known_on
 ORDER BY account_id, ad_id, known_on
-"""
-)
+""").format(earliest=sql.SQL(_EARLIEST))
 
 
 def window_days(warehouse: Warehouse, asked: pd.DataFrame) -> pd.DataFrame:
@@ -216,9 +210,7 @@ def known_account_days(
     return _framed(KNOWN_ACCOUNT_DAYS, rows)
 
 
-_KNOWN_ACCOUNT_DAYS: LiteralString = (
-    _LATER
-    + """ AND known.report_date >= %(oldest)s
+_KNOWN_ACCOUNT_DAYS = sql.SQL("""{later} AND known.report_date >= %(oldest)s
 ), changes AS (
     SELECT account_id, report_date, %(since)s::date AS known_on, impressions, clicks, spend, revenue
     FROM actuals.ad_actuals
@@ -235,12 +227,9 @@ SELECT false, account_id, report_date, known_on, sum(impressions)::bigint, sum(c
 FROM changes
 GROUP BY account_id, report_date, known_on
 ORDER BY account_id, report_date, known_on
-"""
-)
+""").format(later=sql.SQL(_LATER))
 
-_RECONSTRUCTED_ACCOUNT_DAYS: LiteralString = (
-    _EARLIEST
-    + """ AND report_date >= %(oldest)s
+_RECONSTRUCTED_ACCOUNT_DAYS = sql.SQL("""{earliest} AND report_date >= %(oldest)s
     ORDER BY account_id, ad_id, report_date, as_of_date
 )
 SELECT true, account_id, report_date, greatest(report_date, %(since)s), sum(impressions)::bigint,
@@ -248,8 +237,7 @@ SELECT true, account_id, report_date, greatest(report_date, %(since)s), sum(impr
 FROM earliest
 GROUP BY account_id, report_date
 ORDER BY account_id, report_date
-"""
-)
+""").format(earliest=sql.SQL(_EARLIEST))
 
 
 def places_of_ads(warehouse: Warehouse, ad_ids: Sequence[str]) -> pd.DataFrame:

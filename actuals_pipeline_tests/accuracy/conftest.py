@@ -11,7 +11,13 @@ import pandas as pd
 import pytest
 
 from actuals_pipeline.accuracy.as_known import changes_of
-from actuals_pipeline.accuracy.contract import DELIVERED_ADS, KNOWN_DAYS, PAIRS, PREDICTIONS, REVISIONS
+from actuals_pipeline.accuracy.contract import (
+    DELIVERED_ADS,
+    KNOWN_DAYS,
+    PAIRS,
+    PREDICTIONS,
+    REVISIONS,
+)
 from actuals_pipeline.frames import Contract, conform
 from actuals_pipeline.videos import VIDEOS
 
@@ -53,6 +59,7 @@ _PAIR = {
     "predicted_roas": 3.0,
     "predicted_at": datetime(2026, 3, 1, 12, tzinfo=UTC),
     "days_since_prediction": 9,
+    "is_attested": True,
     "impressions": 10_000,
     "clicks": 275,
     "spend": Decimal("100.00"),
