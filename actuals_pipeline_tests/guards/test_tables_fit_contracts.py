@@ -19,6 +19,7 @@ STORED = [
     actuals.RECONCILIATION,
     accuracy.SCORED_PAIRS,
     accuracy.MODEL_ACCURACY,
+    accuracy.REVENUE_DEVELOPMENT,
 ]
 """The contracts of the frames that assets store; each has the name of its table."""
 
@@ -81,6 +82,8 @@ def test_what_is_read_back_has_the_dtypes_of_the_contract(contract: Contract) ->
     [
         ("spend_reconciliation", "verdict", actuals.VERDICTS),
         ("prediction_accuracy", "status", accuracy.PAIR_STATUSES),
+        ("revenue_development", "source", accuracy.CURVE_SOURCES),
+        ("revenue_development", "dating", accuracy.DATINGS),
     ],
 )
 def test_postgres_takes_the_words_of_the_contract_and_no_other(
