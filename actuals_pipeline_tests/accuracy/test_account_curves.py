@@ -94,7 +94,7 @@ class Buyers:
                 )
             )
             amounts = [float(window[of_day].sum()) for window in windows]
-            settled.append((cohorts[-1][0], amounts[-1], *amounts))  # type: ignore[arg-type]
+            settled.append((cohorts[-1][0], amounts[-1], *amounts))
         return AccountHistory.of(cohorts, settled)
 
 
@@ -192,7 +192,7 @@ def test_a_frame_has_every_account_and_age(developed: pd.DataFrame) -> None:
 def test_shares_are_looked_up_for_many_days_at_once(developed: pd.DataFrame) -> None:
     curves = Curves.of(developed)
     own = developed["revenue_share"].to_numpy()[:29]
-    shares, errors = curves.share(["42", "42", "43", "no such", None], [3, 400, 3, 3, 0])
+    shares, errors = curves.share(pd.Series(["42", "42", "43", "no such", None]), [3, 400, 3, 3, 0])
     usual = assumed().shares
     assert shares.tolist() == [own[3], 1.0, usual[3], usual[3], usual[0]]
     assert errors[1] == 0 < errors[0] < errors[2]

@@ -74,8 +74,8 @@ def test_a_cohort_of_zero_counts_and_one_not_known_does_not() -> None:
     with_zero = growth([[10, 20], [30, 50], [0, 10]])
     assert with_zero.factors.tolist() == [2.0]
     assert whole.factors.tolist() == [1.75]
-    assert growth([[10, 20], [NAN, NAN], [30, 50], [NAN, 7]]).factors.tolist() == [1.75]
-    reached = ultimates([[0, NAN], [NAN, NAN], [10, 20]], with_zero)
+    assert growth([[10.0, 20], [NAN, NAN], [30.0, 50], [NAN, 7.0]]).factors.tolist() == [1.75]
+    reached = ultimates([[0.0, NAN], [NAN, NAN], [10.0, 20.0]], with_zero)
     assert reached.values.tolist() == pytest.approx([0, NAN, 20], nan_ok=True)
     assert reached.errors[0] == 0
     assert reached.total == 20
@@ -104,8 +104,8 @@ def test_only_the_last_cohorts_count_and_none_that_is_excluded() -> None:
     assert growth([*old, *new], last=180).factors[0] < 2
     outage = np.zeros(91, dtype=bool)
     outage[7] = True
-    assert growth([*new[:7], [10, 500], *new[7:]], excluded=outage).factors.tolist() == [2.0]
-    assert growth([*new[:7], [10, 500], *new[7:]]).factors[0] > 2
+    assert growth([*new[:7], [10.0, 500], *new[7:]], excluded=outage).factors.tolist() == [2.0]
+    assert growth([*new[:7], [10.0, 500], *new[7:]]).factors[0] > 2
 
 
 @pytest.mark.parametrize("cells", [[1, 2, 3], [[1], [2]], [[1.0, float("inf")]]])
