@@ -383,7 +383,9 @@ JUDGED_PAIRS = Contract(
         *SCORED_PAIRS.columns,
         Column("campaign_id", Kind.TEXT, "Campaign of the ad", nullable=True),
         Column("adset_id", Kind.TEXT, "Ad set of the ad", nullable=True),
-        Column("dispersion", Kind.NUMBER, "Variance of the clicks over a binomial's"),
+        Column(
+            "dispersion", Kind.NUMBER, "Variance of the clicks over a binomial's", nullable=True
+        ),
         Column("order_value", Kind.NUMBER, "Mean value of a purchase", _MONEY, nullable=True),
         *_judged(
             "ctr",

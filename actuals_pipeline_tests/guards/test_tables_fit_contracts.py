@@ -19,7 +19,7 @@ STORED = [
     actuals.AD_ACTUALS,
     actuals.TOTALS,
     actuals.RECONCILIATION,
-    accuracy.SCORED_PAIRS,
+    accuracy.JUDGED_PAIRS,
     accuracy.MODEL_ACCURACY,
     accuracy.REVENUE_DEVELOPMENT,
     spend.INVESTMENT_SUMMARY,
@@ -48,6 +48,7 @@ def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
         "open_reports",
         "ad_actuals_revisions",
         "pruned_months",
+        "known_days",
         "exchange_rates",
     }
 
@@ -87,6 +88,8 @@ def test_what_is_read_back_has_the_dtypes_of_the_contract(contract: Contract) ->
     [
         ("spend_reconciliation", "verdict", actuals.VERDICTS),
         ("prediction_accuracy", "status", accuracy.PAIR_STATUSES),
+        ("prediction_accuracy", "ctr_verdict", accuracy.VERDICTS),
+        ("prediction_accuracy", "roas_verdict", accuracy.VERDICTS),
         ("revenue_development", "source", accuracy.CURVE_SOURCES),
         ("revenue_development", "dating", accuracy.DATINGS),
         ("investment_summary", "scope", spend.SCOPES),
