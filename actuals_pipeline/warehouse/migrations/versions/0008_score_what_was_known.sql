@@ -68,7 +68,7 @@ COMMENT ON COLUMN actuals.prediction_accuracy.dispersion IS
 COMMENT ON COLUMN actuals.prediction_accuracy.order_value IS
     'Mean value of a purchase, drawn to the account''s; major units.';
 COMMENT ON COLUMN actuals.prediction_accuracy.ctr_low IS
-    'Low end of the 95 % interval of actual_ctr (Wilson), a fraction.';
+    'Low end of the 95-percent interval of actual_ctr (Wilson), a fraction.';
 COMMENT ON COLUMN actuals.prediction_accuracy.ctr_high IS
     'High end of it, a fraction.';
 COMMENT ON COLUMN actuals.prediction_accuracy.ctr_z IS
@@ -76,13 +76,13 @@ COMMENT ON COLUMN actuals.prediction_accuracy.ctr_z IS
 COMMENT ON COLUMN actuals.prediction_accuracy.ctr_verdict IS
     'within_tolerance, under, over or unresolved.';
 COMMENT ON COLUMN actuals.prediction_accuracy.ctr_is_discovery IS
-    'Whether it is off beyond chance; of all such 10 % are not.';
+    'Whether it is off beyond chance; one in ten such is not.';
 COMMENT ON COLUMN actuals.prediction_accuracy.ctr_more_impressions IS
     'Impressions more, about, until an unresolved CTR is told from chance.';
 COMMENT ON COLUMN actuals.prediction_accuracy.ctr_ceiling IS
     'Accuracy to expect of a prediction that is exactly true, a fraction.';
 COMMENT ON COLUMN actuals.prediction_accuracy.roas_low IS
-    'Low end of the 95 % interval of actual_roas (scaled gamma), a multiple.';
+    'Low end of the 95-percent interval of actual_roas (scaled gamma), a multiple.';
 COMMENT ON COLUMN actuals.prediction_accuracy.roas_high IS
     'High end of it, a multiple.';
 COMMENT ON COLUMN actuals.prediction_accuracy.roas_z IS
@@ -90,7 +90,7 @@ COMMENT ON COLUMN actuals.prediction_accuracy.roas_z IS
 COMMENT ON COLUMN actuals.prediction_accuracy.roas_verdict IS
     'within_tolerance, under, over or unresolved.';
 COMMENT ON COLUMN actuals.prediction_accuracy.roas_is_discovery IS
-    'Whether it is off beyond chance; of all such 10 % are not.';
+    'Whether it is off beyond chance; one in ten such is not.';
 COMMENT ON COLUMN actuals.prediction_accuracy.roas_more_purchases IS
     'Purchases more, about, until an unresolved ROAS is told from chance.';
 COMMENT ON COLUMN actuals.prediction_accuracy.roas_ceiling IS
@@ -120,7 +120,7 @@ ALTER TABLE actuals.model_accuracy
     ADD COLUMN n_immature BIGINT DEFAULT '0' NOT NULL,
     ADD COLUMN n_reconstructed BIGINT DEFAULT '0' NOT NULL;
 COMMENT ON COLUMN actuals.model_accuracy.prediction_accuracy_low IS
-    'Low end of its 95 % interval, percent; null below ten campaigns.';
+    'Low end of its 95-percent interval, percent; null below ten campaigns.';
 COMMENT ON COLUMN actuals.model_accuracy.prediction_accuracy_high IS
     'High end of it, percent.';
 COMMENT ON COLUMN actuals.model_accuracy.n_clusters IS
