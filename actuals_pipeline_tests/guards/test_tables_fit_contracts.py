@@ -35,7 +35,7 @@ TYPES = {
 
 
 def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
-    # The payloads are Meta's own; the log, the open reports and the pruned months are written row
+    # The payloads are Meta's own; the logs, the open reports and the pruned months are written row
     # by row, and the revisions by the database, of what changes.
     assert {contract.name for contract in STORED} == set(TABLES) - {
         "raw_meta_insights",
@@ -43,6 +43,7 @@ def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
         "open_reports",
         "ad_actuals_revisions",
         "pruned_months",
+        "prediction_log",
     }
 
 
