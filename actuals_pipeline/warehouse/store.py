@@ -49,6 +49,7 @@ LOCK_ORDER = (
     "spend_reconciliation",
     "prediction_accuracy",
     "model_accuracy",
+    "investment_summary",
 )
 """The tables as they are derived from one another, and so the order in which writers hold them."""
 
