@@ -5,6 +5,14 @@
     pair             the prediction that counts, joined to those figures, and its status
     score            errors and accuracies of a pair, and the figures of a model version
 
+How much of a day is known, and what it will have come to:
+
+    development      figures that grow with age: factors, shares, ultimates and their errors
+    dating           whether purchases stand on the day of the impression or their own
+    purchase_delay   how long after the click people buy
+    account_curves   the best known curve of each account, and the curves to look up
+    cape_cod         the ROAS of ads whose revenue is still coming in
+
 What may be said of these figures; columns in, columns or figures out:
 
     columns          numbers checked where they come in
