@@ -21,6 +21,7 @@ STORED = [
     actuals.RECONCILIATION,
     accuracy.SCORED_PAIRS,
     accuracy.MODEL_ACCURACY,
+    accuracy.REVENUE_DEVELOPMENT,
     spend.INVESTMENT_SUMMARY,
 ]
 """The contracts of the frames that assets store; each has the name of its table."""
@@ -87,6 +88,8 @@ def test_what_is_read_back_has_the_dtypes_of_the_contract(contract: Contract) ->
     [
         ("spend_reconciliation", "verdict", actuals.VERDICTS),
         ("prediction_accuracy", "status", accuracy.PAIR_STATUSES),
+        ("revenue_development", "source", accuracy.CURVE_SOURCES),
+        ("revenue_development", "dating", accuracy.DATINGS),
         ("investment_summary", "scope", spend.SCOPES),
         ("investment_summary", "outlook", spend.OUTLOOKS),
     ],
