@@ -12,6 +12,7 @@ from actuals_pipeline.report_days import SETTLED_AFTER_DAYS
 PAIR_STATUSES = (
     "leaked",
     "no_delivery",
+    "ambiguous",
     "invalid_prediction",
     "too_young",
     "too_old",
@@ -84,13 +85,16 @@ _IS_ATTESTED = Column(
 
 PREDICTIONS = Contract(
     "predictions",
-    key=("prediction_id",),
+    key=("sequence",),
     columns=(
-        Column("prediction_id", Kind.TEXT, "The prediction"),
+        Column("sequence", Kind.COUNT, "Order in which the database received it"),
+        Column("prediction_id", Kind.TEXT, "The prediction; may be said again, with other values"),
         _VIDEO_ID,
         *_MODEL,
         *_PREDICTED,
-        Column("logged_at", Kind.INSTANT, "When the database received it", "UTC"),
+        Column("logged_at", Kind.INSTANT, "When the database received it, or it claims", "UTC"),
+        _IS_ATTESTED,
+        Column("claimed_at", Kind.INSTANT, "What the product said", "UTC", nullable=True),
     ),
 )
 """What models said, as they said it: even a value that makes no sense is kept and judged."""
@@ -509,6 +513,7 @@ MODEL_ACCURACY = Contract(
         Column("n_predicted", Kind.COUNT, "All pairs, counted or not", "pairs"),
         Column("n_leaked", Kind.COUNT, "Predicted only after the ad had delivered", "pairs"),
         Column("n_no_delivery", Kind.COUNT, "Predicted, not shown so far", "pairs"),
+        Column("n_ambiguous", Kind.COUNT, "Different values that claim one instant", "pairs"),
         Column("n_invalid", Kind.COUNT, "Without one usable predicted value", "pairs"),
         Column("n_too_young", Kind.COUNT, "Video too young to compare", "pairs"),
         Column("n_too_old", Kind.COUNT, "Video too old to compare", "pairs"),
@@ -519,6 +524,7 @@ MODEL_ACCURACY = Contract(
         ),
         Column("n_unscored", Kind.COUNT, "Eligible, but neither metric is comparable", "pairs"),
         Column("n_no_prediction", Kind.COUNT, "Comparable ads that this version left out", "ads"),
+        Column("n_unmatched", Kind.COUNT, "Predicted videos that run as no known ad", "videos"),
         Column(
             "coverage_ads",
             Kind.NUMBER,

@@ -165,7 +165,7 @@ _OF_WINDOW = [
     "is_reconstructed",
 ]
 
-_BEFORE_MATURITY = ("leaked", "no_delivery", "invalid_prediction")
+_BEFORE_MATURITY = ("leaked", "no_delivery", "ambiguous", "invalid_prediction")
 """Statuses that hold whatever days are compared."""
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 
 from actuals_pipeline.accuracy.account_curves import AccountHistory, cohorts_of, develop
 from actuals_pipeline.accuracy.models import score_models
+from actuals_pipeline.accuracy.pair import unmatched_videos
 from actuals_pipeline.actuals.normalize import normalize
 from actuals_pipeline.actuals.reconcile import of_one_fetch, reconcile
 from actuals_pipeline.meta.parse import parse_insights
@@ -34,7 +35,8 @@ from actuals_pipeline.orchestration.reactions import reacting_to_errors
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
 from actuals_pipeline.report_days import DayWindow, report_day, time_zone
 from actuals_pipeline.settings import Settings
-from actuals_pipeline.warehouse import history, product, retention
+from actuals_pipeline.warehouse import history, prediction_log, product, retention
+from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.store import (
     PART_ROWS,
     CoveredRows,
@@ -201,7 +203,8 @@ def scored(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         postgres: WarehouseResource,
     ) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
-        predictions = product.predictions(warehouse)
+        _log_unseen_predictions(context, warehouse)
+        predictions = prediction_log.predictions(warehouse)
         launches = Launches(warehouse, settings)
 
         def scored_pairs(days: DayWindow) -> CoveredRows:
@@ -224,17 +227,32 @@ def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         prediction_accuracy: StoredDays,
         postgres: WarehouseResource,
     ) -> Parts:
-        window = window_of(context.partition_keys)
-        launches = Launches(postgres.warehouse(), settings)
+        window, warehouse = window_of(context.partition_keys), postgres.warehouse()
+        launches, predictions = Launches(warehouse, settings), prediction_log.predictions(warehouse)
 
         def judged_models(days: DayWindow) -> CoveredRows:
-            models = score_models(prediction_accuracy.read(days), launches.delivered(days))
+            unmatched = unmatched_videos(
+                predictions, launches.videos, list(days), default_zone=settings.time_zone_name
+            )
+            models = score_models(
+                prediction_accuracy.read(days), launches.delivered(days), unmatched
+            )
             scores_by_day(context, models)
             return CoveredRows(models, (Slice(days),))
 
         return Parts(_as_of_parts(window, len(launches.videos)), judged_models)
 
     return model_accuracy
+
+
+def _log_unseen_predictions(context: dg.AssetExecutionContext, warehouse: Warehouse) -> None:
+    """Log what the product predicted while nobody watched, and watch from now on."""
+    unwatched = prediction_log.watch(warehouse)
+    if unwatched:
+        context.log.warning("Predictions are logged once an hour, unattested: %s.", unwatched)
+    n_rows = prediction_log.catch_up(warehouse)
+    if n_rows:
+        context.log.info("Logged %d predictions that no trigger saw, unattested.", n_rows)
 
 
 def _as_of_parts(window: DayWindow, rows_a_day: int) -> list[DayWindow]:

@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
-_UNDECLARED = ("0004_as_of.sql", "0005_completeness.sql", "0008_known_days.sql")
-"""Functions, triggers and views, which SQLAlchemy cannot declare."""
+_UNDECLARED = (
+    "0004_as_of.sql",
+    "0005_completeness.sql",
+    "0009_prediction_log.sql",
+    "0010_known_days.sql",
+)
+"""Functions, triggers, and the views over the revisions, which SQLAlchemy cannot declare."""
 
 _UPGRADE_LOCK = 7_302_511_418
 """Advisory lock of an upgrade; any constant of our own (chosen at random)."""

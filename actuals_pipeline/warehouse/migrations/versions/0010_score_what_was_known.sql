@@ -82,7 +82,7 @@ COMMENT ON COLUMN actuals.prediction_accuracy.ctr_more_impressions IS
 COMMENT ON COLUMN actuals.prediction_accuracy.ctr_ceiling IS
     'Accuracy to expect of a prediction that is exactly true, a fraction.';
 COMMENT ON COLUMN actuals.prediction_accuracy.roas_low IS
-    'Low end of the 95-percent interval of actual_roas (scaled gamma), a multiple.';
+    'Low end of the 95-percent interval of actual_roas, a multiple.';
 COMMENT ON COLUMN actuals.prediction_accuracy.roas_high IS
     'High end of it, a multiple.';
 COMMENT ON COLUMN actuals.prediction_accuracy.roas_z IS
@@ -103,7 +103,7 @@ COMMENT ON COLUMN actuals.prediction_accuracy.baseline_roas IS
     'ROAS of the account in the 28 days before first delivery.';
 ALTER TABLE actuals.prediction_accuracy
     DROP CONSTRAINT prediction_accuracy_status_check,
-    ADD CONSTRAINT prediction_accuracy_status_check CHECK (status IN ('eligible', 'leaked', 'no_delivery', 'invalid_prediction', 'too_young', 'too_old', 'immature', 'incomplete_history')),
+    ADD CONSTRAINT prediction_accuracy_status_check CHECK (status IN ('eligible', 'leaked', 'no_delivery', 'ambiguous', 'invalid_prediction', 'too_young', 'too_old', 'immature', 'incomplete_history')),
     ADD CONSTRAINT prediction_accuracy_ctr_verdict_check CHECK (ctr_verdict IN ('within_tolerance', 'under', 'over', 'unresolved')),
     ADD CONSTRAINT prediction_accuracy_roas_verdict_check CHECK (roas_verdict IN ('within_tolerance', 'under', 'over', 'unresolved'));
 COMMENT ON COLUMN actuals.prediction_accuracy.protocol IS
