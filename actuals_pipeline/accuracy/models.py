@@ -48,9 +48,9 @@ def score_models(
     windows make the headlines; `delivered` the DELIVERED_ADS frame of the same days (see
     `pair.delivered_ads`), which coverage is a share of; `unmatched` counts the predicted videos
     without an ad (see `pair.unmatched_videos`; None: there are none).  Only `eligible` pairs make
-    the headline; each pair weighs the same.  `coverage_spend` and `settled_spend_share` are missing where the
-    amounts are of several currencies.  `FrameMismatch` when an eligible pair's ad is not among
-    the delivered.
+    the headline; each pair weighs the same.  `coverage_spend` and `settled_spend_share` are
+    missing where the amounts are of several currencies.  `FrameMismatch` when an eligible pair's
+    ad is not among the delivered.
     """
     check_frame(judged, JUDGED_PAIRS, exact=False)
     check_frame(delivered, DELIVERED_ADS, exact=False)
