@@ -40,6 +40,8 @@ class Kind(StrEnum):
     CLAIM = "claim"
     """A float that someone else asserted: kept as given, even infinite, until it is judged."""
     FLAG = "flag"
+    TALLY = "tally"
+    """Counts by name, those that are zero left out."""
 
 
 _DTYPES = {
@@ -51,6 +53,7 @@ _DTYPES = {
     Kind.NUMBER: "float64",
     Kind.CLAIM: "float64",
     Kind.FLAG: "bool",
+    Kind.TALLY: "object",
 }
 
 

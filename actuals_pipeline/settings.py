@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -32,6 +32,18 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 LONGEST_QUOTE = 24
 """Characters up to which a mistaken value is quoted: Meta's tokens and app secrets are longer, and
 may have been put into the wrong variable."""
+
+
+class Amount(NamedTuple):
+    """An amount of money."""
+
+    currency: str
+    """ISO 4217 code."""
+    amount: Decimal
+    """Major units, above zero."""
+
+    def __str__(self) -> str:
+        return f"{self.currency} {self.amount:,f}"
 
 
 class Settings(BaseModel):
@@ -135,6 +147,26 @@ class Settings(BaseModel):
         le=MOST_RETENTION_MONTHS,
         description="Months of payloads that `actuals db prune` keeps; figures stay for ever.",
     )
+    investment_budget: Amount | None = Field(
+        None,
+        alias="ACTUALS_INVESTMENT_BUDGET",
+        description=(
+            "The investment that all spend counts against: currency and amount, such as "
+            "`EUR 5,000,000`; empty: none, and no projected end."
+        ),
+    )
+    investment_start: date | None = Field(
+        None,
+        alias="ACTUALS_INVESTMENT_START",
+        description="First day that counts against it; empty: the first day with spend.",
+    )
+    exchange_rate_days: int = Field(
+        7,
+        alias="ACTUALS_EXCHANGE_RATE_DAYS",
+        ge=0,
+        le=31,
+        description="Days for which an exchange rate holds when no newer one was imported.",
+    )
     is_stand_in: bool = Field(
         default=False,
         alias="ACTUALS_STAND_IN",
@@ -169,13 +201,29 @@ class Settings(BaseModel):
                 )
         return tuple(dict.fromkeys(accounts))
 
-    @field_validator("start_date", mode="before")
+    @field_validator("start_date", "investment_start", mode="before")
     @classmethod
     def _check_start(cls, value: object) -> object:
         try:
             return parse_day(value) if isinstance(value, str) else value
         except InputError as error:
             raise ValueError(str(error).rstrip(".")) from error
+
+    @field_validator("investment_budget", mode="before")
+    @classmethod
+    def _check_investment(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        # 5.000.000 is five to some and five million to others, so only the comma groups digits.
+        written = re.fullmatch(
+            r"([A-Z]{3}) +([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(\.[0-9]+)?", value.strip()
+        )
+        amount = Decimal(written[2].replace(",", "") + (written[3] or "")) if written else None
+        if written is None or not amount:
+            raise ValueError(
+                f"{_quoted(value)} is no currency and amount above zero, such as EUR 5,000,000"
+            )
+        return Amount(written[1], amount)
 
     @field_validator("meta_api_version")
     @classmethod

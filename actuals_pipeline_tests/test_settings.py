@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from actuals_pipeline.errors import SettingsError
-from actuals_pipeline.settings import PROJECT_ROOT, Settings
+from actuals_pipeline.settings import PROJECT_ROOT, Amount, Settings
 
 TOKEN = "EAAB-not-for-you"
 LONG_TOKEN = f"{TOKEN}-as-long-as-they-are"
@@ -40,6 +40,9 @@ def test_nothing_needs_to_be_set() -> None:
         "reconciliation_tolerance": Decimal("0.005"),
         "backfill_days": None,
         "raw_retention_months": 37,
+        "investment_budget": None,
+        "investment_start": None,
+        "exchange_rate_days": 7,
         "is_stand_in": False,
     }
     assert (PROJECT_ROOT / "pyproject.toml").is_file()
@@ -74,6 +77,20 @@ def test_nothing_needs_to_be_set() -> None:
         ),
         ("ACTUALS_BACKFILL_DAYS", "4", "backfill_days", 4),
         ("ACTUALS_RAW_RETENTION_MONTHS", "1200", "raw_retention_months", 1200),
+        (
+            "ACTUALS_INVESTMENT_BUDGET",
+            "EUR 5,000,000",
+            "investment_budget",
+            Amount("EUR", Decimal(5_000_000)),
+        ),
+        (
+            "ACTUALS_INVESTMENT_BUDGET",
+            " USD 5000000.50 ",
+            "investment_budget",
+            Amount("USD", Decimal("5000000.50")),
+        ),
+        ("ACTUALS_INVESTMENT_START", "2026-01-01", "investment_start", date(2026, 1, 1)),
+        ("ACTUALS_EXCHANGE_RATE_DAYS", "0", "exchange_rate_days", 0),
         ("ACTUALS_STAND_IN", "1", "is_stand_in", True),
     ],
 )
@@ -133,6 +150,17 @@ def test_the_processs_own_environment_is_read_by_default(monkeypatch: pytest.Mon
         ("ACTUALS_BACKFILL_DAYS", "0", "greater than or equal to 1"),
         ("ACTUALS_RAW_RETENTION_MONTHS", "0", "greater than or equal to 1"),
         ("ACTUALS_RAW_RETENTION_MONTHS", "1201", "less than or equal to 1200"),
+        ("ACTUALS_INVESTMENT_BUDGET", "5,000,000", "'5,000,000' is no currency and amount above"),
+        ("ACTUALS_INVESTMENT_BUDGET", "5,000,000 EUR", "such as EUR 5,000,000"),
+        ("ACTUALS_INVESTMENT_BUDGET", "EUR 5.000.000", "'EUR 5.000.000' is no currency"),
+        ("ACTUALS_INVESTMENT_BUDGET", "EUR 5,00", "'EUR 5,00' is no currency"),
+        ("ACTUALS_INVESTMENT_BUDGET", "EUR 0", "'EUR 0' is no currency and amount above zero"),
+        ("ACTUALS_INVESTMENT_BUDGET", "EUR -5", "'EUR -5' is no currency and amount"),
+        ("ACTUALS_INVESTMENT_BUDGET", "€ 5", "'€ 5' is no currency and amount"),
+        ("ACTUALS_INVESTMENT_BUDGET", "EUR 5٣", "is no currency and amount"),
+        ("ACTUALS_INVESTMENT_BUDGET", LONG_TOKEN, "what it holds is no currency and amount"),
+        ("ACTUALS_INVESTMENT_START", "01.01.2026", "'01.01.2026' is not a day"),
+        ("ACTUALS_EXCHANGE_RATE_DAYS", "32", "less than or equal to 31"),
         ("ACTUALS_STAND_IN", "perhaps", "valid boolean"),
     ],
 )

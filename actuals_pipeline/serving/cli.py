@@ -316,6 +316,11 @@ def predictions() -> None:
     """The product's predictions."""
 
 
+@main.group()
+def rates() -> None:
+    """Exchange rates, for totals over accounts of several currencies."""
+
+
 @videos.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @_json_option
@@ -364,6 +369,36 @@ def _print_import(report: Any, *, as_json: bool) -> None:
         _complain(f"line {line}: {why}")
     if report.bad:
         sys.exit(2)
+
+
+@rates.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@_json_option
+def import_rates(*, file: Path, as_json: bool) -> None:
+    """Load exchange rates from a CSV file: date, from, to, rate; all of it or nothing."""
+    from actuals_pipeline.serving import installation
+    from actuals_pipeline.serving import rates as exchange
+
+    with installation.checked() as here:
+        counts = exchange.import_rates(here.warehouse, file, datetime.now(UTC))._asdict()
+    _print(
+        counts,
+        lambda _: click.echo(", ".join(f"{n} {name}" for name, n in counts.items())),
+        as_json=as_json,
+    )
+
+
+@rates.command("list")
+@_json_option
+def list_rates(*, as_json: bool) -> None:
+    """Every exchange rate that was imported."""
+    from actuals_pipeline.serving import installation
+    from actuals_pipeline.serving import rates as exchange
+    from actuals_pipeline.serving.printing import print_rates
+
+    with installation.checked() as here:
+        answer = {"rates": exchange.listed(here.warehouse)}
+    _print(answer, print_rates, as_json=as_json)
 
 
 @main.group()

@@ -99,7 +99,7 @@ def _import(
     report = ImportReport()
     line_of: dict[UUID, int] = {}
     with warehouse.transaction() as connection:
-        for line, row in _lines(path, required, alternatives):
+        for line, row in lines_of(path, required, alternatives):
             try:
                 _refuse_nul(row)
                 values = parse(row)
@@ -150,7 +150,7 @@ def _upsert(table: str, values: Mapping[str, Any], *, update: bool) -> sql.Compo
     )
 
 
-def _lines(
+def lines_of(
     path: Path, required: set[str], alternatives: set[str]
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Every row of the file with the line it ends on; cells stripped, "" for missing ones.

@@ -172,6 +172,19 @@ def print_pruned(answer: Mapping[str, Any]) -> None:
     Console(highlight=False).print(Text(told), soft_wrap=True)
 
 
+def print_rates(answer: Mapping[str, Any]) -> None:
+    """Each rate, oldest first, or how to bring some in."""
+    console = Console(highlight=False)
+    if not answer["rates"]:
+        _say(console, "There are no exchange rates: bring some in with `actuals rates import`.")
+        return
+    table = _table("Exchange rates", "day", "1 unit of", "is worth", "in", "source")
+    for row in answer["rates"]:
+        source = Text(one_line(row["source"] or "not said"))
+        table.add_row(str(row["date"]), row["from"], f"{row['rate']:f}", row["to"], source)
+    _show(console, table)
+
+
 def print_doctor(answer: Mapping[str, Any]) -> None:
     """One line a check, ok or what to do, and what was measured, if anything."""
     console, counts = _console_about(answer), {"problem": 0, "warning": 0}

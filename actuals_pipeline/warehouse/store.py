@@ -47,8 +47,10 @@ LOCK_ORDER = (
     "meta_account_totals",
     "ad_actuals",
     "spend_reconciliation",
+    "revenue_development",
     "prediction_accuracy",
     "model_accuracy",
+    "investment_summary",
 )
 """The tables as they are derived from one another, and so the order in which writers hold them."""
 

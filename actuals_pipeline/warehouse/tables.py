@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -375,6 +376,71 @@ def _as_of_day() -> Column[object]:
     )
 
 
+revenue_development = Table(
+    "revenue_development",
+    warehouse,
+    Column(
+        "as_of_date",
+        Date,
+        nullable=False,
+        primary_key=True,
+        comment="The day as of which this was known; what came in on it is not looked at yet.",
+    ),
+    _account_key(),
+    Column(
+        "age_days",
+        BigInteger,
+        nullable=False,
+        primary_key=True,
+        autoincrement=False,
+        comment="Days from a report day to the one at whose end: 0 (the day itself) to 28.",
+    ),
+    Column(
+        "revenue_share",
+        Double,
+        nullable=False,
+        comment="Revenue that a report day's spend has by then / what it comes to; a fraction.",
+    ),
+    Column(
+        "revenue_share_se",
+        Double,
+        nullable=False,
+        comment="Standard error of revenue_share, a fraction.",
+    ),
+    _rate(
+        "clicks_share",
+        "Clicks (all) of a report day known by then / final ones; null where not measured.",
+    ),
+    Column(
+        "source",
+        Text,
+        nullable=False,
+        comment=(
+            "How revenue_share is known: revisions (the account's days as they grew), "
+            "click_windows (Meta's, of settled days), assumed."
+        ),
+    ),
+    Column(
+        "dating",
+        Text,
+        nullable=False,
+        comment="Day of a purchase: impression, conversion; unknown is treated like conversion.",
+    ),
+    _count("n_cohorts", "Report days that revenue_share rests on; 0 when assumed."),
+    CheckConstraint("age_days BETWEEN 0 AND 28", name="age_days"),
+    CheckConstraint("revenue_share >= 0 AND revenue_share < 'Infinity'", name="revenue_share"),
+    CheckConstraint(
+        "revenue_share_se >= 0 AND revenue_share_se < 'Infinity'", name="revenue_share_se"
+    ),
+    CheckConstraint("clicks_share >= 0 AND clicks_share < 'Infinity'", name="clicks_share"),
+    CheckConstraint("source IN ('revisions', 'click_windows', 'assumed')", name="source"),
+    CheckConstraint("dating IN ('impression', 'conversion', 'unknown')", name="dating"),
+    CheckConstraint("n_cohorts >= 0", name="n_cohorts"),
+    comment="One row is one account and age: how much of a day's revenue is known by then.",
+    info={"day": "as_of_date"},
+)
+
+
 def _model_keys() -> list[Column[str]]:
     return [
         _key("model_name", "Model that predicted."),
@@ -471,6 +537,120 @@ model_accuracy = Table(
     CheckConstraint("prediction_accuracy BETWEEN 0 AND 100", name="prediction_accuracy"),
     comment="One row is one model version and protocol, as of a day.",
     info={"day": "as_of_date"},
+)
+
+_PERIODS = {
+    "": "since the investment began",
+    "_7d": "the 7 days before as_of_date",
+    "_28d": "the 28 days before as_of_date",
+}
+"""Suffixes of the figures of an investment and the days that they are of."""
+
+
+def _figures_of_period(suffix: str, days: str) -> list[Column[Any]]:
+    return [
+        _count(f"impressions{suffix}", f"Times ads were shown, {days}."),
+        _count(f"clicks{suffix}", f"Clicks (all), {days}."),
+        _count(f"link_clicks{suffix}", f"Clicks on the link, {days}."),
+        _count(f"conversions{suffix}", f"Purchases, {days}."),
+        _money(
+            f"spend{suffix}",
+            f"Spend, {days}, major units of currency; null where a rate is missing.",
+            nullable=True,
+        ),
+        _money(
+            f"revenue{suffix}",
+            f"Value of the purchases, {days}, major units of currency; null likewise.",
+            nullable=True,
+        ),
+        _rate(f"roas{suffix}", f"revenue / spend, {days}, a multiple; null without spend."),
+        _rate(f"cpa{suffix}", f"spend / conversions, {days}, major units of currency."),
+        _rate(f"conversion_rate{suffix}", f"conversions / clicks, {days}, a fraction."),
+        _rate(f"link_conversion_rate{suffix}", f"conversions / link_clicks, {days}, a fraction."),
+    ]
+
+
+investment_summary = Table(
+    "investment_summary",
+    warehouse,
+    Column(
+        "as_of_date",
+        Date,
+        nullable=False,
+        primary_key=True,
+        comment="Day at whose end this was known; its own figures count to date.",
+    ),
+    _key("scope", "currency: its accounts alone; overall: all accounts, converted into currency."),
+    _key("currency", "ISO 4217 code of the money columns."),
+    Column("since", Date, nullable=False, comment="First report day that counts."),
+    *(column for suffix, days in _PERIODS.items() for column in _figures_of_period(suffix, days)),
+    _money("spend_at_least", "Spend of which the rate is known: all of it where spend is."),
+    _rate("settled_spend_share", "Share of spend_at_least that Meta restates no more."),
+    _money(
+        "investment_total", "ACTUALS_INVESTMENT_BUDGET; null where it is not set.", nullable=True
+    ),
+    _rate("spent_share", "spend / investment_total, a fraction; above 1 when overspent."),
+    _rate("burn_per_day_7d", "Mean spend of the 7 days before as_of_date, major units a day."),
+    _rate("burn_per_day_28d", "Mean spend of the 28 days before as_of_date, major units a day."),
+    _rate("burn_per_day_settled", "Mean spend of the newest 28 settled days, major units a day."),
+    Column(
+        "outlook",
+        Text,
+        nullable=False,
+        comment="projected, spent or never (at this burn); otherwise why nothing can be said.",
+    ),
+    Column(
+        "projected_end",
+        Date,
+        comment="Day on which the total is spent; the actual one where outlook is spent.",
+    ),
+    Column(
+        "projected_end_low", Date, comment="Earliest end, 95 percent interval; null if unknown."
+    ),
+    Column(
+        "projected_end_high", Date, comment="Latest end, 95 percent interval; null: may never come."
+    ),
+    _count("n_accounts_covered", "Accounts of which every day up to as_of_date was fetched."),
+    _tally("accounts_missing", "By account: days before as_of_date that were never fetched."),
+    _tally("unconverted", "By currency: days with figures but no exchange rate."),
+    Column(
+        "is_reconstructed",
+        Boolean,
+        nullable=False,
+        comment="Whether figures count that were first known after as_of_date.",
+    ),
+    CheckConstraint("scope IN ('currency', 'overall')", name="scope"),
+    CheckConstraint(
+        "outlook IN ('projected', 'spent', 'never', 'too_few_days', 'no_total', 'unconverted')",
+        name="outlook",
+    ),
+    _currency_code(),
+    *_not_negative("spend", "spend_at_least", "investment_total"),
+    *_finite("spend", "revenue", "spend_at_least", "investment_total"),
+    comment="One row is the investment in one currency, or overall, as of a day.",
+    info={"day": "as_of_date"},
+)
+
+exchange_rates = Table(
+    "exchange_rates",
+    warehouse,
+    Column("rate_date", Date, primary_key=True, nullable=False, comment="Day of the rate."),
+    _key("from_currency", "ISO 4217 code of what is converted."),
+    _key("to_currency", "ISO 4217 code of what it becomes."),
+    Column(
+        "rate",
+        Numeric,
+        nullable=False,
+        comment="Units of to_currency that one unit of from_currency was worth.",
+    ),
+    Column("source", Text, comment="Who says so, as the file had it."),
+    Column("imported_at", _INSTANT, nullable=False, comment="When it was imported as it stands."),
+    CheckConstraint("rate > 0 AND rate < 'Infinity'", name="rate"),
+    CheckConstraint(
+        "from_currency ~ '^[A-Z]{3}$' AND to_currency ~ '^[A-Z]{3}$'", name="currencies"
+    ),
+    CheckConstraint("from_currency <> to_currency", name="differ"),
+    comment="One row is one exchange rate of one day, as the user supplied it.",
 )
 
 fetch_log = Table(

@@ -26,6 +26,7 @@ WRITTEN_TABLES = (
     "meta_account_totals",
     "ad_actuals",
     "spend_reconciliation",
+    "revenue_development",
     "prediction_accuracy",
     "model_accuracy",
 )

@@ -18,12 +18,15 @@ MAY_USE = {
     "meta": set(),
     "actuals": set(),
     "accuracy": set(),
+    "spend": set(),
     "graph_stand_in": set(),
     # What fetches leave for later ones is declared where it is used and kept where it lasts.
     "warehouse": {"meta.memory"},
-    "orchestration": {"meta", "actuals", "accuracy", "warehouse", "settings", "serving"},
+    "orchestration": {
+        *("meta", "actuals", "accuracy", "spend", "warehouse", "settings", "serving"),
+    },
     "serving": {
-        *("meta", "actuals", "accuracy", "warehouse", "settings", "graph_stand_in"),
+        *("meta", "actuals", "accuracy", "spend", "warehouse", "settings", "graph_stand_in"),
         "orchestration",
     },
 }
@@ -36,6 +39,7 @@ KEPT_OUT_OF = {
     "meta": DATABASE,
     "actuals": DATABASE | FACEBOOK | {"requests"},
     "accuracy": DATABASE | FACEBOOK | {"requests"},
+    "spend": DATABASE | FACEBOOK | {"requests"},
     "graph_stand_in": DATABASE | FACEBOOK,
     "warehouse": FACEBOOK | {"requests"},
     "orchestration": FACEBOOK | {"requests"},

@@ -6,10 +6,12 @@ import re
 
 import pytest
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Date, DateTime, Double, Numeric, Text
+from sqlalchemy.dialects.postgresql import JSONB
 
 from actuals_pipeline.accuracy import contract as accuracy
 from actuals_pipeline.actuals import contract as actuals
 from actuals_pipeline.frames import Contract, Kind, check_frame
+from actuals_pipeline.spend import contract as spend
 from actuals_pipeline.warehouse.store import frame_of
 from actuals_pipeline.warehouse.tables import TABLES
 
@@ -19,6 +21,8 @@ STORED = [
     actuals.RECONCILIATION,
     accuracy.SCORED_PAIRS,
     accuracy.MODEL_ACCURACY,
+    accuracy.REVENUE_DEVELOPMENT,
+    spend.INVESTMENT_SUMMARY,
 ]
 """The contracts of the frames that assets store; each has the name of its table."""
 
@@ -31,12 +35,13 @@ TYPES = {
     Kind.NUMBER: Double,
     Kind.CLAIM: Double,
     Kind.FLAG: Boolean,
+    Kind.TALLY: JSONB,
 }
 
 
 def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
-    # The payloads are Meta's own; the log, the fetch memory and the pruned months are written row
-    # by row, and the revisions by the database, of what changes.
+    # The payloads are Meta's own; the log, the fetch memory, the pruned months and the exchange
+    # rates are written row by row, and the revisions by the database, of what changes.
     assert {contract.name for contract in STORED} == set(TABLES) - {
         "raw_meta_insights",
         "fetch_log",
@@ -44,6 +49,7 @@ def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
         "fruitless_ads",
         "ad_actuals_revisions",
         "pruned_months",
+        "exchange_rates",
     }
 
 
@@ -82,6 +88,10 @@ def test_what_is_read_back_has_the_dtypes_of_the_contract(contract: Contract) ->
     [
         ("spend_reconciliation", "verdict", actuals.VERDICTS),
         ("prediction_accuracy", "status", accuracy.PAIR_STATUSES),
+        ("revenue_development", "source", accuracy.CURVE_SOURCES),
+        ("revenue_development", "dating", accuracy.DATINGS),
+        ("investment_summary", "scope", spend.SCOPES),
+        ("investment_summary", "outlook", spend.OUTLOOKS),
     ],
 )
 def test_postgres_takes_the_words_of_the_contract_and_no_other(

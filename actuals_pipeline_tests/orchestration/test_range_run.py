@@ -13,6 +13,7 @@ import pytest
 from actuals_pipeline.graph_stand_in.server import running_stand_in
 from actuals_pipeline.graph_stand_in.world import AccountPlan, World
 from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.warehouse.tables import TABLES
 from actuals_pipeline_tests.orchestration.conftest import (
     DAILY_ASSETS,
     FIGURES,
@@ -78,10 +79,7 @@ def test_each_day_of_a_range_shows_its_own_figures(pipeline: Pipeline, today: da
     assert pipeline.run(window).success
     want = pipeline.truth(window)
     n_stored = {
-        asset: Counter(
-            row["as_of_date" if asset.endswith("accuracy") else "report_date"]
-            for row in pipeline.rows(asset)
-        )
+        asset: Counter(row[str(TABLES[asset].info["day"])] for row in pipeline.rows(asset))
         for asset in DAILY_ASSETS
     }
     for day in DayWindow.trailing(today, 3):

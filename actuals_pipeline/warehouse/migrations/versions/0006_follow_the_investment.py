@@ -1,4 +1,4 @@
-"""Count each kind of waiting in `fetch_log`, and remember ads that need not be asked for again."""
+"""Keep exchange rates, and the investment as of each day."""
 
 from pathlib import Path
 
@@ -9,5 +9,5 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Add columns without a default, which rewrite no row, and one table."""
+    """Add two tables."""
     op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text("utf-8"))
