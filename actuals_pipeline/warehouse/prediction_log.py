@@ -15,10 +15,8 @@ from typing import LiteralString
 import pandas as pd
 import psycopg
 
-from actuals_pipeline.accuracy.contract import PREDICTIONS
-from actuals_pipeline.frames import conform
 from actuals_pipeline.warehouse.connection import Warehouse
-from actuals_pipeline.warehouse.product import reading
+from actuals_pipeline.warehouse.product import instants, reading
 
 _LOCK = 4_117_630_925
 """Advisory lock of whoever adds to the log, as in the trigger that seals its rows."""
@@ -85,6 +83,9 @@ ORDER BY dated, sequence
 """
 
 
+_TEXTS = ("prediction_id", "video_id", "model_name", "model_version")
+
+
 def watch(warehouse: Warehouse) -> str | None:
     """Put the triggers on `public.predictions` where they are missing; a reason if it cannot be.
 
@@ -126,7 +127,7 @@ def importing_history(connection: psycopg.Connection) -> Iterator[None]:
 
 
 def predictions(warehouse: Warehouse) -> pd.DataFrame:
-    """Every prediction that names a video, as a PREDICTIONS frame, oldest first.
+    """Every prediction that names a video, oldest first; instants in UTC, CTR a fraction.
 
     `logged_at` is when the database received it or, if it is not attested, what it claims itself.
     A predicted value that is no number is infinite here, because a missing one was not predicted;
@@ -134,4 +135,15 @@ def predictions(warehouse: Warehouse) -> pd.DataFrame:
     """
     with warehouse.transaction() as connection:
         rows = connection.execute(_PREDICTIONS).fetchall()
-    return conform(pd.DataFrame(rows, columns=PREDICTIONS.names, dtype="object"), PREDICTIONS)
+    columns = iter(list(zip(*rows, strict=True)) or [()] * 10)
+    return pd.DataFrame(
+        {
+            "sequence": pd.Series(next(columns), dtype="int64"),
+            **{name: pd.Series(next(columns), dtype="str") for name in _TEXTS},
+            "predicted_ctr": pd.Series(next(columns), dtype="float64"),
+            "predicted_roas": pd.Series(next(columns), dtype="float64"),
+            "logged_at": instants(next(columns)),
+            "is_attested": pd.Series(next(columns), dtype="bool"),
+            "claimed_at": instants(next(columns)),
+        }
+    )

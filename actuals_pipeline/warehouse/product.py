@@ -31,7 +31,7 @@ def videos(warehouse: Warehouse) -> pd.DataFrame:
         {
             "video_id": pd.Series(video_ids, dtype="str"),
             "ad_id": pd.Series(ad_ids, dtype="str"),
-            "created_at": _instants(created_at),
+            "created_at": instants(created_at),
         }
     )
 
@@ -56,7 +56,7 @@ def _columns(
     return list(zip(*rows, strict=True)) or [()] * width
 
 
-def _instants(values: tuple[Any, ...]) -> pd.Series[Any]:
+def instants(values: tuple[Any, ...]) -> pd.Series[Any]:
     """Aware and naive datetimes (taken as UTC) as one UTC series."""
     aware = pd.to_datetime(pd.Series(values, dtype="object"), utc=True)
     return aware.astype("datetime64[us, UTC]")
