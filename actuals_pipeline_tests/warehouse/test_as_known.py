@@ -1,4 +1,4 @@
-"""What the database adds up of past knowledge is what `accuracy/as_known.py` says of all revisions."""
+"""What the database adds up of past knowledge is what `accuracy/as_known.py` defines."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def ads() -> pd.DataFrame:
 
 
 @settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(FETCHES, st.integers(0, LENGTH + 20), st.integers(1, 12))
 def test_totals_as_of_a_day_are_what_the_revisions_up_to_it_say(
@@ -151,7 +151,7 @@ def test_a_restatement_changes_what_is_known_from_its_day_on_and_no_day_before(
     past.fetch(day(1), 3, {("a", day(1)): 100})
     past.fetch(day(4), 5, {("a", day(1)): 130, ("a", day(3)): 20})
     got = as_of(warehouse, 1, 5)
-    assert got["spend"].map(str).tolist() == ["1.00", "1.00", "1.00", "1.50", "1.50"]
+    assert got["spend"].map(float).tolist() == [1, 1, 1, 1.5, 1.5]
     assert not got["is_reconstructed"].any()
 
 
@@ -162,7 +162,7 @@ def test_days_before_an_account_was_seen_show_the_earliest_known_figures_and_say
     past.fetch(day(4), 5, {("a", day(1)): 130, ("a", day(3)): 20})
     past.fetch(day(6), 7, {("a", day(1)): 150, ("a", day(3)): 20})
     got = as_of(warehouse, 1, 6)
-    assert got["spend"].map(str).tolist() == ["1.30", "1.30", "1.50", "1.50", "1.50", "1.70"]
+    assert got["spend"].map(float).tolist() == [1.3, 1.3, 1.5, 1.5, 1.5, 1.7]
     assert got["is_reconstructed"].tolist() == [True, True, True, False, False, False]
 
 
@@ -220,7 +220,7 @@ def test_a_window_holds_what_was_known_by_its_day_or_the_earliest_where_nothing_
         ASKED_WINDOWS,
     )
     got = as_known.window_days(warehouse, asked).sort_values(["known_by", "report_date"])
-    assert got["spend"].map(str).tolist() == ["1.00", "0.10", "1.00", "0.10", "1.20", "0.15"]
+    assert got["spend"].map(float).tolist() == [1, 0.1, 1, 0.1, 1.2, 0.15]
     assert got["known_on"].tolist() == [day(2)] * 4 + [day(5)] * 2
 
 

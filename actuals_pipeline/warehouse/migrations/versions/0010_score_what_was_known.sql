@@ -64,7 +64,7 @@ COMMENT ON COLUMN actuals.prediction_accuracy.is_provisional IS
 COMMENT ON COLUMN actuals.prediction_accuracy.is_reconstructed IS
     'Whether figures learnt later stand for those of a day without any.';
 COMMENT ON COLUMN actuals.prediction_accuracy.dispersion IS
-    'Variance of the campaign's clicks / that of independent impressions.';
+    'Variance of the campaign''s clicks / that of independent impressions.';
 COMMENT ON COLUMN actuals.prediction_accuracy.order_value IS
     'Mean value of a purchase, drawn to the account''s; major units.';
 COMMENT ON COLUMN actuals.prediction_accuracy.ctr_low IS
@@ -112,13 +112,13 @@ COMMENT ON COLUMN actuals.prediction_accuracy.protocol IS
 ALTER TABLE actuals.model_accuracy
     ADD COLUMN prediction_accuracy_low DOUBLE PRECISION,
     ADD COLUMN prediction_accuracy_high DOUBLE PRECISION,
-    ADD COLUMN n_clusters BIGINT DEFAULT '0' NOT NULL,
+    ADD COLUMN n_clusters BIGINT DEFAULT 0 NOT NULL,
     ADD COLUMN noise_ceiling DOUBLE PRECISION,
     ADD COLUMN baseline_accuracy DOUBLE PRECISION,
     ADD COLUMN accuracy_of_achievable DOUBLE PRECISION,
     ADD COLUMN unresolved_share DOUBLE PRECISION,
-    ADD COLUMN n_immature BIGINT DEFAULT '0' NOT NULL,
-    ADD COLUMN n_reconstructed BIGINT DEFAULT '0' NOT NULL;
+    ADD COLUMN n_immature BIGINT DEFAULT 0 NOT NULL,
+    ADD COLUMN n_reconstructed BIGINT DEFAULT 0 NOT NULL;
 COMMENT ON COLUMN actuals.model_accuracy.prediction_accuracy_low IS
     'Low end of its 95-percent interval, percent; null below ten campaigns.';
 COMMENT ON COLUMN actuals.model_accuracy.prediction_accuracy_high IS
