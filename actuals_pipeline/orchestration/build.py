@@ -42,6 +42,7 @@ def build_definitions(
             assets.reconciled(settings, daily),
             assets.scored(settings, daily),
             assets.judged(settings, daily),
+            assets.invested(settings, daily),
         ]
     return dg.Definitions(
         assets=[*assets.product_tables(settings), *daily_assets],
@@ -58,7 +59,7 @@ def build_definitions(
             "io_manager": PostgresIOManager(postgres=postgres),
             **given,
         },
-        # Six short steps gain nothing from a process each: 0.6 s against 8 s.
+        # A few short steps gain nothing from a process each: 0.6 s against 8 s.
         executor=dg.in_process_executor,
     )
 

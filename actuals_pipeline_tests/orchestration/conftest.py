@@ -31,6 +31,7 @@ DAILY_ASSETS = (
     "spend_reconciliation",
     "prediction_accuracy",
     "model_accuracy",
+    "investment_summary",
 )
 
 FIGURES = (

@@ -13,6 +13,7 @@ import pytest
 from actuals_pipeline.graph_stand_in.server import running_stand_in
 from actuals_pipeline.graph_stand_in.world import AccountPlan, World
 from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.warehouse.tables import TABLES
 from actuals_pipeline_tests.orchestration.conftest import (
     DAILY_ASSETS,
     FIGURES,
@@ -61,6 +62,8 @@ def test_a_run_stores_what_meta_has_to_the_cent_and_materializes_every_day_at_on
         "the_purchase_action_type_occurs": True,
         "ads_add_up_to_metas_total": True,
         "every_prediction_is_usable": True,
+        "no_currency_is_left_out_of_the_investment": True,
+        "the_investment_is_not_overspent": True,
     }
 
     days = {str(day) for day in window}
@@ -78,10 +81,7 @@ def test_each_day_of_a_range_shows_its_own_figures(pipeline: Pipeline, today: da
     assert pipeline.run(window).success
     want = pipeline.truth(window)
     n_stored = {
-        asset: Counter(
-            row["as_of_date" if asset.endswith("accuracy") else "report_date"]
-            for row in pipeline.rows(asset)
-        )
+        asset: Counter(row[TABLES[asset].info["day"]] for row in pipeline.rows(asset))
         for asset in DAILY_ASSETS
     }
     for day in DayWindow.trailing(today, 3):
