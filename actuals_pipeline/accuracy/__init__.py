@@ -5,6 +5,14 @@
     pair             the prediction that counts, joined to those figures, and its status
     score            errors and accuracies of a pair, and the figures of a model version
 
+How much of a day is known, and what it will have come to:
+
+    development      figures that grow with age: factors, shares, ultimates and their errors
+    dating           whether purchases stand on the day of the impression or their own
+    purchase_delay   how long after the click people buy
+    account_curves   the best known curve of each account, and the curves to look up
+    cape_cod         the ROAS of ads whose revenue is still coming in
+
 What may be said of these figures; columns in, columns or figures out:
 
     columns          numbers checked where they come in
@@ -26,6 +34,8 @@ What may be said of these figures; columns in, columns or figures out:
     achievable       the noise ceiling, and errors without the noise
     bootstrap        intervals of all these by campaign, and two models compared
     segments         where the model is off
+  of a model as the weeks go by
+    drift/           whether it still predicts as it did, and what to ask for when not
   of what happened
     beta_prior       click rates drawn to their campaign's
     shrinkage        other estimates drawn to their mean

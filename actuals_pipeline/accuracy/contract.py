@@ -7,6 +7,7 @@ fractions from 0 to 1, except `prediction_accuracy`, which is the dashboard's pe
 from __future__ import annotations
 
 from actuals_pipeline.frames import Column, Contract, Kind, at_least_zero, at_most, one_of
+from actuals_pipeline.report_days import SETTLED_AFTER_DAYS
 
 LAUNCH_TO_DATE = "launch_to_date"
 """The protocol that compares with everything since launch, up to and including the as-of day."""
@@ -31,6 +32,12 @@ METRIC_STATUSES = (
     "ok",
 )
 """What one predicted metric can be compared with; the first that applies, in this order."""
+
+CURVE_SOURCES = ("revisions", "click_windows", "assumed")
+"""How a curve of maturing revenue is known, the best first."""
+
+DATINGS = ("impression", "conversion", "unknown")
+"""The day on which purchases stand; unknown is treated like conversion."""
 
 DIRECTIONS = ("over", "under", "exact")
 """The prediction against the actual."""
@@ -287,3 +294,36 @@ MODEL_ACCURACY = Contract(
     ),
 )
 """One model version as of one day: the dashboard's numbers with what they rest on."""
+
+REVENUE_DEVELOPMENT = Contract(
+    "revenue_development",
+    key=("as_of_date", "account_id", "age_days"),
+    columns=(
+        _AS_OF_DATE,
+        Column("account_id", Kind.TEXT, "Ad account, digits"),
+        Column("age_days", Kind.COUNT, "From a report day to the one at whose end", "days"),
+        Column(
+            "revenue_share", Kind.NUMBER, "Revenue known by then over what it comes to", "fraction"
+        ),
+        Column("revenue_share_se", Kind.NUMBER, "Standard error of that share", "fraction"),
+        Column(
+            "clicks_share",
+            Kind.NUMBER,
+            "Clicks known by then over what they come to; missing = not measured",
+            "fraction",
+            nullable=True,
+        ),
+        Column("source", Kind.TEXT, "How the share of revenue is known"),
+        Column("dating", Kind.TEXT, "The day on which purchases stand"),
+        Column("n_cohorts", Kind.COUNT, "Report days that the share rests on", "days"),
+    ),
+    rules=(
+        *at_least_zero(
+            "age_days", "revenue_share", "revenue_share_se", "clicks_share", "n_cohorts"
+        ),
+        at_most("age_days", SETTLED_AFTER_DAYS),
+        one_of("source", CURVE_SOURCES),
+        one_of("dating", DATINGS),
+    ),
+)
+"""How much of a report day's revenue and clicks is known at each age, as of one day."""

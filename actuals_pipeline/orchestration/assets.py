@@ -1,6 +1,7 @@
 """The assets: each loads frames, calls one plain function and says which slices it covers.
 
     Meta -> raw_meta_insights -> ad_actuals -> prediction_accuracy -> model_accuracy
+        |                        `-> revenue_development
         `-> meta_account_totals -> spend_reconciliation, investment_summary
 
 A run covers a range of partitions; an hour, a day and a backfill are the same code path.
@@ -14,6 +15,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from actuals_pipeline.accuracy.account_curves import AccountHistory, cohorts_of, develop
 from actuals_pipeline.accuracy.pair import delivered_ads, pair
 from actuals_pipeline.accuracy.score import score, score_models
 from actuals_pipeline.actuals.normalize import normalize
@@ -163,6 +165,30 @@ def reconciled(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         return Parts(ad_actuals.parts(), compared_days)
 
     return spend_reconciliation
+
+
+CURVE_DAYS = 28
+"""As-of days whose curves are made at once: of all accounts together, a few megabytes."""
+
+
+def matured(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
+    """How much of a day's revenue is known at each age, as of each day."""
+
+    @_daily_asset("revenue_development", settings, daily, group="accuracy", deps=["ad_actuals"])
+    def revenue_development(
+        context: dg.AssetExecutionContext, postgres: WarehouseResource
+    ) -> Parts:
+        window, warehouse = window_of(context.partition_keys), postgres.warehouse()
+        accounts = history.account_time_zones(warehouse)
+
+        def developed(days: DayWindow) -> CoveredRows:
+            cohorts = history.cohorts(warehouse, cohorts_of(days), known_before=days.until)
+            histories = {name: AccountHistory.of(rows) for name, rows in cohorts.items()}
+            return CoveredRows(develop(histories, accounts, days), (Slice(days),))
+
+        return Parts(window.pieces(CURVE_DAYS), developed)
+
+    return revenue_development
 
 
 def scored(settings: Settings, daily: Daily) -> dg.AssetsDefinition:

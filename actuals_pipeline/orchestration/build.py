@@ -40,6 +40,7 @@ def build_definitions(
             assets.meta_fetch(settings, daily),
             assets.normalized(settings, daily),
             assets.reconciled(settings, daily),
+            assets.matured(settings, daily),
             assets.scored(settings, daily),
             assets.judged(settings, daily),
             assets.invested(settings, daily),

@@ -126,7 +126,7 @@ def _instance() -> Iterator[dg.DagsterInstance]:
         "dagster._core.storage.noop_compute_log_manager", "NoOpComputeLogManager", "{}"
     )
     with dg.DagsterInstance.from_ref(ref._replace(compute_logs_data=silent)) as instance:
-        # Dagster's name for keeping its connections: a run of six steps opens 250 otherwise.
+        # Dagster's name for keeping its connections: a run of seven steps opens 250 otherwise.
         instance.optimize_for_webserver(
             statement_timeout=0, pool_recycle=_CONNECTION_SECONDS, max_overflow=5
         )

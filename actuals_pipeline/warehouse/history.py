@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import pandas as pd
 
@@ -66,6 +67,70 @@ SELECT account_id, ad_id, report_date, currency, impressions, clicks, spend, con
 FROM actuals.ad_actuals
 WHERE ad_id = ANY(%(ads)s) AND report_date >= %(daily_from)s AND report_date < %(end)s
 ORDER BY ad_id, report_date, account_id
+"""
+
+
+def cohorts(
+    warehouse: Warehouse, report_days: DayWindow, known_before: date
+) -> dict[str, list[tuple[Any, ...]]]:
+    """How the report days of each account came to be known, as far as they were before a day.
+
+    By account, a tuple for each report day in `report_days` with any figures: the day, the ages in
+    days at which more of it came to be known, and what came with each: revenue, clicks, purchases,
+    the revenue of ads that were not shown that day, the revenue of ad sets that count purchases
+    for 1 and for 28 days after a click.  Money in the account's currency, as float.
+    """
+    values = {"start": report_days.start, "end": report_days.end, "known_before": known_before}
+    by_account: dict[str, list[tuple[Any, ...]]] = {}
+    with warehouse.transaction() as connection:
+        rows = connection.execute(_COHORTS, values, binary=True).fetchall()
+    for account_id, *cohort in rows:
+        by_account.setdefault(account_id, []).append(tuple(cohort))
+    return by_account
+
+
+# The window follows the key of the revisions, so that they need not be sorted for it.
+_COHORTS = """
+WITH known AS (
+    SELECT
+        account_id, ad_id, report_date, as_of_date,
+        coalesce(revenue, 0) AS revenue, coalesce(clicks, 0) AS clicks,
+        coalesce(conversions, 0) AS purchases,
+        CASE WHEN spend = 0 AND impressions = 0 THEN revenue ELSE 0 END AS undelivered,
+        CASE
+            WHEN attribution_setting LIKE '%%28d_click%%' THEN 28
+            WHEN attribution_setting LIKE '%%7d_click%%' THEN 7
+            WHEN attribution_setting LIKE '1d%%' THEN 1
+        END AS click_window
+    FROM actuals.ad_actuals_revisions
+    WHERE report_date >= %(start)s AND report_date < %(end)s AND as_of_date < %(known_before)s
+), added AS (
+    SELECT
+        account_id, report_date, as_of_date, click_window,
+        revenue - coalesce(lag(revenue) OVER ad_day, 0) AS revenue,
+        clicks - coalesce(lag(clicks) OVER ad_day, 0) AS clicks,
+        purchases - coalesce(lag(purchases) OVER ad_day, 0) AS purchases,
+        undelivered - coalesce(lag(undelivered) OVER ad_day, 0) AS undelivered
+    FROM known
+    WINDOW ad_day AS (PARTITION BY account_id, ad_id, report_date ORDER BY as_of_date)
+), by_age AS (
+    SELECT
+        account_id, report_date, as_of_date - report_date AS age,
+        sum(revenue)::float8 AS revenue, sum(clicks)::float8 AS clicks,
+        sum(purchases)::float8 AS purchases, sum(undelivered)::float8 AS undelivered,
+        coalesce(sum(revenue) FILTER (WHERE click_window = 1), 0)::float8 AS within_1_day,
+        coalesce(sum(revenue) FILTER (WHERE click_window = 28), 0)::float8 AS within_28_days
+    FROM added
+    GROUP BY account_id, report_date, as_of_date
+)
+SELECT
+    account_id, report_date, array_agg(age ORDER BY age), array_agg(revenue ORDER BY age),
+    array_agg(clicks ORDER BY age), array_agg(purchases ORDER BY age),
+    array_agg(undelivered ORDER BY age), array_agg(within_1_day ORDER BY age),
+    array_agg(within_28_days ORDER BY age)
+FROM by_age
+GROUP BY account_id, report_date
+ORDER BY account_id, report_date
 """
 
 

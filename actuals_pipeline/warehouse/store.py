@@ -47,6 +47,7 @@ LOCK_ORDER = (
     "meta_account_totals",
     "ad_actuals",
     "spend_reconciliation",
+    "revenue_development",
     "prediction_accuracy",
     "model_accuracy",
     "investment_summary",

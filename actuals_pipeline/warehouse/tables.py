@@ -376,6 +376,71 @@ def _as_of_day() -> Column[object]:
     )
 
 
+revenue_development = Table(
+    "revenue_development",
+    warehouse,
+    Column(
+        "as_of_date",
+        Date,
+        nullable=False,
+        primary_key=True,
+        comment="The day as of which this was known; what came in on it is not looked at yet.",
+    ),
+    _account_key(),
+    Column(
+        "age_days",
+        BigInteger,
+        nullable=False,
+        primary_key=True,
+        autoincrement=False,
+        comment="Days from a report day to the one at whose end: 0 (the day itself) to 28.",
+    ),
+    Column(
+        "revenue_share",
+        Double,
+        nullable=False,
+        comment="Revenue that a report day's spend has by then / what it comes to; a fraction.",
+    ),
+    Column(
+        "revenue_share_se",
+        Double,
+        nullable=False,
+        comment="Standard error of revenue_share, a fraction.",
+    ),
+    _rate(
+        "clicks_share",
+        "Clicks (all) of a report day known by then / final ones; null where not measured.",
+    ),
+    Column(
+        "source",
+        Text,
+        nullable=False,
+        comment=(
+            "How revenue_share is known: revisions (the account's days as they grew), "
+            "click_windows (Meta's, of settled days), assumed."
+        ),
+    ),
+    Column(
+        "dating",
+        Text,
+        nullable=False,
+        comment="Day of a purchase: impression, conversion; unknown is treated like conversion.",
+    ),
+    _count("n_cohorts", "Report days that revenue_share rests on; 0 when assumed."),
+    CheckConstraint("age_days BETWEEN 0 AND 28", name="age_days"),
+    CheckConstraint("revenue_share >= 0 AND revenue_share < 'Infinity'", name="revenue_share"),
+    CheckConstraint(
+        "revenue_share_se >= 0 AND revenue_share_se < 'Infinity'", name="revenue_share_se"
+    ),
+    CheckConstraint("clicks_share >= 0 AND clicks_share < 'Infinity'", name="clicks_share"),
+    CheckConstraint("source IN ('revisions', 'click_windows', 'assumed')", name="source"),
+    CheckConstraint("dating IN ('impression', 'conversion', 'unknown')", name="dating"),
+    CheckConstraint("n_cohorts >= 0", name="n_cohorts"),
+    comment="One row is one account and age: how much of a day's revenue is known by then.",
+    info={"day": "as_of_date"},
+)
+
+
 def _model_keys() -> list[Column[str]]:
     return [
         _key("model_name", "Model that predicted."),
@@ -632,6 +697,8 @@ fetch_log = Table(
     _count("rows_unchanged", "Rows of it that stayed as they were.", nullable=True),
     _count("rows_deleted", "Rows of it that Meta lists no more.", nullable=True),
     _count("rows_superseded", "Rows left aside: a newer fetch was stored first.", nullable=True),
+    _rate("backoff_seconds", "Time spent waiting before calls were repeated after a failure."),
+    _rate("polling_seconds", "Time spent waiting for reports that Meta computed."),
     CheckConstraint("outcome IN ('complete', 'rate_limited', 'refused', 'failed')", name="outcome"),
     CheckConstraint("kind IN ('account', 'ad')", name="kind"),
     Index(None, "started_at"),
@@ -649,6 +716,16 @@ open_reports = Table(
     Column("submitted_at", _INSTANT, nullable=False, comment="When it was submitted."),
     Index(None, "report_run_id"),
     comment="One row is one asynchronous report that Meta still holds and nobody has read.",
+)
+
+fruitless_ads = Table(
+    "fruitless_ads",
+    warehouse,
+    Column("account_id", Text, primary_key=True, comment="Account whose days did not add up."),
+    Column("ad_id", Text, primary_key=True, comment="Ad that was asked for by id."),
+    Column("since", Date, nullable=False, comment="First report day in which it had nothing."),
+    Column("asked_at", _INSTANT, nullable=False, comment="When it was asked for the last time."),
+    comment="One row is one ad that had nothing when it was asked for by id; it rests for a day.",
 )
 
 pruned_months = Table(

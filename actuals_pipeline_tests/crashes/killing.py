@@ -26,8 +26,10 @@ WRITTEN_TABLES = (
     "meta_account_totals",
     "ad_actuals",
     "spend_reconciliation",
+    "revenue_development",
     "prediction_accuracy",
     "model_accuracy",
+    "investment_summary",
 )
 
 _POLL_SECONDS = 0.001

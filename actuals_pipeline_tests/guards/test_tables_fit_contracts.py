@@ -21,6 +21,7 @@ STORED = [
     actuals.RECONCILIATION,
     accuracy.SCORED_PAIRS,
     accuracy.MODEL_ACCURACY,
+    accuracy.REVENUE_DEVELOPMENT,
     spend.INVESTMENT_SUMMARY,
 ]
 """The contracts of the frames that assets store; each has the name of its table."""
@@ -39,12 +40,13 @@ TYPES = {
 
 
 def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
-    # The payloads are Meta's own; the log, the open reports, the pruned months and the exchange
+    # The payloads are Meta's own; the log, the fetch memory, the pruned months and the exchange
     # rates are written row by row, and the revisions by the database, of what changes.
     assert {contract.name for contract in STORED} == set(TABLES) - {
         "raw_meta_insights",
         "fetch_log",
         "open_reports",
+        "fruitless_ads",
         "ad_actuals_revisions",
         "pruned_months",
         "exchange_rates",
@@ -86,6 +88,8 @@ def test_what_is_read_back_has_the_dtypes_of_the_contract(contract: Contract) ->
     [
         ("spend_reconciliation", "verdict", actuals.VERDICTS),
         ("prediction_accuracy", "status", accuracy.PAIR_STATUSES),
+        ("revenue_development", "source", accuracy.CURVE_SOURCES),
+        ("revenue_development", "dating", accuracy.DATINGS),
         ("investment_summary", "scope", spend.SCOPES),
         ("investment_summary", "outlook", spend.OUTLOOKS),
     ],

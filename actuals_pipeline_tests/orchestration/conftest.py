@@ -29,6 +29,7 @@ DAILY_ASSETS = (
     "meta_account_totals",
     "ad_actuals",
     "spend_reconciliation",
+    "revenue_development",
     "prediction_accuracy",
     "model_accuracy",
     "investment_summary",

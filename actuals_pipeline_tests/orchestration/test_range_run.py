@@ -81,7 +81,7 @@ def test_each_day_of_a_range_shows_its_own_figures(pipeline: Pipeline, today: da
     assert pipeline.run(window).success
     want = pipeline.truth(window)
     n_stored = {
-        asset: Counter(row[TABLES[asset].info["day"]] for row in pipeline.rows(asset))
+        asset: Counter(row[str(TABLES[asset].info["day"])] for row in pipeline.rows(asset))
         for asset in DAILY_ASSETS
     }
     for day in DayWindow.trailing(today, 3):

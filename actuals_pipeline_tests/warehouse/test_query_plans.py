@@ -188,6 +188,11 @@ Reader = Callable[[Warehouse], object]
             LAST_QUARTER,
         ),
         (
+            lambda warehouse: history.cohorts(warehouse, WINDOW, DAY),
+            ad_actuals_revisions,
+            JUNE_AND_JULY,
+        ),
+        (
             lambda warehouse: StoredFetchMemory(warehouse).known_ads("42", WINDOW),
             raw_meta_insights,
             of_months("2025-05", "2025-06", "2025-07"),
@@ -214,6 +219,7 @@ Reader = Callable[[Warehouse], object]
         "days known as of a day",
         "provisional days",
         "completeness by age",
+        "cohorts",
         "payloads of known ads",
         "figures of known ads",
         "rows",
