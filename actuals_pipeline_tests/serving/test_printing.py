@@ -55,7 +55,9 @@ def model(**values: Any) -> dict[str, Any]:
     return {
         "model_name": "ranker", "model_version": "1", "prediction_accuracy": 92.4,
         "ctr_mae": 0.25, "roas_mae": 0.15, "n_ads": 2, "coverage_ads": 0.5, "as_of": "2026-03-07",
-        "excluded": {"leaky": 1, "too_old": 0},
+        "excluded": {"leaky": 1, "too_old": 0}, "is_provisional": True, "is_attested": None,
+        "prediction_accuracy_ci95": [90.8, 94.1], "noise_ceiling": 93.0,
+        "baseline_accuracy": 88.4,
     } | values  # fmt: skip
 
 
