@@ -30,6 +30,7 @@ from actuals_pipeline.accuracy.protocols import (
 )
 from actuals_pipeline.frames import check_frame, conform, empty_frame, first_that_applies
 from actuals_pipeline.money import exact_sums
+from actuals_pipeline.videos import one_video_per_ad
 
 SharesOf: TypeAlias = Callable[
     ["pd.Series[Any]", "pd.Series[Any]", "pd.Series[Any]"], tuple[Floats, Floats]
@@ -103,7 +104,9 @@ def launch_pairs(
     the as-of day has no row.  Until its window is final it is `immature`.
     """
     check_frame(figures, WINDOW_FIGURES, exact=False)
-    made = videos.drop_duplicates("ad_id").set_index("ad_id")["created_at"]
+    if pairs.empty:
+        return empty_frame(PAIRS)
+    made = one_video_per_ad(videos).set_index("ad_id")["created_at"]
     knowledge = Knowledge.of(known_days, time_zones, default_zone)
     rows = pairs.assign(created_at=pairs["ad_id"].map(made))
     begun = rows["first_delivery_on"].where(

@@ -60,7 +60,8 @@ def print_summary(answer: Mapping[str, Any]) -> None:
     for title, models in _by_protocol(answer["models"]).items():
         _show(console, _models_table(f"{title}, as of {models[0]['as_of']}", models))
         for model in models:
-            _say(console, f"{_beside_chance(model)}  {_left_out(model)}")
+            _say(console, _beside_chance(model))
+            _say(console, _left_out(model))
     _say(console, _reconciliation(answer["reconciliation"]))
     if answer["advice"]:
         _say(console, answer["advice"])

@@ -114,6 +114,8 @@ def test_a_summary_in_words_and_numbers(show: Show) -> None:
     lines = lines_of(show(print_summary, summary()))
     assert "EUR 250 800.50 3.20x 45 5.56 1.50 % 50%" in lines
     assert "ranker 1 92.4 % 0.250 pp 0.15x 2 50%" in lines
+    said = "ranker 1: 90.8 to 94.1 % with 95 % confidence; a perfect model would score 93.0 %"
+    assert said in " ".join(lines)
     assert "ranker 1 leaves out: 1 leaky." in lines
     assert "Spend reconciles with Meta's own totals to the cent on 7 account-days." in lines
 
