@@ -25,6 +25,7 @@ from actuals_pipeline.errors import (
     MetaThrottled,
     SettingsError,
 )
+from actuals_pipeline.meta import fields
 from actuals_pipeline.meta.client import FetchUsage, InsightsClient, MetaAccount
 from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.meta.memory import RequestSize
@@ -199,6 +200,8 @@ def fetch_account(
             return _Read(window, None)
         rows = client.ads_insights(account_id, covered)
         totals = client.account_totals(account_id, covered)
+        # What cannot be read is this account's failure, and nobody else's.
+        parse_totals(totals, purchase_action_type=purchase_action_type)
         if client.has_resumed and not adds_up(rows, totals):
             rows = client.ads_insights(account_id, covered)
         missing = add_missing_ads(
@@ -407,7 +410,7 @@ def totals_frame(
     )
     is_reported = totals["_merge"] == "both"
     counts = ["impressions", "clicks", "conversions"]
-    money = ["spend", "revenue"]
+    money = ["spend", "revenue", *(f"revenue_{window}" for window in fields.CLICK_WINDOWS)]
     return totals.assign(
         is_reported=is_reported,
         **{name: totals[name].astype("Int64").fillna(0).astype("int64") for name in counts},

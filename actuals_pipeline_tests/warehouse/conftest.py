@@ -78,6 +78,8 @@ _USUAL: Row = {
     "ctr_status": "ok",
     "roas_status": "ok",
     "prediction_accuracy": 92.5,
+    "source": "assumed",
+    "dating": "unknown",
     "kind": "account",
     "since": date(2026, 3, 7),
     "until": date(2026, 3, 7),
