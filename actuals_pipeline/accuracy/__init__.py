@@ -34,6 +34,8 @@ What may be said of these figures; columns in, columns or figures out:
     achievable       the noise ceiling, and errors without the noise
     bootstrap        intervals of all these by campaign, and two models compared
     segments         where the model is off
+  of a model as the weeks go by
+    drift/           whether it still predicts as it did, and what to ask for when not
   of what happened
     beta_prior       click rates drawn to their campaign's
     shrinkage        other estimates drawn to their mean

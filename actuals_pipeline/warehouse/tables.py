@@ -712,6 +712,8 @@ fetch_log = Table(
     _count("rows_unchanged", "Rows of it that stayed as they were.", nullable=True),
     _count("rows_deleted", "Rows of it that Meta lists no more.", nullable=True),
     _count("rows_superseded", "Rows left aside: a newer fetch was stored first.", nullable=True),
+    _rate("backoff_seconds", "Time spent waiting before calls were repeated after a failure."),
+    _rate("polling_seconds", "Time spent waiting for reports that Meta computed."),
     CheckConstraint("outcome IN ('complete', 'rate_limited', 'refused', 'failed')", name="outcome"),
     CheckConstraint("kind IN ('account', 'ad')", name="kind"),
     Index(None, "started_at"),
@@ -729,6 +731,16 @@ open_reports = Table(
     Column("submitted_at", _INSTANT, nullable=False, comment="When it was submitted."),
     Index(None, "report_run_id"),
     comment="One row is one asynchronous report that Meta still holds and nobody has read.",
+)
+
+fruitless_ads = Table(
+    "fruitless_ads",
+    warehouse,
+    Column("account_id", Text, primary_key=True, comment="Account whose days did not add up."),
+    Column("ad_id", Text, primary_key=True, comment="Ad that was asked for by id."),
+    Column("since", Date, nullable=False, comment="First report day in which it had nothing."),
+    Column("asked_at", _INSTANT, nullable=False, comment="When it was asked for the last time."),
+    comment="One row is one ad that had nothing when it was asked for by id; it rests for a day.",
 )
 
 pruned_months = Table(

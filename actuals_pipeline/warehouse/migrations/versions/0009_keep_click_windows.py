@@ -4,11 +4,11 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 
 
 def upgrade() -> None:
     """Add the columns, and read the windows of earlier days from the payloads that are kept."""
-    text = (Path(__file__).parent / "0008_keep_click_windows.sql").read_text("utf-8")
+    text = (Path(__file__).parent / "0009_keep_click_windows.sql").read_text("utf-8")
     op.get_bind().exec_driver_sql(text)
