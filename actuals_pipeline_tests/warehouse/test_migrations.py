@@ -95,6 +95,8 @@ def fill(connection: psycopg.Connection, table: str) -> None:
             row[name] = day if column["kind"] == "date" else value
         # Where no day is in the key, something else must tell the rows apart.
         row |= {name: f"{name} {number}" for name in ("fingerprint", "title") if name in row}
+        if table == "actuals.fruitless_ads":
+            row["ad_id"] = str(number)
         insert = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
             sql.Identifier(*table.split(".")),
             sql.SQL(", ").join(map(sql.Identifier, row)),
