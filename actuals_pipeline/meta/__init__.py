@@ -2,6 +2,7 @@
 
     client       the questions one may ask about an account or an ad
     accounts     a window of several accounts at once, each with its own outcome
+    agreement    the ads' rows and the account's totals, read so that they are of one moment
     missing_ads  ads that the listing lacks although the totals include them
 
     fields       what we ask for, and the words Meta uses for it

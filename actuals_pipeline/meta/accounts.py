@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -25,12 +25,14 @@ from actuals_pipeline.errors import (
     MetaThrottled,
     SettingsError,
 )
+from actuals_pipeline.meta import fields
+from actuals_pipeline.meta.agreement import AccountReading
 from actuals_pipeline.meta.client import FetchUsage, InsightsClient, MetaAccount
 from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.meta.memory import RequestSize
-from actuals_pipeline.meta.missing_ads import add_missing_ads
-from actuals_pipeline.meta.parse import parse_totals, sums_by_day
-from actuals_pipeline.meta.spool import RawInsight, Rows
+from actuals_pipeline.meta.missing_ads import MissingAds
+from actuals_pipeline.meta.parse import parse_totals
+from actuals_pipeline.meta.spool import RawInsight, Rows, joined
 from actuals_pipeline.report_days import (
     DayWindow,
     parse_day,
@@ -65,6 +67,7 @@ class AccountFetch:
     `covered` is None when nothing of the window has begun in the account's time zone.  With
     `ad_id` only that ad was asked for, and `totals` is its one row for all days together.
     `missing_ads` is how many ads were asked for by id because the listing lacked some.
+    `older_days` are those whose rows are of an earlier worker's report, with its instant.
     """
 
     account_id: str
@@ -78,6 +81,7 @@ class AccountFetch:
     totals: Sequence[RawInsight] = ()
     error: ActualsError | None = None
     ad_id: str | None = None
+    older_days: Mapping[date, datetime] = field(default_factory=dict)
     size: RequestSize = field(default_factory=RequestSize)
     missing_ads: int = 0
     quotas: Quotas = field(default_factory=Quotas)
@@ -112,6 +116,10 @@ class AccountFetch:
                 totals=[row for row in self.totals if row["date_start"] in days],
             )
 
+    def read_at(self, day: date) -> datetime:
+        """The instant whose figures of `day` these are."""
+        return self.older_days.get(day, self.started_at)
+
     def log_row(self, run_id: str) -> dict[str, Any]:
         """The fetch as a row of `fetch_log`."""
         return {
@@ -121,7 +129,8 @@ class AccountFetch:
             "ad_id": self.ad_id,
             "since": self.window.since,
             "until": self.window.until,
-            "started_at": self.started_at,
+            # An earlier worker's report counts as begun when that was submitted.
+            "started_at": min([self.started_at, *self.older_days.values()]),
             "duration_seconds": (self.finished_at - self.started_at).total_seconds(),
             "outcome": self.outcome,
             "calls": self.usage.calls,
@@ -134,6 +143,8 @@ class AccountFetch:
             "retries_by_class": dict(self.usage.retries_by_class),
             "rate_limits_hit": self.usage.rate_limits_hit,
             "throttled_seconds": self.usage.throttled_seconds,
+            "backoff_seconds": self.usage.backoff_seconds,
+            "polling_seconds": self.usage.polling_seconds,
             "splits": dict(self.usage.splits),
             "page_size": self.size.page_size,
             "days_per_request": self.size.days,
@@ -183,28 +194,25 @@ def fetch_account(
     expects_stand_in: bool = False,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AccountFetch:
-    """Fetch one account: its node, its ads' daily insights and its own control totals.
+    """Fetch one account: its node, its own control totals and its ads' daily insights.
 
-    Known ads that the listing lacks are asked for by id where the days do not add up.  Where they
-    do not because the ads were read from an earlier worker's report, they are read anew first.
+    Where the days do not add up, what may have moved meanwhile is read anew, and then known ads
+    that the listing lacks are asked for by id.
     """
-
-    def adds_up(rows: Rows, totals: Sequence[RawInsight]) -> bool:
-        of_ads = sums_by_day(rows, purchase_action_type=purchase_action_type)
-        return of_ads == sums_by_day(totals, purchase_action_type=purchase_action_type)
 
     def read(account: MetaAccount, started_at: datetime) -> _Read:
         covered = fetchable(window, account, started_at)
         if covered is None:
             return _Read(window, None)
-        rows = client.ads_insights(account_id, covered)
-        totals = client.account_totals(account_id, covered)
-        if client.has_resumed and not adds_up(rows, totals):
-            rows = client.ads_insights(account_id, covered)
-        missing = add_missing_ads(
-            client, account_id, covered, rows, totals, purchase_action_type=purchase_action_type
-        )
-        return _Read(window, covered, rows, totals, missing)
+        chosen = purchase_action_type
+        reading = AccountReading(client, account_id, covered, purchase_action_type=chosen)
+        reading.read()
+        # What cannot be read is this account's failure, and nobody else's.
+        parse_totals(reading.totals, purchase_action_type=chosen)
+        missing = MissingAds(client, account_id, covered, reading, purchase_action_type=chosen)
+        missing.ask()
+        rows = joined([reading.rows, missing.found]) if len(missing.found) else reading.rows
+        return _Read(window, covered, rows, reading.totals, len(missing.asked))
 
     return _fetched(
         account_id, window, client, read, expects_stand_in=expects_stand_in, clock=clock
@@ -268,17 +276,18 @@ def _fetched(
         account = client.account(account_id)
         refuse_mistaken_source(account, expects_stand_in=expects_stand_in)
         done = read(account, started_at)
+        client.forget_reports()
     except ActualsError as caught:
         logger.warning("fetch failed account=act_%s window=%s: %s", account_id, window, caught)
         error = caught
     else:
         logger.info("fetched account=act_%s window=%s rows=%d", account_id, window, len(done.rows))
     finished_at = clock()
+    older = {day: at for day, at in client.reported_at.items() if at < started_at}
     return AccountFetch(
         account_id=account_id,
         window=done.window,
-        # A resumed report holds the figures of when it was submitted.
-        started_at=min(started_at, client.oldest_report_at or started_at),
+        started_at=started_at,
         finished_at=finished_at,
         usage=client.usage,
         account=account,
@@ -286,6 +295,7 @@ def _fetched(
         rows=done.rows,
         totals=done.totals,
         error=error,
+        older_days=older,
         size=client.size,
         missing_ads=done.missing_ads,
         quotas=_quotas(client.limits, account_id, finished_at),
@@ -346,17 +356,17 @@ def raw_frame(fetches: Iterable[AccountFetch], *, run_id: str, api_version: str)
     ]
     fetch_of_row = [fetch for fetch, rows in spools for _ in range(len(rows))]
     ad_ids = [ad_id for _, rows in spools for ad_id in rows.ad_ids]
-    days = [day for _, rows in spools for day in rows.days]
+    days = [each for _, rows in spools for each in map(cache(parse_day), rows.days)]
     texts = [storable_json(text) for _, rows in spools for text in rows.texts()]
     return pd.DataFrame(
         {
             "account_id": pd.Series([fetch.account_id for fetch in fetch_of_row], dtype="str"),
             "ad_id": pd.Series(ad_ids, dtype="str"),
-            "report_date": pd.Series(list(map(cache(parse_day), days)), dtype="object"),
+            "report_date": pd.Series(days, dtype="object"),
             "payload": pd.Series(texts, dtype="object"),
             "api_version": pd.Series([api_version] * len(texts), dtype="str"),
             "run_id": pd.Series([run_id] * len(texts), dtype="str"),
-            "fetched_at": _instants(fetch.started_at for fetch in fetch_of_row),
+            "fetched_at": _instants(map(AccountFetch.read_at, fetch_of_row, days)),
         }
     )
 
@@ -395,7 +405,7 @@ def totals_frame(
             "is_stand_in": pd.Series([account.is_stand_in for _, account, _ in days], dtype="bool"),
             "api_version": pd.Series([api_version] * len(days), dtype="str"),
             "run_id": pd.Series([run_id] * len(days), dtype="str"),
-            "fetched_at": _instants(fetch.started_at for fetch, _, _ in days),
+            "fetched_at": _instants(fetch.read_at(day) for fetch, _, day in days),
         }
     )
     reported = parse_totals(
@@ -407,7 +417,7 @@ def totals_frame(
     )
     is_reported = totals["_merge"] == "both"
     counts = ["impressions", "clicks", "conversions"]
-    money = ["spend", "revenue"]
+    money = ["spend", "revenue", *(f"revenue_{window}" for window in fields.CLICK_WINDOWS)]
     return totals.assign(
         is_reported=is_reported,
         **{name: totals[name].astype("Int64").fillna(0).astype("int64") for name in counts},

@@ -8,7 +8,7 @@ Sources: Insights best practices and reference, Marketing API v26.0, read 2026-1
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Self
@@ -114,15 +114,30 @@ class InsightsClient:
         """Ads that earlier fetches saw in the window or shortly before it, the latest first."""
         return self._memory.known_ads(account_id, window)
 
-    @property
-    def oldest_report_at(self) -> datetime | None:
-        """When the oldest report run was submitted that was read; None when none was."""
-        return self._reports.oldest_submitted_at
+    def fruitless_ads(self, account_id: str, window: DayWindow) -> Collection[str]:
+        """Ads that had nothing in such a window when they were asked for by id, not long ago."""
+        return self._memory.fruitless_ads(account_id, window)
+
+    def remember_fruitless(
+        self, account_id: str, window: DayWindow, ad_ids: Collection[str]
+    ) -> None:
+        """Let later fetches know which ads had nothing when they were asked for by id."""
+        if ad_ids:
+            self._memory.remember_fruitless(account_id, window, ad_ids)
 
     @property
-    def has_resumed(self) -> bool:
-        """Whether rows were read from a report run that an earlier worker had submitted."""
-        return self._reports.has_resumed
+    def reported_at(self) -> Mapping[date, datetime]:
+        """For each day that was read from report runs, when the oldest of them was submitted."""
+        return self._reports.submitted_at
+
+    @property
+    def resumed_days(self) -> Collection[date]:
+        """Days read from a report run that an earlier worker had submitted."""
+        return self._reports.resumed_days
+
+    def forget_reports(self) -> None:
+        """Let no later fetch go on with what was read: all that was asked for has come."""
+        self._reports.forget_what_was_read()
 
     def account(self, account_id: str) -> MetaAccount:
         """The ad account; one call.  `MetaRefused` when there is none or it may not be seen."""
@@ -165,14 +180,30 @@ class InsightsClient:
         are included where Meta lists them.  Never a part: `MetaError` or one of its kinds when not
         every row could be read.
         """
-        self._reports.forget_what_was_read()
         self._size = self._memory.request_size(account_id, window) or self._size
         splitter = self._splitter(self._size)
         rows = Spool()
-        query = Query.of_ads(account_id, filter_statuses=self._filter_statuses)
-        splitter.read_into(rows, query, window)
-        self._size = splitter.size
+        try:
+            splitter.read_into(rows, self._query_of_ads(account_id), window)
+        finally:
+            # What was refused as too large need not be tried again by who goes on with this.
+            self._size = splitter.size
         return rows
+
+    def ads_insights_anew(self, account_id: str, window: DayWindow) -> Spool:
+        """Rows of days that were read before, to be used instead of those."""
+        self._reports.begin_anew(window)
+        return self._rows(self._query_of_ads(account_id), window, self._size)
+
+    def listed_ads_insights(
+        self, account_id: str, window: DayWindow, ad_ids: Sequence[str]
+    ) -> Spool:
+        """As `ads_insights`, of these ads alone, whatever their status; one request, so not many.
+
+        Every status is named, whether or not the account's own listing names them.
+        """
+        query = Query.of_ads(account_id, filter_statuses=True).for_ads(ad_ids)
+        return self._rows(query, window)
 
     def ad_insights(self, account_id: str, window: DayWindow, ad_id: str) -> Spool:
         """One row per report day of one ad, asked for directly, whatever its status."""
@@ -201,9 +232,13 @@ class InsightsClient:
         days = [parse_day(row["date_start"]) for row in rows]
         return (min(days), max(days)) if days else None
 
-    def _rows(self, query: Query, window: DayWindow) -> Spool:
+    def _query_of_ads(self, account_id: str) -> Query:
+        return Query.of_ads(account_id, filter_statuses=self._filter_statuses)
+
+    def _rows(self, query: Query, window: DayWindow, size: RequestSize | None = None) -> Spool:
         rows = Spool()
-        self._splitter(RequestSize(self._size.page_size)).read_into(rows, query, window)
+        splitter = self._splitter(size or RequestSize(self._size.page_size))
+        splitter.read_into(rows, query, window)
         return rows
 
     def _splitter(self, size: RequestSize) -> Splitter:

@@ -71,7 +71,8 @@ class FetchUsage:
 
     `rows` as received, duplicates included; `calls_by_kind` by what was asked for (`account`,
     `ad`, `insights`, `submit`, `poll`, `report`), `retries_by_class` by the error that a call was
-    repeated for, `splits` by the lever that made a request smaller.
+    repeated for, `splits` by the lever that made a request smaller.  Seconds were waited for limits
+    (`throttled`), before calls were repeated (`backoff`) and for reports (`polling`).
     """
 
     calls_by_kind: Counter[str] = field(default_factory=Counter)
@@ -81,6 +82,8 @@ class FetchUsage:
     retries_by_class: Counter[str] = field(default_factory=Counter)
     splits: Counter[str] = field(default_factory=Counter)
     throttled_seconds: float = 0.0
+    backoff_seconds: float = 0.0
+    polling_seconds: float = 0.0
     rate_limits_hit: int = 0
 
     @property
@@ -246,7 +249,7 @@ class Graph:
         """The answer to a call about an account, or about one ad; `kind` is what it counts as.
 
         Raises what `failures` makes of a refusal; `MetaThrottled` when waiting would exceed the
-        budget of the whole run, `MetaUnavailable` after the last repetition.
+        budget of the whole run, `MetaUnavailable` after the last repetition that it has time for.
         """
         delays = iter(RETRY_DELAYS_SECONDS)
         unanswered = 0
@@ -271,12 +274,24 @@ class Graph:
                     delay = next(delays, None)
                     if delay is None or unanswered > UNANSWERED_RETRIES:
                         raise
-                    self.limits.sleep(delay * (1 + self.limits.jitter() / 2))
+                    if not self._back_off(delay * (1 + self.limits.jitter() / 2)):
+                        raise
                 elif not self._session.moves_token(error):
                     if error.reaction is Reaction.STOP_ALL:
                         self.limits.stop(error)
                     raise
                 self.usage.retries_by_class[type(error).__name__] += 1
+
+    def await_report(self, seconds: float) -> bool:
+        """Let `seconds` pass for a report; False when the run's budget does not have them."""
+        has_waited = self.limits.pause(seconds)
+        self.usage.polling_seconds += seconds * has_waited
+        return has_waited
+
+    def _back_off(self, seconds: float) -> bool:
+        has_waited = self.limits.pause(seconds)
+        self.usage.backoff_seconds += seconds * has_waited
+        return has_waited
 
     def _rest(self, account_id: str | None, refusal: MetaThrottled, patience: int) -> None:
         self.usage.rate_limits_hit += 1

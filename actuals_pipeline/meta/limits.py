@@ -4,8 +4,9 @@ Meta limits an app as a whole and each of its ad accounts.  Every answer, good o
 much is used up; what one thread learns of the app holds for all.  A refusal that concerns every
 account (a dead token) stops them all, because each further call would only lower the quota.
 
-Waits are bounded: a run waits in all for `budget_seconds` at most, and leaves a longer wait to
-its caller, because a worker that sleeps does nothing for the other accounts.
+Waits are bounded: a run waits in all for `budget_seconds` at most, be it for a limit, before it
+repeats a call or for a report, and leaves a longer wait to its caller, because a worker that
+sleeps does nothing for the other accounts.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from actuals_pipeline.meta import throttle
 logger = logging.getLogger(__name__)
 
 WAIT_BUDGET_SECONDS: Final = 300.0
-"""Longest time that one run waits for limits in all.  Chosen: the hourly tick repeats the run."""
+"""Longest time that one run waits in all, whatever for.  Chosen: the hourly tick repeats it."""
 
 LOGGED_WAIT_SECONDS: Final = 30.0
 """A wait from here on is logged; shorter ones are the ordinary slowing down."""
@@ -110,6 +111,14 @@ class Limits:
                 logger.info("waiting account=act_%s seconds=%.0f for Meta", account_id, seconds)
             self.sleep(seconds)
             waited += seconds
+
+    def pause(self, seconds: float) -> bool:
+        """Sleep for `seconds`; False, and at once, when they exceed what the budget has left."""
+        with self._lock:
+            if not self._afford(seconds):
+                return False
+        self.sleep(seconds)
+        return True
 
     def quota(self, account_id: str | None) -> tuple[float | None, float]:
         """Percent used up of a limit (None stands for the app), and seconds until it is free.

@@ -1,4 +1,4 @@
-"""What one fetch leaves for later ones: sizes that worked, limits, known ads, open reports.
+"""What one fetch leaves for later ones: sizes that worked, limits, ads, open reports.
 
 A protocol, because this package knows no database; `warehouse/fetch_memory.py` keeps it in
 Postgres, so that any worker can go on where another one stopped.
@@ -6,9 +6,9 @@ Postgres, so that any worker can go on where another one stopped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, Protocol
 
 from actuals_pipeline.report_days import DayWindow
@@ -31,7 +31,7 @@ class RequestSize:
 
 @dataclass(frozen=True, slots=True)
 class OpenReport:
-    """A report run that was submitted and not read to its end."""
+    """A report run that was submitted, and that no complete fetch has used."""
 
     run_id: str
     submitted_at: datetime
@@ -52,6 +52,14 @@ class FetchMemory(Protocol):
     def known_ads(self, account_id: str, window: DayWindow) -> Sequence[str]:
         """Ads that had figures in the window or shortly before it, the latest first."""
 
+    def fruitless_ads(self, account_id: str, window: DayWindow) -> Collection[str]:
+        """Ads that were asked for by id within a day and had nothing in days as early as these."""
+
+    def remember_fruitless(
+        self, account_id: str, window: DayWindow, ad_ids: Collection[str]
+    ) -> None:
+        """Keep which ads had nothing in `window` when they were asked for by id."""
+
     def open_report(self, account_id: str, fingerprint: str) -> OpenReport | None:
         """The report run that was submitted for the same request not long ago."""
 
@@ -59,7 +67,7 @@ class FetchMemory(Protocol):
         """Keep a report run that was just submitted."""
 
     def forget_report(self, run_id: str) -> None:
-        """Drop a report run that was read, or that is of no use any more."""
+        """Drop a report run that a complete fetch has used, or that is of no use any more."""
 
 
 @dataclass(slots=True)
@@ -69,6 +77,7 @@ class ProcessMemory:
     sizes: dict[str, RequestSize] = field(default_factory=dict)
     resting: dict[str | None, float] = field(default_factory=dict)
     ads: dict[str, list[str]] = field(default_factory=dict)
+    fruitless: dict[tuple[str, str], date] = field(default_factory=dict)
     reports: dict[tuple[str, str], OpenReport] = field(default_factory=dict)
 
     def request_size(self, account_id: str, window: DayWindow) -> RequestSize | None:  # noqa: ARG002
@@ -82,6 +91,20 @@ class ProcessMemory:
     def known_ads(self, account_id: str, window: DayWindow) -> Sequence[str]:  # noqa: ARG002
         """As in `FetchMemory`, whatever the window."""
         return self.ads.get(account_id, [])
+
+    def fruitless_ads(self, account_id: str, window: DayWindow) -> Collection[str]:
+        """As in `FetchMemory`, for as long as the process lives."""
+        return {
+            ad_id
+            for (of_account, ad_id), since in self.fruitless.items()
+            if of_account == account_id and since <= window.since
+        }
+
+    def remember_fruitless(
+        self, account_id: str, window: DayWindow, ad_ids: Collection[str]
+    ) -> None:
+        """As in `FetchMemory`."""
+        self.fruitless |= {(account_id, ad_id): window.since for ad_id in ad_ids}
 
     def open_report(self, account_id: str, fingerprint: str) -> OpenReport | None:
         """As in `FetchMemory`."""

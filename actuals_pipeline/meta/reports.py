@@ -12,10 +12,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from actuals_pipeline.errors import MetaError, Reaction, ReportFailed
+from actuals_pipeline.errors import MetaError, MetaThrottled, Reaction, ReportFailed
 from actuals_pipeline.meta import failures, fields
 from actuals_pipeline.meta.graph import Graph
 from actuals_pipeline.meta.memory import FetchMemory, OpenReport
@@ -26,6 +26,13 @@ logger = logging.getLogger(__name__)
 
 DEADLINE_SECONDS: Final = 3600.0
 """Longest wait for one report run: "up to an hour including retry attempts" (best practices)."""
+
+RESUMED_WITHIN_SECONDS: Final = 2 * DEADLINE_SECONDS
+"""Age up to which a later fetch goes on with a run: the next hourly one still finds it."""
+
+REPORT_REST_SECONDS: Final = 300.0
+"""Wait that is left to the caller when a run's budget ends before a report.  Chosen: with Dagster's
+three repetitions half of the hour after which the next run comes anyway."""
 
 RUNS: Final = 3
 """Runs submitted for one window when Meta skips them or passing trouble ends them.  Chosen."""
@@ -48,8 +55,9 @@ _LEFT_OPEN: Final = frozenset({Reaction.WAIT_APP, Reaction.WAIT_ACCOUNT, Reactio
 class Reports:
     """Reads windows through report runs over one `graph`.
 
-    `now` gives the instant, aware.  `oldest_submitted_at` is that of the oldest run read so far:
-    its figures are of then.  `has_resumed` says whether any was an earlier worker's.
+    `now` gives the instant, aware.  `submitted_at` is when the oldest run was submitted of those
+    that were read for a day: its figures are of then.  `resumed_days` are those for which an
+    earlier worker's run was read.
     """
 
     def __init__(
@@ -62,14 +70,19 @@ class Reports:
         self._graph = graph
         self._memory = memory
         self._now = now
-        self.oldest_submitted_at: datetime | None = None
-        self.has_resumed = False
+        self.submitted_at: dict[date, datetime] = {}
+        self.resumed_days: set[date] = set()
+        self._read: list[str] = []
 
     def read(self, query: Query, window: DayWindow, read_result: Callable[[str], None]) -> None:
         """Have a run computed, and `read_result` called with its id.
 
-        A run that Meta skipped, or that passing trouble ended, is submitted again unchanged.
-        Raises `ReportFailed` when none completes, and what Meta says against the request.
+        A run that Meta skipped, or that passing trouble ended, is submitted again unchanged.  One
+        that was read is remembered until `forget_what_was_read`: should what else was asked for not
+        come, the next fetch reads it again instead of having it computed again.
+
+        Raises `ReportFailed` when none completes, what Meta says against the request, and
+        `MetaThrottled` when the time that the whole run may wait ends before the report.
         """
         runs_left = RUNS
         report = self._resumed(query, window)
@@ -78,26 +91,36 @@ class Reports:
                 report, runs_left = self._submitted(query, window), runs_left - 1
             try:
                 self._await_end(report, query)
-                self._read_result(report, read_result)
+                self._read_result(report, query, read_result)
             except MetaError as error:
-                if error.reaction in _LEFT_OPEN:
+                is_late = report.is_late and isinstance(error, ReportFailed)
+                if error.reaction in _LEFT_OPEN and not is_late:
                     raise
                 self._memory.forget_report(report.run_id)
-                is_gone = report.is_resumed and error.reaction is Reaction.STOP_ACCOUNT
+                is_gone = is_late or (report.is_resumed and error.reaction is Reaction.STOP_ACCOUNT)
                 if not is_gone and (error.reaction not in _ANOTHER_RUN or not runs_left):
                     raise
                 self._graph.usage.retries_by_class[type(error).__name__] += 1
                 report = None
             else:
                 break
-        self._memory.forget_report(report.run_id)
-        earliest = self.oldest_submitted_at or report.submitted_at
-        self.oldest_submitted_at = min(earliest, report.submitted_at)
-        self.has_resumed |= report.is_resumed
+        self._read.append(report.run_id)
+        for day in window:
+            earliest = self.submitted_at.get(day, report.submitted_at)
+            self.submitted_at[day] = min(earliest, report.submitted_at)
+        if report.is_resumed:
+            self.resumed_days.update(window)
 
     def forget_what_was_read(self) -> None:
-        """Begin anew: what was read so far is not used."""
-        self.oldest_submitted_at, self.has_resumed = None, False
+        """Let no later fetch read again what was read: all that belongs to it has come."""
+        while self._read:
+            self._memory.forget_report(self._read.pop())
+
+    def begin_anew(self, window: DayWindow) -> None:
+        """Days whose rows so far are not used."""
+        self.resumed_days.difference_update(window)
+        for day in window:
+            self.submitted_at.pop(day, None)
 
     def _resumed(self, query: Query, window: DayWindow) -> _Report | None:
         """The run that an earlier worker submitted for the same request, if it is young."""
@@ -105,11 +128,12 @@ class Reports:
         if known is None:
             return None
         age = (self._now() - known.submitted_at).total_seconds()
-        if not 0 <= age < DEADLINE_SECONDS:
+        if not 0 <= age < RESUMED_WITHIN_SECONDS:
             return None
         logger.info("resuming account=act_%s report=%s", query.account_id, known.run_id)
         started = self._graph.limits.clock() - age
-        return _Report(known.run_id, known.submitted_at, started, is_resumed=True)
+        is_late = age >= DEADLINE_SECONDS
+        return _Report(known.run_id, known.submitted_at, started, is_resumed=True, is_late=is_late)
 
     def _submitted(self, query: Query, window: DayWindow) -> _Report:
         submitted_at, started = self._now(), self._graph.limits.clock()
@@ -147,7 +171,7 @@ class Reports:
                     account_id=query.account_id,
                     reaction=Reaction.WAIT_ACCOUNT,
                 )
-            self._graph.limits.sleep(distance)
+            self._wait(distance, report, query)
             distance = min(2 * distance, LONGEST_POLL_SECONDS)
 
     def _polled(self, report: _Report, query: Query) -> Mapping[str, Any]:
@@ -166,7 +190,19 @@ class Reports:
                 return {}
             raise
 
-    def _read_result(self, report: _Report, read_result: Callable[[str], None]) -> None:
+    def _wait(self, seconds: float, report: _Report, query: Query) -> None:
+        if not self._graph.await_report(seconds):
+            raise MetaThrottled(
+                f"Meta is still computing report {report.run_id} for account "
+                f"act_{query.account_id}: ask again in {REPORT_REST_SECONDS / 60:.0f} minutes, and "
+                "it is gone on with.",
+                account_id=query.account_id,
+                retry_after=REPORT_REST_SECONDS,
+            )
+
+    def _read_result(
+        self, report: _Report, query: Query, read_result: Callable[[str], None]
+    ) -> None:
         """Read the run; a result that is announced but not ready is asked for a few times."""
         distance = FIRST_POLL_SECONDS
         for reading in range(RESULT_READS):
@@ -176,19 +212,23 @@ class Reports:
                 if error.reaction is not Reaction.REPOLL or reading == RESULT_READS - 1:
                     raise
                 self._graph.usage.retries_by_class[type(error).__name__] += 1
-            self._graph.limits.sleep(distance)
+            self._wait(distance, report, query)
             distance *= 4
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """A run under way; `started` is its submission by the graph's clock, in seconds."""
+    """A run under way; `started` is its submission by the graph's clock, in seconds.
+
+    One that is late was past its deadline already when it was resumed: done by now, or given up.
+    """
 
     run_id: str
     submitted_at: datetime
     started: float
     is_resumed: bool = False
+    is_late: bool = False
 
 
 def _is_complete(run: Mapping[str, Any]) -> bool:

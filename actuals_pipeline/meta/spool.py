@@ -11,6 +11,7 @@ import json
 import weakref
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence, Sized
+from itertools import chain
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final, Protocol
 
@@ -119,6 +120,38 @@ class Spool:
         # Going where one is already would write out what is buffered, row by row.
         if position != self._position:
             self._position = self._file.seek(position)
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """The rows of all parts, in their order, read where they lie."""
+    return parts[0] if len(parts) == 1 else _Joined(parts)
+
+
+class _Joined:
+    """The rows of several others."""
+
+    def __init__(self, parts: Sequence[Rows]) -> None:
+        self._parts = parts
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def __iter__(self) -> Iterator[RawInsight]:
+        return chain.from_iterable(self._parts)
+
+    @property
+    def ad_ids(self) -> Sequence[str]:
+        return [ad_id for part in self._parts for ad_id in part.ad_ids]
+
+    @property
+    def days(self) -> Sequence[str]:
+        return [day for part in self._parts for day in part.days]
+
+    def texts(self) -> Iterator[str]:
+        return chain.from_iterable(part.texts() for part in self._parts)
+
+    def of_days(self, days: Collection[str]) -> Rows:
+        return _Joined([part.of_days(days) for part in self._parts])
 
 
 class _Selection:

@@ -5,7 +5,7 @@ Sizes and limits come from `fetch_log`, known ads from `raw_meta_insights` and `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 from threading import Lock
 from typing import Final
@@ -17,7 +17,8 @@ from actuals_pipeline.warehouse.connection import Warehouse
 _SIZE: Final = """
 SELECT page_size, days_per_request, as_report
 FROM actuals.fetch_log
-WHERE kind = 'account' AND account_id = %(account_id)s AND outcome = 'complete'
+-- One that waited for Meta too long had learned what is too large, and is gone on with.
+WHERE kind = 'account' AND account_id = %(account_id)s AND outcome IN ('complete', 'rate_limited')
   AND splits <> '{}' AND until - since < %(days)s
   -- After a day the whole is tried again: what was too large may be no more.
   AND started_at > now() - interval '24 hours'
@@ -53,6 +54,24 @@ FROM (
 WHERE account_id = %(account_id)s AND report_date >= %(since)s AND report_date <= %(until)s
 GROUP BY ad_id
 ORDER BY max(report_date) DESC, ad_id
+"""
+
+_FRUITLESS_ADS: Final = """
+SELECT ad_id
+FROM actuals.fruitless_ads
+WHERE account_id = %(account_id)s AND since <= %(since)s
+  AND asked_at > now() - interval '24 hours'
+"""
+
+_REMEMBER_FRUITLESS: Final = """
+INSERT INTO actuals.fruitless_ads (account_id, ad_id, since, asked_at)
+SELECT %(account_id)s, ad_id, %(since)s, now() FROM unnest(%(ad_ids)s::text[]) AS ad_id
+ON CONFLICT (account_id, ad_id) DO UPDATE
+SET since = excluded.since, asked_at = excluded.asked_at
+"""
+
+_FORGET_FRUITLESS: Final = """
+DELETE FROM actuals.fruitless_ads WHERE asked_at <= now() - interval '24 hours'
 """
 
 _OPEN_REPORT: Final = """
@@ -106,6 +125,21 @@ class StoredFetchMemory:
         values = {"account_id": account_id, "since": earlier.since, "until": earlier.until}
         with self._turn, self._warehouse.transaction() as connection:
             return [ad_id for (ad_id,) in connection.execute(_KNOWN_ADS, values).fetchall()]
+
+    def fruitless_ads(self, account_id: str, window: DayWindow) -> Collection[str]:
+        """Ads asked for by id within a day that had nothing in days as early as these."""
+        values = {"account_id": account_id, "since": window.since}
+        with self._turn, self._warehouse.transaction() as connection:
+            return {ad_id for (ad_id,) in connection.execute(_FRUITLESS_ADS, values).fetchall()}
+
+    def remember_fruitless(
+        self, account_id: str, window: DayWindow, ad_ids: Collection[str]
+    ) -> None:
+        """Keep which ads had nothing in `window`, and drop what was kept for more than a day."""
+        values = {"account_id": account_id, "since": window.since, "ad_ids": sorted(ad_ids)}
+        with self._turn, self._warehouse.transaction() as connection:
+            connection.execute(_FORGET_FRUITLESS)
+            connection.execute(_REMEMBER_FRUITLESS, values)
 
     def open_report(self, account_id: str, fingerprint: str) -> OpenReport | None:
         """The report run submitted last for the same request, if nobody has read it."""

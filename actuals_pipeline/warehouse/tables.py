@@ -213,9 +213,17 @@ meta_account_totals = Table(
         comment="When this account-day was last fetched whole.",
         info={"provenance": "latest"},
     ),
+    *(
+        _money(
+            f"revenue_{days}d_click",
+            f"Value of purchases within {days} d of a click, in revenue or not; null: not kept.",
+            nullable=True,
+        )
+        for days in (1, 7, 28)
+    ),
     _currency_code(),
     *_not_negative("impressions", "clicks", "reach", "spend"),
-    *_finite("spend", "revenue"),
+    *_finite("spend", "revenue", "revenue_1d_click", "revenue_7d_click", "revenue_28d_click"),
     comment="One row is Meta's own account-level total for one fetched report day.",
     info={"day": "report_date"},
 )
@@ -427,6 +435,13 @@ revenue_development = Table(
         comment="Day of a purchase: impression, conversion; unknown is treated like conversion.",
     ),
     _count("n_cohorts", "Report days that revenue_share rests on; 0 when assumed."),
+    Column(
+        "computed_at",
+        _INSTANT,
+        nullable=False,
+        comment="When this was last computed; not again once the day had begun everywhere.",
+        info={"provenance": "latest"},
+    ),
     CheckConstraint("age_days BETWEEN 0 AND 28", name="age_days"),
     CheckConstraint("revenue_share >= 0 AND revenue_share < 'Infinity'", name="revenue_share"),
     CheckConstraint(
@@ -697,6 +712,8 @@ fetch_log = Table(
     _count("rows_unchanged", "Rows of it that stayed as they were.", nullable=True),
     _count("rows_deleted", "Rows of it that Meta lists no more.", nullable=True),
     _count("rows_superseded", "Rows left aside: a newer fetch was stored first.", nullable=True),
+    _rate("backoff_seconds", "Time spent waiting before calls were repeated after a failure."),
+    _rate("polling_seconds", "Time spent waiting for reports that Meta computed."),
     CheckConstraint("outcome IN ('complete', 'rate_limited', 'refused', 'failed')", name="outcome"),
     CheckConstraint("kind IN ('account', 'ad')", name="kind"),
     Index(None, "started_at"),
@@ -714,6 +731,16 @@ open_reports = Table(
     Column("submitted_at", _INSTANT, nullable=False, comment="When it was submitted."),
     Index(None, "report_run_id"),
     comment="One row is one asynchronous report that Meta still holds and nobody has read.",
+)
+
+fruitless_ads = Table(
+    "fruitless_ads",
+    warehouse,
+    Column("account_id", Text, primary_key=True, comment="Account whose days did not add up."),
+    Column("ad_id", Text, primary_key=True, comment="Ad that was asked for by id."),
+    Column("since", Date, nullable=False, comment="First report day in which it had nothing."),
+    Column("asked_at", _INSTANT, nullable=False, comment="When it was asked for the last time."),
+    comment="One row is one ad that had nothing when it was asked for by id; it rests for a day.",
 )
 
 pruned_months = Table(

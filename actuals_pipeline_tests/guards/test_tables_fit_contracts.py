@@ -40,12 +40,13 @@ TYPES = {
 
 
 def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
-    # The payloads are Meta's own; the log, the open reports, the pruned months and the exchange
+    # The payloads are Meta's own; the log, the fetch memory, the pruned months and the exchange
     # rates are written row by row, and the revisions by the database, of what changes.
     assert {contract.name for contract in STORED} == set(TABLES) - {
         "raw_meta_insights",
         "fetch_log",
         "open_reports",
+        "fruitless_ads",
         "ad_actuals_revisions",
         "pruned_months",
         "exchange_rates",

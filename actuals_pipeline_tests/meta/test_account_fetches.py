@@ -89,7 +89,7 @@ def test_the_text_in_a_raw_frame_is_one_that_postgres_can_store(window: DayWindo
     assert text == sent.replace("u0000", "ufffd")
 
 
-def test_no_more_ads_are_asked_for_than_the_totals_lack(
+def test_ads_that_the_totals_have_and_the_listing_lacks_are_among_the_rows(
     new_client: NewClient, stand_in: GraphStandIn, account_id: str, window: DayWindow
 ) -> None:
     plan = stand_in.world.accounts[account_id].plan
@@ -109,8 +109,12 @@ def test_no_more_ads_are_asked_for_than_the_totals_lack(
             clock=lambda: stand_in.world.now,
         )
     assert missing
-    assert fetched.missing_ads == len(missing)
-    assert len(fetched.rows) == ads.total()
+    # All of them in one list, which this stand-in's answers for none, and some one by one.
+    assert fetched.missing_ads == len([*missing, *unknown])
+    assert Counter(row["ad_id"] for row in fetched.rows) == ads
+    assert [len(part.rows) for part in fetched.parts(1)] == [
+        sum(row["date_start"] == str(day) for row in fetched.rows) for day in window
+    ]
 
 
 def test_every_covered_day_has_a_total_and_one_without_delivery_is_a_known_zero(

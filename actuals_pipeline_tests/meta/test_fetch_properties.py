@@ -250,7 +250,9 @@ def fetched(stand_in: GraphStandIn, case: Case) -> AccountFetch:
         MetaCredentials(stand_in.access_token, "1", stand_in.app_secret),
         graph_url=stand_in.url,
         api_version="v26.0",
-        limits=Limits(clock=lambda: sum(sleeps), sleep=sleeps.append, jitter=lambda: 0.0),
+        limits=Limits(
+            clock=lambda: sum(sleeps), sleep=sleeps.append, jitter=lambda: 0.0, budget_seconds=10**6
+        ),
         memory=ProcessMemory(ads={case.account_id: ads}),
         now=lambda: NOW + timedelta(seconds=sum(sleeps)),
         size=case.size,

@@ -455,7 +455,7 @@ def test_a_report_that_does_not_end_is_given_up_at_the_deadline(
 ) -> None:
     stand_in.graph.sync_row_limit = 100
     stand_in.faults.add(Fault({"job_status": "Job Started"}, kind="run", times=None))
-    client = new_client(limits=new_limits(clock=lambda: 10 * sum(sleeps)))
+    client = new_client(limits=new_limits(clock=lambda: 10 * sum(sleeps), budget_seconds=7200))
     with pytest.raises(ReportFailed, match=r"'Job Started' after 60 minutes"):
         client.ads_insights(account_id, window)
     assert 360 <= sum(sleeps) < 400

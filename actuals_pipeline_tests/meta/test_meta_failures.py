@@ -109,7 +109,8 @@ def test_each_error_of_meta_calls_for_its_reaction(
     stand_in: GraphStandIn,
     account_id: str,
 ) -> None:
-    client = new_client(limits=new_limits(budget_seconds=0))
+    # Enough to ask again, not enough to wait for a limit.
+    client = new_client(limits=new_limits(budget_seconds=30))
     client.account(account_id)
     error = {"code": code, "subcode": subcode, "message": "see the code"}
     stand_in.faults.add(Fault({"error": error}, times=None))

@@ -5,6 +5,7 @@ A worker is killed where it would wait for its report: what it raises there noth
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,14 +19,26 @@ from actuals_pipeline.errors import MetaError, MetaRefused, MetaThrottled, Repor
 from actuals_pipeline.graph_stand_in.faults import Fault
 from actuals_pipeline.graph_stand_in.server import GraphStandIn, running_stand_in
 from actuals_pipeline.graph_stand_in.world import AccountPlan, World
-from actuals_pipeline.meta.accounts import fetch_account, raw_frame
+from actuals_pipeline.meta.accounts import (
+    AccountFetch,
+    fetch_account,
+    raw_frame,
+    totals_frame,
+)
 from actuals_pipeline.meta.client import InsightsClient
-from actuals_pipeline.meta.limits import Limits
+from actuals_pipeline.meta.limits import WAIT_BUDGET_SECONDS, Limits
 from actuals_pipeline.meta.memory import OpenReport, ProcessMemory, RequestSize
 from actuals_pipeline.meta.parse import parse_insights
-from actuals_pipeline.meta.reports import DEADLINE_SECONDS, RUN_UNKNOWN_SECONDS, RUNS
+from actuals_pipeline.meta.reports import (
+    DEADLINE_SECONDS,
+    LONGEST_POLL_SECONDS,
+    REPORT_REST_SECONDS,
+    RESUMED_WITHIN_SECONDS,
+    RUN_UNKNOWN_SECONDS,
+    RUNS,
+)
 from actuals_pipeline.meta.spool import Rows
-from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.report_days import DayWindow, parse_day
 
 NewClient = Callable[..., InsightsClient]
 NewLimits = Callable[..., Limits]
@@ -85,6 +98,13 @@ def left_open(
     return report
 
 
+def read(worker: InsightsClient, account_id: str, window: DayWindow) -> Rows:
+    """The rows of a fetch that asks for nothing else."""
+    rows = worker.ads_insights(account_id, window)
+    worker.forget_reports()
+    return rows
+
+
 def figures(rows: Rows) -> Figures:
     frame = parse_insights(
         rows, purchase_action_type=lambda _: "omni_purchase", fetched_at=SUBMITTED_AT
@@ -128,46 +148,81 @@ def test_a_killed_workers_report_is_gone_on_with_and_its_figures_are_of_its_subm
     assert truth(stand_in, account_id, window) != as_submitted != {}
 
     worker = new_worker()
-    assert figures(worker.ads_insights(account_id, window)) == as_submitted
+    assert figures(read(worker, account_id, window)) == as_submitted
     assert submissions(stand_in) == 1
     assert runs_asked(stand_in) == {left_open.run_id}
-    assert worker.oldest_report_at == SUBMITTED_AT
+    assert set(worker.reported_at.values()) == {SUBMITTED_AT}
+    assert set(worker.resumed_days) == set(worker.reported_at) == set(window)
     assert memory.reports == {}, "what was read is read once"
 
     later = new_worker()
-    assert figures(later.ads_insights(account_id, window)) == truth(stand_in, account_id, window)
-    assert later.oldest_report_at is not None
-    assert later.oldest_report_at >= stand_in.world.now
+    assert figures(read(later, account_id, window)) == truth(stand_in, account_id, window)
+    assert min(later.reported_at.values()) >= stand_in.world.now
+    assert not later.resumed_days
 
 
 @pytest.mark.parametrize("has_moved_on", [False, True], ids=["nothing new", "figures moved on"])
-def test_an_old_reports_rows_are_used_where_they_still_add_up_to_the_totals(
+def test_of_an_old_report_only_the_days_that_moved_since_are_read_anew(
     left_open: OpenReport,
     new_worker: NewClient,
+    memory: ProcessMemory,
     stand_in: GraphStandIn,
     account_id: str,
     window: DayWindow,
     *,
     has_moved_on: bool,
 ) -> None:
+    as_submitted = truth(stand_in, account_id, window)
     # The clock of the fetch moves on in any case, the world's figures only sometimes.
     if has_moved_on:
         stand_in.world.now += A_WHILE
-    fetch = fetch_account(
-        account_id,
-        window,
-        new_worker(),
-        purchase_action_type=lambda _: "omni_purchase",
-        expects_stand_in=True,
-        clock=lambda: SUBMITTED_AT + A_WHILE,
-    )
+    now = truth(stand_in, account_id, window)
+    changed = as_submitted.items() ^ now.items()
+    moved = {day for (_, day), _ in changed}
+    assert moved < set(window), "some days stayed as they were"
+    stand_in.calls.clear()
+    fetch = fetched(new_worker(), account_id, window, SUBMITTED_AT + A_WHILE)
     assert fetch.outcome == "complete"
     assert not isinstance(fetch.rows, tuple)
-    assert figures(fetch.rows) == truth(stand_in, account_id, window)
-    assert fetch.started_at == (SUBMITTED_AT + A_WHILE if has_moved_on else SUBMITTED_AT)
+    assert figures(fetch.rows) == now
+    assert days_submitted(stand_in) == sorted(moved)
+    assert bool(moved) is has_moved_on
+
     raw = raw_frame([fetch], run_id="run-2", api_version="v26.0")
-    assert set(raw["fetched_at"]) == {fetch.started_at}
-    assert submissions(stand_in) == 1 + has_moved_on
+    read_at = dict(zip(raw["report_date"], raw["fetched_at"], strict=True))
+    assert read_at == {
+        day: SUBMITTED_AT + A_WHILE if day in moved else SUBMITTED_AT for day in window
+    }
+    totals = totals_frame(
+        [fetch], run_id="run-2", api_version="v26.0", purchase_action_type=lambda _: "omni_purchase"
+    )
+    assert dict(zip(totals["report_date"], totals["fetched_at"], strict=True)) == read_at
+    assert fetch.log_row("run-2")["started_at"] == SUBMITTED_AT
+    assert memory.reports == {}
+
+
+def fetched(
+    worker: InsightsClient, account_id: str, window: DayWindow, now: datetime
+) -> AccountFetch:
+    return fetch_account(
+        account_id,
+        window,
+        worker,
+        purchase_action_type=lambda _: "omni_purchase",
+        expects_stand_in=True,
+        clock=lambda: now,
+    )
+
+
+def days_submitted(stand_in: GraphStandIn) -> list[date]:
+    """The days for which reports were submitted, each as often as it was."""
+    ranges = [
+        json.loads(call.params["time_range"])
+        for call in stand_in.calls
+        if call.kind == "insights_async"
+    ]
+    windows = [DayWindow.inclusive(parse_day(r["since"]), parse_day(r["until"])) for r in ranges]
+    return sorted(day for window in windows for day in window)
 
 
 @pytest.mark.parametrize(
@@ -175,13 +230,14 @@ def test_an_old_reports_rows_are_used_where_they_still_add_up_to_the_totals(
     [
         (timedelta(0), True),
         (timedelta(seconds=DEADLINE_SECONDS - 1), True),
-        (timedelta(seconds=DEADLINE_SECONDS), False),
+        (timedelta(seconds=RESUMED_WITHIN_SECONDS - 1), True),
+        (timedelta(seconds=RESUMED_WITHIN_SECONDS), False),
         (timedelta(days=2), False),
         (timedelta(seconds=-1), False),
     ],
-    ids=["just submitted", "before the deadline", "at the deadline", "old", "of the future"],
+    ids=["just submitted", "of the last run", "two hours", "too old", "old", "of the future"],
 )
-def test_only_a_report_younger_than_the_deadline_is_gone_on_with(
+def test_a_report_is_gone_on_with_until_the_next_hourly_run_has_had_its_turn(
     *,
     age: timedelta,
     is_resumed: bool,
@@ -194,8 +250,10 @@ def test_only_a_report_younger_than_the_deadline_is_gone_on_with(
 ) -> None:
     key = next(iter(memory.reports))
     memory.reports[key] = replace(left_open, submitted_at=stand_in.world.now - age)
+    # It was computed meanwhile.
+    stand_in.graph._runs[left_open.run_id].polls = 3
     worker = new_worker()
-    assert figures(worker.ads_insights(account_id, window)) == truth(stand_in, account_id, window)
+    assert figures(read(worker, account_id, window)) == truth(stand_in, account_id, window)
     assert submissions(stand_in) == (1 if is_resumed else 2)
     assert (left_open.run_id in runs_asked_after_the_kill(stand_in)) is is_resumed
     assert memory.reports == {}
@@ -231,11 +289,10 @@ def test_a_report_that_meta_has_dropped_is_submitted_anew(
     stand_in.world.now += age
     stand_in.faults.add(Fault(GONE, kind=kind, path=left_open.run_id, times=None))
     worker = new_worker()
-    rows = worker.ads_insights(account_id, window)
+    rows = read(worker, account_id, window)
     assert figures(rows) == truth(stand_in, account_id, window)
     assert submissions(stand_in) == 2
-    assert worker.oldest_report_at is not None
-    assert worker.oldest_report_at >= SUBMITTED_AT + age
+    assert min(worker.reported_at.values()) >= SUBMITTED_AT + age
     assert memory.reports == {}
 
 
@@ -250,7 +307,7 @@ def test_an_account_that_may_not_be_read_any_more_is_not_asked_for_report_after_
     stand_in.world.now += A_WHILE
     stand_in.faults.add(Fault({"error": {"code": 200}}, account_id=account_id, times=None))
     with pytest.raises(MetaRefused):
-        new_worker().ads_insights(account_id, window)
+        read(new_worker(), account_id, window)
     assert submissions(stand_in) == 2, "the killed worker's, and one that was refused"
     assert memory.reports == {}
     assert left_open.run_id in runs_asked(stand_in)
@@ -266,16 +323,16 @@ def test_a_report_for_other_days_another_filter_or_another_account_is_not_used(
 ) -> None:
     stand_in.calls.clear()
     shorter = DayWindow.trailing(window.until, len(window) - 1)
-    rows = new_worker().ads_insights(account_id, shorter)
+    rows = read(new_worker(), account_id, shorter)
     assert figures(rows) == truth(stand_in, account_id, shorter)
 
-    listed = figures(new_worker(filter_statuses=False).ads_insights(account_id, window))
+    listed = figures(read(new_worker(filter_statuses=False), account_id, window))
     assert {ad_id for ad_id, _ in listed} < {
         ad_id for ad_id, _ in truth(stand_in, account_id, window)
     }
 
     with pytest.raises(MetaRefused):
-        new_worker().ads_insights("77", window)
+        read(new_worker(), "77", window)
     assert submissions(stand_in) == 2
     assert left_open.run_id not in runs_asked(stand_in)
     assert list(memory.reports.values()) == [left_open], "it waits for who asks the same"
@@ -303,13 +360,13 @@ def test_a_report_that_failed_or_was_skipped_is_forgotten(
 ) -> None:
     stand_in.faults.add(Fault({"job_status": status}, kind="run", times=None))
     with pytest.raises(MetaError):
-        new_worker().ads_insights(account_id, window)
+        read(new_worker(), account_id, window)
     assert submissions(stand_in) == submitted
     assert memory.reports == {}
 
     stand_in.faults.clear()
     ended = runs_asked(stand_in)
-    rows = new_worker().ads_insights(account_id, window)
+    rows = read(new_worker(), account_id, window)
     assert figures(rows) == truth(stand_in, account_id, window)
     assert len(runs_asked(stand_in) - ended) == 1, "of a new run"
 
@@ -329,7 +386,7 @@ def test_a_killed_workers_report_that_failed_meanwhile_is_submitted_anew(
     stand_in.faults.add(
         Fault({"job_status": status}, kind="run", path=left_open.run_id, times=None)
     )
-    rows = new_worker().ads_insights(account_id, window)
+    rows = read(new_worker(), account_id, window)
     assert figures(rows) == truth(stand_in, account_id, window)
     assert submissions(stand_in) == 2
     assert memory.reports == {}
@@ -345,7 +402,7 @@ def test_a_report_too_large_is_forgotten_and_so_are_its_halves_once_they_are_rea
     too_large = {"async_status": "Job Failed", "error_code": 100, "error_subcode": 1487534}
     stand_in.faults.add(Fault({"job_status": too_large}, kind="run"))
     worker = new_worker()
-    rows = worker.ads_insights(account_id, window)
+    rows = read(worker, account_id, window)
     assert figures(rows) == truth(stand_in, account_id, window)
     assert worker.usage.splits["days"] == 1
     assert submissions(stand_in) == 3
@@ -379,15 +436,15 @@ def test_passing_trouble_leaves_the_report_open_for_the_next_fetch(
 ) -> None:
     stand_in.faults.add(Fault(effect, kind=kind, times=None))
     with pytest.raises(MetaError):
-        new_worker().ads_insights(account_id, window)
+        read(new_worker(), account_id, window)
     (left,) = memory.reports.values()
     as_submitted = truth(stand_in, account_id, window)
 
     stand_in.faults.clear()
     stand_in.world.now += A_WHILE
     worker = new_worker()
-    assert figures(worker.ads_insights(account_id, window)) == as_submitted
-    assert worker.oldest_report_at == left.submitted_at
+    assert figures(read(worker, account_id, window)) == as_submitted
+    assert set(worker.reported_at.values()) == {left.submitted_at}
     assert runs_asked(stand_in) == {left.run_id}
     assert submissions(stand_in) == 1
     assert memory.reports == {}
@@ -403,18 +460,19 @@ def test_trouble_in_the_midst_of_a_reports_pages_repeats_no_row_and_loses_none(
     small_pages = RequestSize(page_size=40, as_report=True)
     stand_in.faults.add(Fault(LIMIT, kind="run_insights", page=2, times=None))
     with pytest.raises(MetaThrottled):
-        new_worker(size=small_pages).ads_insights(account_id, window)
+        read(new_worker(size=small_pages), account_id, window)
     assert len(memory.reports) == 1
 
     stand_in.faults.clear()
-    rows = new_worker(size=small_pages).ads_insights(account_id, window)
+    rows = read(new_worker(size=small_pages), account_id, window)
     want = truth(stand_in, account_id, window)
     assert len(rows) == len(want) > 40
     assert figures(rows) == want
     assert submissions(stand_in) == 1
 
 
-def test_a_report_that_outlasts_the_deadline_is_named_and_given_up_by_the_next_fetch(
+@pytest.mark.parametrize("is_done_at_last", [True, False], ids=["done at last", "never done"])
+def test_a_report_that_outlasts_the_deadline_is_named_and_used_or_given_up_by_the_next_fetch(
     new_worker: NewClient,
     new_limits: NewLimits,
     memory: ProcessMemory,
@@ -422,25 +480,28 @@ def test_a_report_that_outlasts_the_deadline_is_named_and_given_up_by_the_next_f
     account_id: str,
     window: DayWindow,
     sleeps: list[float],
+    *,
+    is_done_at_last: bool,
 ) -> None:
-    slow = Fault({"job_status": "Job Running"}, kind="run", times=None)
-    stand_in.faults.add(slow)
+    stand_in.faults.add(Fault({"job_status": "Job Running"}, kind="run", times=None))
     with pytest.raises(ReportFailed, match="after 60 minutes"):
-        new_worker(limits=new_limits()).ads_insights(account_id, window)
+        read(new_worker(limits=new_limits(budget_seconds=7200)), account_id, window)
     assert DEADLINE_SECONDS <= sum(sleeps) < DEADLINE_SECONDS + 60
-    first = runs_asked(stand_in)
+    (first,) = runs_asked(stand_in)
 
     stand_in.faults.clear()
-    rows = new_worker().ads_insights(account_id, window)
+    if not is_done_at_last:
+        stand_in.faults.add(Fault({"job_status": "Job Running"}, path=f"{first}$", times=None))
+    rows = read(new_worker(), account_id, window)
     assert figures(rows) == truth(stand_in, account_id, window)
-    assert submissions(stand_in) == 2
-    assert len(runs_asked(stand_in) - first) == 1
+    assert submissions(stand_in) == (1 if is_done_at_last else 2)
     assert memory.reports == {}
 
 
 def test_the_deadline_of_a_report_counts_from_its_submission_whoever_waits_for_it(
     left_open: OpenReport,
     new_worker: NewClient,
+    new_limits: NewLimits,
     stand_in: GraphStandIn,
     account_id: str,
     window: DayWindow,
@@ -449,9 +510,61 @@ def test_the_deadline_of_a_report_counts_from_its_submission_whoever_waits_for_i
     stand_in.world.now += A_WHILE
     stand_in.faults.add(Fault({"job_status": "Job Running"}, kind="run", times=None))
     with pytest.raises(ReportFailed, match=left_open.run_id):
-        new_worker().ads_insights(account_id, window)
+        read(new_worker(limits=new_limits(budget_seconds=7200)), account_id, window)
     left = DEADLINE_SECONDS - A_WHILE.total_seconds()
     assert left <= sum(sleeps) < left + 60
+
+
+def test_a_report_that_takes_longer_than_a_run_may_wait_is_left_to_the_caller_and_gone_on_with(
+    new_worker: NewClient,
+    memory: ProcessMemory,
+    stand_in: GraphStandIn,
+    account_id: str,
+    window: DayWindow,
+    sleeps: list[float],
+) -> None:
+    stand_in.faults.add(Fault({"job_status": "Job Running"}, kind="run", times=None))
+    fetch = fetched(new_worker(), account_id, window, stand_in.world.now)
+    assert isinstance(fetch.error, MetaThrottled)
+    assert fetch.outcome == "rate_limited"
+    (left,) = memory.reports.values()
+    assert left.run_id in str(fetch.error)
+    assert (fetch.error.retry_after, fetch.error.account_id) == (REPORT_REST_SECONDS, account_id)
+    logged = fetch.log_row("run-1")
+    assert WAIT_BUDGET_SECONDS - LONGEST_POLL_SECONDS < sum(sleeps) <= WAIT_BUDGET_SECONDS
+    assert logged["polling_seconds"] == sum(sleeps)
+    assert (logged["throttled_seconds"], logged["backoff_seconds"]) == (0, 0)
+
+    stand_in.faults.clear()
+    later = fetched(new_worker(), account_id, window, stand_in.world.now)
+    assert later.outcome == "complete"
+    assert submissions(stand_in) == 1
+    assert memory.reports == {}
+
+
+def test_parts_that_were_read_are_read_again_and_not_computed_again_when_a_later_one_is_awaited(
+    new_worker: NewClient,
+    memory: ProcessMemory,
+    stand_in: GraphStandIn,
+    account_id: str,
+    window: DayWindow,
+) -> None:
+    weeks = RequestSize(days=7, as_report=True)
+    stand_in.faults.add(
+        # The run of the second week.
+        Fault({"job_status": "Job Running"}, kind="run", path="/127700000000000002$", times=None)
+    )
+    first = fetched(new_worker(size=weeks), account_id, window, stand_in.world.now)
+    assert first.outcome == "rate_limited"
+    assert len(memory.reports) == 2
+
+    stand_in.faults.clear()
+    second = fetched(new_worker(size=weeks), account_id, window, stand_in.world.now)
+    assert second.outcome == "complete"
+    assert not isinstance(second.rows, tuple)
+    assert figures(second.rows) == truth(stand_in, account_id, window)
+    assert submissions(stand_in) == 2
+    assert memory.reports == {}
 
 
 def test_a_submission_that_was_refused_leaves_nothing_open(
@@ -463,5 +576,5 @@ def test_a_submission_that_was_refused_leaves_nothing_open(
 ) -> None:
     stand_in.faults.add(Fault({"error": {"code": 200}}, kind="insights_async"))
     with pytest.raises(MetaRefused):
-        new_worker().ads_insights(account_id, window)
+        read(new_worker(), account_id, window)
     assert memory.reports == {}

@@ -6,6 +6,7 @@ Its days are long past, so that the same ad is deleted on the same day whenever 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import date, datetime, time, timedelta
@@ -74,8 +75,16 @@ def spends(rows: list[Row], ad_ids: set[str]) -> dict[tuple[str, date], Decimal]
     return found
 
 
-def asked_by_id(pipeline: Pipeline) -> list[str]:
-    """The ads whose own insights were asked for, in order."""
+def asked_by_id(pipeline: Pipeline) -> set[str]:
+    """The ads that were asked for by id, in lists or at their own node."""
+    calls = [call for call in pipeline.graph.calls if call.kind == "insights"]
+    rules = [rule for call in calls for rule in json.loads(call.params.get("filtering", "[]"))]
+    in_lists = [ad_id for rule in rules if rule["field"] == "ad.id" for ad_id in rule["value"]]
+    return {*in_lists, *asked_alone(pipeline)}
+
+
+def asked_alone(pipeline: Pipeline) -> list[str]:
+    """The ads whose own node was asked, in order."""
     paths = [call.path for call in pipeline.graph.calls if call.kind == "insights"]
     return [path.split("/")[2] for path in paths if "/act_" not in path]
 
@@ -97,7 +106,7 @@ def test_a_known_ad_that_is_deleted_is_asked_for_by_id_and_the_day_adds_up(
     first = pipeline.run(window)
     assert first.success
     assert missing_of(pipeline, first.run_id) == {"42": 0, "43": 0}
-    assert asked_by_id(pipeline) == []
+    assert asked_by_id(pipeline) == set()
 
     pipeline.graph.world.now += A_DAY
     pipeline.graph.calls.clear()
@@ -109,7 +118,8 @@ def test_a_known_ad_that_is_deleted_is_asked_for_by_id_and_the_day_adds_up(
     assert pipeline.rows("ad_actuals", *FIGURES) == want
     assert {row["verdict"] for row in pipeline.rows("spend_reconciliation")} == {"exact"}
     assert checks_of(run)["ads_add_up_to_metas_total"].passed
-    assert asked_by_id(pipeline) == [doomed.ad_id]
+    assert asked_by_id(pipeline) == {doomed.ad_id}
+    assert asked_alone(pipeline) == [doomed.ad_id]
     assert missing_of(pipeline, run.run_id) == {"42": 1, "43": 0}
 
 
@@ -171,7 +181,7 @@ def test_an_ad_that_nobody_knew_stays_a_gap_named_to_the_cent_beside_one_that_is
     assert named == {(account_id, str(day)) for account_id, day in lost}
     asked = asked_by_id(pipeline)
     assert doomed.ad_id in asked
-    assert not never_seen & set(asked)
+    assert not never_seen & asked
     assert sum(missing_of(pipeline, run.run_id).values()) == len(asked)
 
 
@@ -193,3 +203,26 @@ def test_an_ad_that_meta_no_longer_answers_for_becomes_a_named_gap(
     assert Decimal(named["spend_difference"]) == hidden > 0
     assert missing_of(pipeline, run.run_id) == {"42": 1, "43": 0}
     assert doomed.ad_id not in {row["ad_id"] for row in pipeline.rows("ad_actuals")}
+
+
+def test_an_ad_that_had_nothing_is_not_asked_for_again_by_the_next_hours_run(
+    hiding: Hiding, doomed: Ad
+) -> None:
+    last_day = deleted_on(doomed) - A_DAY
+    pipeline = hiding(last_day)
+    window = DayWindow.inclusive(last_day, last_day)
+    assert pipeline.run(window).success
+
+    pipeline.graph.world.now += A_DAY
+    gone = {"error": {"code": 100, "subcode": 33}}
+    pipeline.graph.faults.add(Fault(gone, path=f"/{doomed.ad_id}/", times=None))
+    assert pipeline.run(window).success
+    pipeline.graph.calls.clear()
+    run = pipeline.run(window)
+    assert run.success
+    assert asked_by_id(pipeline) == set()
+    assert missing_of(pipeline, run.run_id) == {"42": 0, "43": 0}
+    # The node, the totals, the ads, and the totals again of the day that does not add up.
+    assert len([call for call in pipeline.graph.calls if call.account_id == "42"]) == 4
+    (named,) = examples(checks_of(run)["ads_add_up_to_metas_total"])
+    assert named["account_id"] == "42", "the gap is still named"

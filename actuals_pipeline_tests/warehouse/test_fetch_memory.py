@@ -13,7 +13,12 @@ from actuals_pipeline.meta.memory import OpenReport, RequestSize
 from actuals_pipeline.report_days import SETTLED_AFTER_DAYS, DayWindow
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.fetch_memory import StoredFetchMemory
-from actuals_pipeline.warehouse.tables import fetch_log, open_reports, raw_meta_insights
+from actuals_pipeline.warehouse.tables import (
+    fetch_log,
+    fruitless_ads,
+    open_reports,
+    raw_meta_insights,
+)
 from actuals_pipeline_tests.warehouse.conftest import Row
 
 Insert = Callable[..., None]
@@ -58,6 +63,7 @@ def test_nothing_is_known_before_the_first_fetch(memory: StoredFetchMemory) -> N
     assert memory.rests() == {}
     assert memory.known_ads("42", WEEK) == []
     assert memory.open_report("42", "a request") is None
+    assert memory.fruitless_ads("42", WEEK) == set()
 
 
 def test_the_size_that_worked_is_the_next_fetchs(memory: StoredFetchMemory, log: Log) -> None:
@@ -67,6 +73,9 @@ def test_the_size_that_worked_is_the_next_fetchs(memory: StoredFetchMemory, log:
     older = timedelta(hours=1)
     log(page_size=25, days_per_request=None, as_report=False, splits={"days": 2}, ago=older)
     assert memory.request_size("42", WEEK) == RequestSize(25, days=None, as_report=False)
+    # Who waited too long for what it asked for last is gone on with, not begun anew.
+    log(page_size=500, days_per_request=2, as_report=True, outcome="rate_limited")
+    assert memory.request_size("42", WEEK) == RequestSize(500, days=2, as_report=True)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +85,6 @@ def test_the_size_that_worked_is_the_next_fetchs(memory: StoredFetchMemory, log:
         {"kind": "ad", "ad_id": "6001"},
         {"outcome": "failed"},
         {"outcome": "refused"},
-        {"outcome": "rate_limited"},
         {"splits": {}},
         {"ago": A_DAY + MOMENT},
     ],
@@ -85,7 +93,6 @@ def test_the_size_that_worked_is_the_next_fetchs(memory: StoredFetchMemory, log:
         "of a single ad",
         "that failed",
         "that was refused",
-        "that was throttled",
         "that needed no splitting",
         "of more than a day ago",
     ],
@@ -178,6 +185,52 @@ def test_known_ads_are_those_with_figures_in_the_window_or_shortly_before_the_la
     assert memory.known_ads("42", WEEK) == ["6001", "6005", "6003", "6002", "6009"]
     assert memory.known_ads("43", WEEK) == ["7001"]
     assert memory.known_ads("44", WEEK) == []
+
+
+@pytest.fixture
+def asked_ago(connection: psycopg.Connection) -> Callable[[str, timedelta], None]:
+    """Let an ad have been asked for so long ago."""
+
+    def changed(ad_id: str, ago: timedelta) -> None:
+        connection.execute(
+            "UPDATE actuals.fruitless_ads SET asked_at = now() - %s WHERE ad_id = %s", [ago, ad_id]
+        )
+        connection.commit()
+
+    return changed
+
+
+def test_an_ad_that_had_nothing_rests_for_a_day_and_is_then_forgotten(
+    memory: StoredFetchMemory,
+    stored: Stored,
+    asked_ago: Callable[[str, timedelta], None],
+) -> None:
+    memory.remember_fruitless("42", WEEK, ["6001", "6002", "6003"])
+    memory.remember_fruitless("43", WEEK, ["6001"])
+    asked_ago("6002", A_DAY - MOMENT)
+    asked_ago("6003", A_DAY + MOMENT)
+    assert memory.fruitless_ads("42", WEEK) == {"6001", "6002"}
+    assert memory.fruitless_ads("44", WEEK) == set()
+    memory.remember_fruitless("42", WEEK, ["6004"])
+    assert {(row["account_id"], row["ad_id"]) for row in stored(fruitless_ads)} == {
+        ("42", "6001"), ("42", "6002"), ("42", "6004"), ("43", "6001"),
+    }  # fmt: skip
+
+
+def test_an_ad_rests_in_days_as_early_as_those_in_which_it_had_nothing(
+    memory: StoredFetchMemory, asked_ago: Callable[[str, timedelta], None]
+) -> None:
+    month = DayWindow.trailing(WEEK.until, 28)
+    tomorrow = DayWindow.trailing(WEEK.until + timedelta(days=1), 7)
+    memory.remember_fruitless("42", WEEK, ["6001"])
+    assert memory.fruitless_ads("42", tomorrow) == {"6001"}
+    assert memory.fruitless_ads("42", month) == set(), "it may have had something before"
+    asked_ago("6001", A_DAY - MOMENT)
+    memory.remember_fruitless("42", month, ["6001"])
+    assert memory.fruitless_ads("42", month) == memory.fruitless_ads("42", WEEK) == {"6001"}
+    asked_ago("6001", A_DAY - MOMENT)
+    memory.remember_fruitless("42", WEEK, ["6001"])
+    assert memory.fruitless_ads("42", WEEK) == {"6001"}, "a day from now on"
 
 
 def test_an_open_report_is_found_by_any_worker_that_asks_the_same(
