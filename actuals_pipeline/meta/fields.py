@@ -80,6 +80,9 @@ ATTRIBUTION_WINDOWS: Final = ("1d_click", "7d_click", "28d_click", "1d_view", "1
 `7d_view` and `28d_view` are answered with silence since 2026-01-12 (developers' blog, 2025-10-16).
 """
 
+CLICK_WINDOWS: Final = ("1d_click", "7d_click", "28d_click")
+"""The click windows among them, shortest first: each holds the ones before it."""
+
 AD_STATUSES: Final = (
     "ACTIVE",
     "ADSET_PAUSED",
@@ -135,6 +138,8 @@ REPORT_RUN_FIELDS: Final = (
     "error_code",
     "error_subcode",
     "error_message",
+    "error_user_title",
+    "error_user_msg",
 )
 
 JOB_COMPLETED: Final = "Job Completed"
@@ -161,6 +166,11 @@ ACCOUNT_STATUSES: Final = {
 
 SILENT_WINDOWS: Final = ("7d_view", "28d_view")
 """Attribution windows that are accepted and no longer answered since 2026-01-12."""
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is an id as people may write it: digits and nothing else."""
+    return is_id(value) and str(value).isdigit()
 
 
 def is_id(value: object) -> bool:
