@@ -2,7 +2,7 @@
 
     Meta -> raw_meta_insights -> ad_actuals -> prediction_accuracy -> model_accuracy
         |                        `-> revenue_development
-        `-> meta_account_totals -> spend_reconciliation
+        `-> meta_account_totals -> spend_reconciliation, investment_summary
 
 A run covers a range of partitions; an hour, a day and a backfill are the same code path.
 """
@@ -28,13 +28,28 @@ from actuals_pipeline.orchestration.descriptions import (
     source_tags,
 )
 from actuals_pipeline.orchestration.fetching import RunOfFetches
-from actuals_pipeline.orchestration.figures import figures_by_day, scores_by_day
+from actuals_pipeline.orchestration.figures import (
+    figures_by_day,
+    investment_by_day,
+    scores_by_day,
+)
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.reactions import reacting_to_errors
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
 from actuals_pipeline.report_days import DayWindow, report_day, time_zone
 from actuals_pipeline.settings import Settings
-from actuals_pipeline.warehouse import history, prediction_log, product, retention
+from actuals_pipeline.spend.exchange import ExchangeRates, Rate
+from actuals_pipeline.spend.investment import Account, Terms
+from actuals_pipeline.spend.investment import investment_summary as summarize
+from actuals_pipeline.spend.ledger import Change, Figures, FirstKnown, Ledger
+from actuals_pipeline.warehouse import (
+    exchange_rates,
+    history,
+    money_by_day,
+    prediction_log,
+    product,
+    retention,
+)
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.store import (
     PART_ROWS,
@@ -246,6 +261,50 @@ def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         return Parts(_as_of_parts(window, len(videos)), judged_models)
 
     return model_accuracy
+
+
+def invested(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
+    """What an investment has spent and earned, and until when it lasts, as of each day."""
+
+    @_daily_asset(
+        "investment_summary",
+        settings,
+        daily,
+        group="investment",
+        deps=["ad_actuals", "meta_account_totals"],
+    )
+    def investment_summary(context: dg.AssetExecutionContext, postgres: WarehouseResource) -> Parts:
+        window, warehouse = window_of(context.partition_keys), postgres.warehouse()
+        known = money_by_day.money_by_day(warehouse, window.since, window.until)
+        ledger = Ledger(
+            (Figures(*row) for row in known.current),
+            (Change(known_on, Figures(*row)) for known_on, *row in known.changes),
+            (FirstKnown(*row) for row in known.first_known),
+        )
+        accounts = [Account(*row) for row in money_by_day.accounts(warehouse)]
+        rates = ExchangeRates(
+            (Rate(*row[:4]) for row in exchange_rates.stored(warehouse)),
+            most_days_old=settings.exchange_rate_days,
+        )
+
+        def summed_up(days: DayWindow) -> CoveredRows:
+            summary = summarize(ledger, accounts, days, _terms(settings), rates)
+            investment_by_day(context, summary)
+            return CoveredRows(summary, (Slice(days),))
+
+        return Parts(_as_of_parts(window, len(accounts) + 1), summed_up)
+
+    return investment_summary
+
+
+def _terms(settings: Settings) -> Terms:
+    budget = settings.investment_budget
+    return Terms(
+        budget.currency if budget else None,
+        budget.amount if budget else None,
+        settings.investment_start,
+        settings.meta_ad_account_ids,
+    )
 
 
 def _log_unseen_predictions(context: dg.AssetExecutionContext, warehouse: Warehouse) -> None:

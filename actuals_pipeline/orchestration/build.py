@@ -43,6 +43,7 @@ def build_definitions(
             assets.matured(settings, daily),
             assets.scored(settings, daily),
             assets.judged(settings, daily),
+            assets.invested(settings, daily),
         ]
     return dg.Definitions(
         assets=[*assets.product_tables(settings), *daily_assets],
@@ -59,7 +60,7 @@ def build_definitions(
             "io_manager": PostgresIOManager(postgres=postgres),
             **given,
         },
-        # Seven short steps gain nothing from a process each: 0.6 s against 8 s.
+        # A few short steps gain nothing from a process each: 0.6 s against 8 s.
         executor=dg.in_process_executor,
     )
 

@@ -59,6 +59,22 @@ WHERE as_of_date >= %(since)s AND as_of_date <= %(until)s
 ORDER BY ad_id, model_name, model_version
 """
 
+_UNCONVERTED = """
+SELECT as_of_date, overall.currency AS into_currency, missing.currency, days AS days_without_rate
+FROM actuals.investment_summary AS overall
+CROSS JOIN jsonb_each_text(unconverted) AS missing (currency, days)
+WHERE as_of_date >= %(since)s AND as_of_date <= %(until)s AND scope = 'overall'
+ORDER BY as_of_date DESC, missing.currency
+"""
+
+_OVERSPENT = """
+SELECT as_of_date, currency, spend_at_least, investment_total,
+       spend_at_least - investment_total AS beyond
+FROM actuals.investment_summary
+WHERE as_of_date >= %(since)s AND as_of_date <= %(until)s AND spend_at_least > investment_total
+ORDER BY as_of_date DESC
+"""
+
 _PREDICTIONS_OF_NOTHING = """
 SELECT prediction_id, model_name, model_version, logged_at
 FROM actuals.prediction_log
@@ -74,6 +90,8 @@ def checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         _purchases_counted(settings),
         _spend_reconciled(settings),
         _predictions_usable(),
+        _currencies_converted(),
+        _investment_kept(),
         _installation_healthy(settings),
     ]
 
@@ -167,6 +185,43 @@ def _predictions_usable() -> dg.AssetChecksDefinition:
         )
 
     return every_prediction_is_usable
+
+
+def _currencies_converted() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="investment_summary",
+        name="no_currency_is_left_out_of_the_investment",
+        description=(
+            "Every day on which another currency was spent or earned has an exchange rate; until "
+            "then the totals are unknown.  `actuals rates import` brings rates in."
+        ),
+    )
+    def no_currency_is_left_out_of_the_investment(
+        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
+    ) -> dg.AssetCheckResult:
+        left_out = _rows(postgres, _UNCONVERTED, _days(context))
+        return dg.AssetCheckResult(
+            passed=not left_out, severity=dg.AssetCheckSeverity.WARN, metadata=_listed(left_out)
+        )
+
+    return no_currency_is_left_out_of_the_investment
+
+
+def _investment_kept() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="investment_summary",
+        name="the_investment_is_not_overspent",
+        description="What was spent to date is not more than ACTUALS_INVESTMENT_BUDGET.",
+    )
+    def the_investment_is_not_overspent(
+        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
+    ) -> dg.AssetCheckResult:
+        overspent = _rows(postgres, _OVERSPENT, _days(context))
+        return dg.AssetCheckResult(
+            passed=not overspent, severity=dg.AssetCheckSeverity.WARN, metadata=_listed(overspent)
+        )
+
+    return the_investment_is_not_overspent
 
 
 def _installation_healthy(settings: Settings) -> dg.AssetChecksDefinition:

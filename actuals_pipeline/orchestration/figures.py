@@ -35,6 +35,23 @@ def scores_by_day(context: dg.AssetExecutionContext, models: pd.DataFrame) -> No
         context.add_asset_metadata(scores, partition_key=str(key))
 
 
+def investment_by_day(context: dg.AssetExecutionContext, summary: pd.DataFrame) -> None:
+    """Attach what is spent, and of the total, and the burn as of each day to its partition."""
+    overall = summary[summary["scope"].eq("overall")]
+    for day, currency, spend, share, burn in zip(
+        overall["as_of_date"],
+        overall["currency"],
+        overall["spend"],
+        overall["spent_share"],
+        overall["burn_per_day_28d"],
+        strict=True,
+    ):
+        code = str(currency).lower()
+        figures = {f"spend_{code}": spend, "spent_share": share, f"burn_per_day_{code}": burn}
+        known = {name: float(value) for name, value in figures.items() if pd.notna(value)}
+        context.add_asset_metadata(known, partition_key=str(day))
+
+
 def _figures(day: pd.DataFrame) -> dict[str, float | int]:
     impressions, clicks = int(day["impressions"].sum()), int(day["clicks"].sum())
     figures: dict[str, float | int] = {

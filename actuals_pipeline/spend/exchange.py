@@ -110,5 +110,7 @@ def convert(rows: Iterable[DatedAmounts], to_currency: str, rates: ExchangeRates
             else:
                 pairs = zip(sums, row.amounts, strict=True)
                 sums = tuple(total + amount * rate for total, amount in pairs)
+    if not unconverted:
+        return Converted(sums, unconverted={})
     named = {currency: tuple(sorted(days)) for currency, days in sorted(unconverted.items())}
     return Converted(sums, named)

@@ -29,6 +29,7 @@ WRITTEN_TABLES = (
     "revenue_development",
     "prediction_accuracy",
     "model_accuracy",
+    "investment_summary",
 )
 
 _POLL_SECONDS = 0.001

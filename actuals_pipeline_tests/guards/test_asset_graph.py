@@ -25,6 +25,7 @@ GRAPH = {
     "revenue_development": ("accuracy", "pandas postgres", "ad_actuals"),
     "prediction_accuracy": ("accuracy", "pandas postgres", "ad_actuals predictions videos"),
     "model_accuracy": ("accuracy", "pandas postgres", "ad_actuals prediction_accuracy videos"),
+    "investment_summary": ("investment", "pandas postgres", "ad_actuals meta_account_totals"),
 }
 """By asset: its group, its kinds, and what it is made of."""
 
@@ -35,6 +36,8 @@ CHECKS = {
     ("raw_meta_insights", "the_purchase_action_type_occurs"),
     ("spend_reconciliation", "ads_add_up_to_metas_total"),
     ("prediction_accuracy", "every_prediction_is_usable"),
+    ("investment_summary", "no_currency_is_left_out_of_the_investment"),
+    ("investment_summary", "the_investment_is_not_overspent"),
 }
 
 ONCE_A_DAY = ("raw_meta_insights", "the_installation_is_healthy")

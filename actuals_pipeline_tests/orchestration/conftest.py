@@ -32,6 +32,7 @@ DAILY_ASSETS = (
     "revenue_development",
     "prediction_accuracy",
     "model_accuracy",
+    "investment_summary",
 )
 
 FIGURES = (
