@@ -33,7 +33,7 @@ class Kind(StrEnum):
     INSTANT = "instant"
     """A moment in UTC, to the microsecond."""
     DECIMAL = "decimal"
-    """A finite `decimal.Decimal`, exact to the last digit; never missing."""
+    """A finite `decimal.Decimal`, exact to the last digit; None, never NaN, where nullable."""
     COUNT = "count"
     NUMBER = "number"
     """A float; NaN where the column is nullable, never infinite."""

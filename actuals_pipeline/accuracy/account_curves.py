@@ -179,9 +179,11 @@ def _revenue(known: Known, found: Evidence, grown: Growth) -> tuple[Maturing, So
         return own, "revisions", int(grown.n_cohorts[0])
     window = known.click_window
     amounts = known.settled[np.isfinite(known.settled).all(axis=1)]
-    if found.n_purchases >= LEAST_PURCHASES and np.sum(amounts[:, 0] > 0) >= LEAST_SETTLED:
-        total, one_day, seven_days, _ = amounts.T
-        whole = amounts[:, 1 + (1, USUAL_CLICK_WINDOW, SETTLED_AFTER_DAYS).index(window)]
+    whole = amounts[:, 1 + (1, USUAL_CLICK_WINDOW, SETTLED_AFTER_DAYS).index(window)]
+    total, one_day, seven_days, _ = amounts.T
+    # Revenue without a single click is a day whose windows were not told, rather than none.
+    told = np.sum((total > 0) & (whole > 0))
+    if found.n_purchases >= LEAST_PURCHASES and told >= LEAST_SETTLED:
         bought = of_click_windows(one_day, seven_days, whole, total)
         # Only where dating by purchase is certain is a day's growth nothing but late reports.
         if found.sold_undelivered and _is_enough(grown):

@@ -144,6 +144,16 @@ TOTALS = Contract(
         _PURCHASE_ACTION_TYPE,
         Column("is_reported", Kind.FLAG, "Meta gave a row; a fetched day without one is a zero"),
         _FETCHED_AT,
+        *(
+            Column(
+                f"revenue_{days}d_click",
+                Kind.DECIMAL,
+                f"Value of purchases within {days} d of a click; missing = not kept",
+                _MONEY,
+                nullable=True,
+            )
+            for days in (1, 7, 28)
+        ),
     ),
     rules=_FIGURE_RULES,
 )

@@ -25,6 +25,7 @@ from actuals_pipeline.errors import (
     MetaThrottled,
     SettingsError,
 )
+from actuals_pipeline.meta import fields
 from actuals_pipeline.meta.agreement import AccountReading
 from actuals_pipeline.meta.client import FetchUsage, InsightsClient, MetaAccount
 from actuals_pipeline.meta.limits import Limits
@@ -206,6 +207,8 @@ def fetch_account(
         chosen = purchase_action_type
         reading = AccountReading(client, account_id, covered, purchase_action_type=chosen)
         reading.read()
+        # What cannot be read is this account's failure, and nobody else's.
+        parse_totals(reading.totals, purchase_action_type=chosen)
         missing = MissingAds(client, account_id, covered, reading, purchase_action_type=chosen)
         missing.ask()
         rows = joined([reading.rows, missing.found]) if len(missing.found) else reading.rows
@@ -414,7 +417,7 @@ def totals_frame(
     )
     is_reported = totals["_merge"] == "both"
     counts = ["impressions", "clicks", "conversions"]
-    money = ["spend", "revenue"]
+    money = ["spend", "revenue", *(f"revenue_{window}" for window in fields.CLICK_WINDOWS)]
     return totals.assign(
         is_reported=is_reported,
         **{name: totals[name].astype("Int64").fillna(0).astype("int64") for name in counts},

@@ -80,6 +80,9 @@ ATTRIBUTION_WINDOWS: Final = ("1d_click", "7d_click", "28d_click", "1d_view", "1
 `7d_view` and `28d_view` are answered with silence since 2026-01-12 (developers' blog, 2025-10-16).
 """
 
+CLICK_WINDOWS: Final = ("1d_click", "7d_click", "28d_click")
+"""The click windows among them, shortest first: each holds the ones before it."""
+
 AD_STATUSES: Final = (
     "ACTIVE",
     "ADSET_PAUSED",

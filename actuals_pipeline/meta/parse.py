@@ -61,9 +61,16 @@ def parse_totals(
 ) -> pd.DataFrame:
     """One row per payload, in their order: Meta's own total of one account and report day.
 
-    As `parse_insights`; a total has no ad.
+    As `parse_insights`; a total has no ad.  `revenue_1d_click` and so on is the value of the
+    purchases within so many days of a click; it may be counted in `revenue` or not.
     """
-    return _frame(payloads, _TOTALS, purchase_action_type)
+    rows = list(payloads)
+    frame = _frame(rows, _TOTALS, purchase_action_type)
+    kinds = frame["purchase_action_type"].tolist()
+    for window in fields.CLICK_WINDOWS:
+        values = [_in_window(row, kind, window) for row, kind in zip(rows, kinds, strict=True)]
+        frame[f"revenue_{window}"] = pd.Series(values, dtype="object")
+    return frame
 
 
 def parse_reach(payloads: Iterable[Payload]) -> int | None:
@@ -395,8 +402,16 @@ def _key(cells: _Cells, place: int) -> Payload:
     return {field: value for field, value in key.items() if value is not None}
 
 
-def _purchases(payload: Payload, field: str, action_type: str) -> object:
+def _in_window(payload: Payload, action_type: str, window: str) -> Any:
+    """The value of purchases of one type in an attribution window; absent is zero."""
+    cell = _purchases(payload, "action_values", action_type, window)
+    return _read(payload, f"action_values[{action_type}].{window}", _SIGNED_AMOUNT, cell)
+
+
+def _purchases(payload: Payload, field: str, action_type: str, window: str = "value") -> object:
     """What a payload says of purchases of one type: nothing, one text, or several in a tuple.
+
+    `window` is an attribution window, usually the ad set's own.
 
     Usually there is one entry; with action breakdowns there are several, which add up.  An entry
     with other windows only has no `value`.  The other purchase types repeat the same purchases
@@ -408,7 +423,7 @@ def _purchases(payload: Payload, field: str, action_type: str) -> object:
     if not isinstance(entries, list):
         _refuse(payload, field, entries, "a list of objects")
     try:
-        found = [each.get("value") for each in entries if each.get("action_type") == action_type]
+        found = [each.get(window) for each in entries if each.get("action_type") == action_type]
     except AttributeError:  # what is no object has no fields
         _refuse(payload, field, entries, "a list of objects")
     return found[0] if len(found) == 1 else tuple(found) or None

@@ -179,12 +179,23 @@ def matured(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, postgres: WarehouseResource
     ) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
-        accounts = history.account_time_zones(warehouse)
+        time_zones = history.account_time_zones(warehouse)
 
         def developed(days: DayWindow) -> CoveredRows:
-            cohorts = history.cohorts(warehouse, cohorts_of(days), known_before=days.until)
-            histories = {name: AccountHistory.of(rows) for name, rows in cohorts.items()}
-            return CoveredRows(develop(histories, accounts, days), (Slice(days),))
+            lasting = history.lasting_curves(warehouse, time_zones, days)
+            kept = read(warehouse, TABLES["revenue_development"], days)
+            rows = [kept[kept["as_of_date"].isin(lasting)]]
+            for changing in DayWindow.adjoining(set(days) - lasting):
+                report_days = cohorts_of(changing)
+                settled = history.click_windows(warehouse, report_days)
+                cohorts = history.cohorts(warehouse, report_days, known_before=changing.until)
+                histories = {
+                    name: AccountHistory.of(grown, settled.get(name, ()))
+                    for name, grown in cohorts.items()
+                }
+                computed = develop(histories, time_zones, changing)
+                rows.append(computed.assign(computed_at=postgres.clock()))
+            return CoveredRows(pd.concat(rows, ignore_index=True), (Slice(days),))
 
         return Parts(window.pieces(CURVE_DAYS), developed)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -132,6 +132,55 @@ FROM by_age
 GROUP BY account_id, report_date
 ORDER BY account_id, report_date
 """
+
+
+def click_windows(
+    warehouse: Warehouse, report_days: DayWindow
+) -> dict[str, list[tuple[date, float, float, float, float]]]:
+    """For each account the report days whose click windows were kept.
+
+    Each with its revenue and the value of the purchases within 1, 7 and 28 days of a click, by
+    Meta's own totals.  Money in the account's currency, as float.
+    """
+    query = """
+        SELECT
+            account_id, report_date, revenue::float8, revenue_1d_click::float8,
+            revenue_7d_click::float8, revenue_28d_click::float8
+        FROM actuals.meta_account_totals
+        WHERE report_date >= %s AND report_date < %s AND revenue_28d_click IS NOT NULL
+        ORDER BY account_id, report_date
+    """
+    by_account: dict[str, list[tuple[date, float, float, float, float]]] = {}
+    with warehouse.transaction() as connection:
+        rows = connection.execute(query, [report_days.start, report_days.end]).fetchall()
+    for account_id, *day in rows:
+        by_account.setdefault(account_id, []).append(tuple(day))
+    return by_account
+
+
+def lasting_curves(
+    warehouse: Warehouse, time_zones: Mapping[str, str], as_of_days: DayWindow
+) -> set[date]:
+    """The as-of days whose curves stay as they are.
+
+    Those were computed for all these accounts when the day had begun in each one's calendar; what
+    they rest on was known by then, and is never written later.
+    """
+    query = """
+        SELECT as_of_date
+        FROM actuals.revenue_development
+        JOIN unnest(%s::text[], %s::text[]) AS account (account_id, time_zone) USING (account_id)
+        WHERE as_of_date >= %s AND as_of_date < %s
+        GROUP BY as_of_date
+        HAVING bool_and((computed_at AT TIME ZONE time_zone)::date >= as_of_date)
+           AND count(DISTINCT account_id) = %s
+    """
+    values = [
+        list(time_zones), list(time_zones.values()), as_of_days.start, as_of_days.end,
+        len(time_zones),
+    ]  # fmt: skip
+    with warehouse.transaction() as connection:
+        return {day for (day,) in connection.execute(query, values).fetchall()}
 
 
 def account_time_zones(warehouse: Warehouse) -> dict[str, str]:

@@ -213,9 +213,17 @@ meta_account_totals = Table(
         comment="When this account-day was last fetched whole.",
         info={"provenance": "latest"},
     ),
+    *(
+        _money(
+            f"revenue_{days}d_click",
+            f"Value of purchases within {days} d of a click, in revenue or not; null: not kept.",
+            nullable=True,
+        )
+        for days in (1, 7, 28)
+    ),
     _currency_code(),
     *_not_negative("impressions", "clicks", "reach", "spend"),
-    *_finite("spend", "revenue"),
+    *_finite("spend", "revenue", "revenue_1d_click", "revenue_7d_click", "revenue_28d_click"),
     comment="One row is Meta's own account-level total for one fetched report day.",
     info={"day": "report_date"},
 )
@@ -427,6 +435,13 @@ revenue_development = Table(
         comment="Day of a purchase: impression, conversion; unknown is treated like conversion.",
     ),
     _count("n_cohorts", "Report days that revenue_share rests on; 0 when assumed."),
+    Column(
+        "computed_at",
+        _INSTANT,
+        nullable=False,
+        comment="When this was last computed; not again once the day had begun everywhere.",
+        info={"provenance": "latest"},
+    ),
     CheckConstraint("age_days BETWEEN 0 AND 28", name="age_days"),
     CheckConstraint("revenue_share >= 0 AND revenue_share < 'Infinity'", name="revenue_share"),
     CheckConstraint(

@@ -50,6 +50,7 @@ TOTALS_COLUMNS = [
     "revenue",
     "purchase_action_type",
 ]
+CLICK_WINDOWS = ["revenue_1d_click", "revenue_7d_click", "revenue_28d_click"]
 
 
 def omni(_account_id: str) -> str:
@@ -99,7 +100,8 @@ def test_columns_and_types_do_not_depend_on_the_rows(payloads: list[dict[str, An
     assert {str(name): str(kind) for name, kind in frame.dtypes.items()} == INSIGHTS_COLUMNS
     assert list(frame.columns) == list(INSIGHTS_COLUMNS)
     totals = parse_totals(payloads, purchase_action_type=omni)
-    assert list(totals.columns) == TOTALS_COLUMNS
+    assert list(totals.columns) == [*TOTALS_COLUMNS, *CLICK_WINDOWS]
+    assert {str(totals[name].dtype) for name in CLICK_WINDOWS} == {"object"}
     assert all(str(totals[name].dtype) == INSIGHTS_COLUMNS[name] for name in TOTALS_COLUMNS)
 
 
@@ -135,6 +137,17 @@ def test_click_windows_are_not_added_to_the_ad_sets_own_setting() -> None:
     entry = {"action_type": "omni_purchase", "1d_click": "1", "7d_click": "2", "28d_click": "3"}
     assert first(parsed(payload(actions=[entry])))["conversions"] == 0
     assert first(parsed(payload(actions=[entry | {"value": "2"}])))["conversions"] == 2
+
+
+def test_a_total_tells_its_click_windows_apart() -> None:
+    entry = {"action_type": "omni_purchase", "value": "9", "1d_click": "1.5", "7d_click": "2"}
+    other = {"action_type": "purchase", "value": "9", "28d_click": "3"}
+    got = parse_totals([payload(action_values=[entry, other])], purchase_action_type=omni)
+    assert first(got[CLICK_WINDOWS]) == dict(
+        zip(CLICK_WINDOWS, [Decimal("1.5"), Decimal(2), Decimal(0)], strict=True)
+    )
+    with pytest.raises(UnexpectedPayload, match=r"action_values\[omni_purchase\].1d_click is 7"):
+        parse_totals([payload(action_values=[entry | {"1d_click": 7}])], purchase_action_type=omni)
 
 
 def test_several_entries_of_the_chosen_type_add_up_exactly() -> None:

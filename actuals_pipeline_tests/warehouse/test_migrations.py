@@ -95,6 +95,8 @@ def fill(connection: psycopg.Connection, table: str) -> None:
             row[name] = day if column["kind"] == "date" else value
         # Where no day is in the key, something else must tell the rows apart.
         row |= {name: f"{name} {number}" for name in ("fingerprint", "title") if name in row}
+        if table == "actuals.fruitless_ads":
+            row["ad_id"] = str(number)
         insert = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
             sql.Identifier(*table.split(".")),
             sql.SQL(", ").join(map(sql.Identifier, row)),
@@ -161,3 +163,38 @@ def test_an_upgrade_that_fails_halfway_leaves_a_populated_database_as_it_was(
 
 def contents(connection: psycopg.Connection) -> Tables:
     return {table: rows_of(connection, table) for table in tables_of(connection)}
+
+
+def test_click_windows_of_earlier_days_are_read_from_the_payloads_that_are_kept(
+    empty_database: str,
+) -> None:
+    upgraded_to(empty_database, "0007")
+    chosen = {"action_type": "omni_purchase", "value": "9"}
+    payloads = [
+        {"action_values": [chosen | {"1d_click": "1.50", "7d_click": "2", "28d_click": "4"}]},
+        {
+            "action_values": [
+                chosen | {"28d_click": "3"},
+                {"action_type": "purchase", "value": "9", "1d_click": "9"},
+            ]
+        },
+        {"actions": [chosen]},
+    ]
+    with psycopg.connect(empty_database) as connection:
+        fill(connection, "actuals.meta_account_totals")
+        months.make(connection, TABLES["raw_meta_insights"], months.months_of(DAYS[:1]))
+        for ad, payload in enumerate(payloads):
+            connection.execute(
+                "INSERT INTO actuals.raw_meta_insights VALUES ('42', %s, %s, %s, 'v26.0', 'r', %s)",
+                [str(ad), DAYS[0], Jsonb(payload), datetime(2026, 3, 8, tzinfo=UTC)],
+            )
+    schema.upgrade(empty_database)
+    query = """
+        SELECT report_date, revenue_1d_click::text, revenue_7d_click::text, revenue_28d_click::text
+        FROM actuals.meta_account_totals ORDER BY report_date
+    """
+    with psycopg.connect(empty_database) as connection:
+        assert connection.execute(query).fetchall() == [
+            (DAYS[0], "1.50", "2", "7"),
+            *((day, None, None, None) for day in DAYS[1:]),
+        ]
