@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from actuals_pipeline.graph_stand_in.world import World
 from actuals_pipeline.settings import PROJECT_ROOT
