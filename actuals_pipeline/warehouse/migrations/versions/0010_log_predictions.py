@@ -4,8 +4,8 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:
@@ -15,5 +15,5 @@ def upgrade() -> None:
     """
     connection = op.get_bind()
     for name in ("log_predictions", "prediction_log"):
-        text = (Path(__file__).parent / f"0009_{name}.sql").read_text("utf-8")
+        text = (Path(__file__).parent / f"0010_{name}.sql").read_text("utf-8")
         connection.exec_driver_sql(text)
