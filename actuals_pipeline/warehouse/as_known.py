@@ -71,7 +71,8 @@ WITH later AS (
         ORDER BY earlier.as_of_date DESC
         LIMIT 1
     ) AS before ON true
-    WHERE known.as_of_date > %(since)s"""
+    -- What was never listed at the end of a day changed nothing.
+    WHERE (known.is_listed OR before.is_listed) AND known.as_of_date > %(since)s"""
 
 _KNOWN_CHANGES = sql.SQL("""{later} AND known.ad_id = ANY(%(ads)s)
 ), known_by_day AS (
@@ -126,7 +127,8 @@ ORDER BY account_id, ad_id, known_on
 _EARLIEST: LiteralString = """
 WITH earliest AS (
     SELECT DISTINCT ON (account_id, ad_id, report_date)
-        account_id, ad_id, report_date, currency, coalesce(impressions, 0) AS impressions,
+        account_id, ad_id, report_date, is_listed, currency,
+        coalesce(impressions, 0) AS impressions,
         coalesce(clicks, 0) AS clicks, coalesce(spend, 0) AS spend,
         coalesce(conversions, 0) AS conversions, coalesce(revenue, 0) AS revenue
     FROM actuals.ad_actuals_revisions
@@ -140,11 +142,12 @@ _RECONSTRUCTED_CHANGES = sql.SQL("""{earliest} AND ad_id = ANY(%(ads)s)
         clicks, spend, conversions, revenue, 0 AS settled_spend,
         CASE WHEN impressions > 0 THEN report_date END AS shown_on
     FROM earliest
+    WHERE is_listed
     UNION ALL
     SELECT account_id, ad_id, greatest(report_date + 29, %(since)s), currency, 0, 0, 0, 0, 0, spend,
            NULL
     FROM earliest
-    WHERE report_date + 29 <= %(until)s
+    WHERE is_listed AND report_date + 29 <= %(until)s
 )
 SELECT
     true, account_id, ad_id, known_on, max(currency), sum(impressions)::bigint,
