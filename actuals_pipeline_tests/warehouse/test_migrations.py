@@ -125,7 +125,10 @@ def test_every_row_of_an_earlier_revision_is_there_after_the_upgrade(
     upgraded_to(empty_database, revision)
     with psycopg.connect(empty_database) as connection:
         for table in tables_of(connection):
-            fill(connection, table)
+            # The log fills itself with what is predicted, when that is committed.
+            if table != "actuals.prediction_log":
+                fill(connection, table)
+        connection.commit()
         before = contents(connection)
         seen_before = rows_of(connection, "public.performance_metrics")
     assert {len(rows) for rows in before.values()} == {len(DAYS)}
@@ -150,7 +153,10 @@ def test_an_upgrade_that_fails_halfway_leaves_a_populated_database_as_it_was(
     upgraded_to(empty_database, "0001")
     with psycopg.connect(empty_database, autocommit=True) as connection:
         for table in tables_of(connection):
-            fill(connection, table)
+            # The log fills itself with what is predicted, when that is committed.
+            if table != "actuals.prediction_log":
+                fill(connection, table)
+        connection.commit()
         before = contents(connection)
         name = sql.Identifier(connection.info.dbname)
         connection.execute(sql.SQL("ALTER DATABASE {} SET lock_timeout = '50ms'").format(name))
