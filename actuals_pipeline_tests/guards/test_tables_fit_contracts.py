@@ -90,6 +90,7 @@ def test_what_is_read_back_has_the_dtypes_of_the_contract(contract: Contract) ->
         ("prediction_accuracy", "status", accuracy.PAIR_STATUSES),
         ("revenue_development", "source", accuracy.CURVE_SOURCES),
         ("revenue_development", "dating", accuracy.DATINGS),
+        ("revenue_development", "pace", accuracy.PACES),
         ("investment_summary", "scope", spend.SCOPES),
         ("investment_summary", "outlook", spend.OUTLOOKS),
     ],

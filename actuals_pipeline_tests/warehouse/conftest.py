@@ -80,6 +80,7 @@ _USUAL: Row = {
     "prediction_accuracy": 92.5,
     "source": "assumed",
     "dating": "unknown",
+    "pace": "unknown",
     "scope": "currency",
     "outlook": "never",
     "from_currency": "EUR",
