@@ -31,18 +31,26 @@ DRIFT_PAIRS = Contract(
         Column("is_attested", Kind.FLAG, "Whether the database set the prediction's instant"),
         Column("is_provisional", Kind.FLAG, "Whether too little of the revenue is known yet"),
         Column("currency", Kind.TEXT, "Currency of the account", "ISO 4217", nullable=True),
+        Column("campaign_id", Kind.TEXT, "Campaign of the ad", nullable=True),
         Column("impressions", Kind.COUNT, "Times shown in the protocol's days", "impressions"),
         Column("clicks", Kind.COUNT, "Clicks (all) in those days", "clicks"),
         Column("spend", Kind.DECIMAL, "Money spent in those days", _MONEY),
         Column("conversions", Kind.COUNT, "Purchases in those days", "purchases"),
         Column("predicted_ctr", Kind.CLAIM, "Predicted CTR", "fraction", nullable=True),
         Column("predicted_roas", Kind.CLAIM, "Predicted ROAS", "multiple", nullable=True),
+        Column("actual_ctr", Kind.NUMBER, "Actual CTR", "fraction", nullable=True),
         Column(
-            "adjusted_roas",
+            "actual_roas",
             Kind.NUMBER,
             "Actual ROAS, grown to what it will be",
             "multiple",
             nullable=True,
+        ),
+        Column(
+            "baseline_ctr", Kind.NUMBER, "The account's before launch", "fraction", nullable=True
+        ),
+        Column(
+            "baseline_roas", Kind.NUMBER, "The account's before launch", "multiple", nullable=True
         ),
         Column(
             "dispersion", Kind.NUMBER, "Variance of clicks over a binomial's", "", nullable=True
@@ -57,6 +65,15 @@ DRIFT_PAIRS = Contract(
     ),
 )
 """What is read of `prediction_accuracy`: the pairs known as of one day."""
+
+
+def _bounded(name: str, meaning: str, unit: str) -> tuple[Column, ...]:
+    bounds = {"": meaning, "_lower": "Its bound below", "_upper": "Its bound above"}
+    return tuple(
+        Column(f"{name}{end}", Kind.NUMBER, said, unit, nullable=True)
+        for end, said in bounds.items()
+    )
+
 
 _WEEK_KEY = ("model_name", "model_version", "metric", "week")
 _LN = "natural logarithm"
@@ -79,6 +96,12 @@ _WEEK_COLUMNS = (
     Column("standard_error", Kind.NUMBER, "Of ln_calibration", _LN, nullable=True),
     Column("lower", Kind.NUMBER, "One-sided 95 % bound below", _LN, nullable=True),
     Column("upper", Kind.NUMBER, "One-sided 95 % bound above", _LN, nullable=True),
+    *_bounded("skill", "1 - error over that of the account's own rate", "fraction"),
+    *_bounded("normalised_entropy", "Log loss over that of the account's own rate", ""),
+    *_bounded("wape_excess", "WAPE less that of a perfect model", "fraction"),
+    Column(
+        "rank_correlation", Kind.NUMBER, "Order of actuals by predictions", "-1..1", nullable=True
+    ),
     Column("is_eligible", Kind.FLAG, "Whether the week is enough to conclude from"),
 )
 _WEEK_RULES = (
@@ -108,3 +131,30 @@ CHARTED_WEEKS = Contract(
     rules=(*_WEEK_RULES, *at_least_zero("cusum_up", "cusum_down", "cusum_limit")),
 )
 """The same with the charts up to that week."""
+
+VERSUS_PREVIOUS = ("worse", "better", "unresolved")
+
+MODEL_DRIFT = Contract(
+    "model_drift",
+    key=("as_of_date", *_WEEK_KEY),
+    columns=(
+        Column("as_of_date", Kind.DAY, "Weeks that had ended by this day are looked at", "day"),
+        *CHARTED_WEEKS.columns,
+        Column("state", Kind.TEXT, "What is thought of the metric after that week"),
+        Column("state_since", Kind.DAY, "Monday of the week in which that began", "day"),
+        Column("causes", Kind.TEXT, "Why it is not ok, comma-separated", nullable=True),
+        Column("breach_start", Kind.DAY, "Monday of the breach it is about", "day", nullable=True),
+        Column(
+            "versus_previous",
+            Kind.TEXT,
+            "In the last week of a breach: against the version before, on the ads of both",
+            nullable=True,
+        ),
+    ),
+    rules=(
+        *CHARTED_WEEKS.rules,
+        one_of("state", STATES),
+        one_of("versus_previous", VERSUS_PREVIOUS),
+    ),
+)
+"""The same with what is thought of it, as of one day; all that decisions rest on."""

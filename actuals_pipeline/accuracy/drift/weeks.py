@@ -9,6 +9,10 @@ error is the larger of two: what clicks (overdispersed) or purchases vary by cha
 pairs of the week show, since a model that is right on the whole is not right of each ad.
 Revenues of different currencies are never added: each currency has its ratio, and the week's
 calibration is their mean weighted by certainty.
+
+Three more are compared with what they should beat, where that is known: the skill against the
+account's own rate before launch, the normalised entropy against the same, and the error (WAPE)
+beyond what chance alone gives a perfect model.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ from scipy import special
 
 from actuals_pipeline.accuracy.columns import Floats, Positions, quotient
 from actuals_pipeline.accuracy.drift.contract import DRIFT_PAIRS, MODEL_WEEKS
+from actuals_pipeline.accuracy.entropy import LEAST_CTR
+from actuals_pipeline.accuracy.noise import NORMAL_MEAN_DEVIATION
 from actuals_pipeline.frames import check_frame, conform, empty_frame
 
 PROTOCOLS = {"ctr": "launch_d7", "roas": "launch_ltd28"}
@@ -38,6 +44,10 @@ ONE_SIDED = float(special.ndtri(0.95))
 """Standard errors to a bound that is exceeded by chance once in twenty times."""
 
 _STREAM = ["model_name", "model_version", "metric", "week"]
+_PART = [*_STREAM, "currency"]
+
+_RATIOS = ("calibration", "skill", "entropy", "excess")
+"""What is a ratio of two sums over pairs, whose terms are `<name>_above` and `<name>_below`."""
 
 
 def model_weeks(
@@ -60,6 +70,13 @@ def model_weeks(
     return conform(weeks, MODEL_WEEKS)
 
 
+def counting_terms(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The terms of the pairs that count, with their `ad_id`, `campaign_id` and `currency`."""
+    terms = _terms(pairs, metric)
+    named = terms.assign(ad_id=pairs["ad_id"], campaign_id=pairs["campaign_id"])
+    return named[_counts(pairs, terms, metric)].assign(currency=_currency(pairs, metric))
+
+
 def _matured(pairs: pd.DataFrame, metric: str, as_of: date) -> pd.DataFrame:
     """The pairs of one metric that matured in closed weeks; those that do not count hold zeros."""
     matured_on = pd.to_datetime(pairs["matures_on"].astype(object))
@@ -67,76 +84,146 @@ def _matured(pairs: pd.DataFrame, metric: str, as_of: date) -> pd.DataFrame:
     is_closed = week + pd.Timedelta(days=6) <= pd.Timestamp(as_of)
     chosen = is_closed & (pairs["protocol"] == PROTOCOLS[metric])
     mine, week = pairs[chosen], week[chosen]
-    measured = _clicks(mine) if metric == "ctr" else _revenue(mine)
-    counts = (
-        (mine["status"] == "eligible")
-        & (mine[f"{metric}_status"] == "ok")
-        & mine["is_attested"]
-        & ~mine["is_provisional"]
-        & measured.notna().all(axis=1)
-    )
+    terms = _terms(mine, metric)
+    counts = _counts(mine, terms, metric)
     spend = mine["spend"].astype(float)
-    measured["n_pairs"] = 1.0
-    measured["counted_spend"] = spend
-    measured["clicks"] = mine["clicks"].astype(float)
-    measured["purchases"] = mine["conversions"].astype(float)
-    measured["expected_squared"] = measured["expected"] ** 2
-    measured["observed_squared"] = measured["observed"] ** 2
-    measured["product"] = measured["expected"] * measured["observed"]
-    return measured.where(counts, 0.0).assign(
+    terms = terms.assign(
+        n_pairs=1.0,
+        counted_spend=spend,
+        clicks=mine["clicks"].astype(float),
+        purchases=mine["conversions"].astype(float),
+    )
+    return terms.where(counts, 0.0).assign(
+        predicted=mine[f"predicted_{metric}"].where(counts),
+        actual=mine[f"actual_{metric}"].where(counts),
         n_rows=1.0,
         spend=spend,
         model_name=mine["model_name"],
         model_version=mine["model_version"],
         metric=metric,
         week=week,
-        currency="" if metric == "ctr" else mine["currency"].fillna(""),
+        currency=_currency(mine, metric),
     )
 
 
+def _terms(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    return _clicks(pairs) if metric == "ctr" else _revenue(pairs)
+
+
+def _counts(pairs: pd.DataFrame, terms: pd.DataFrame, metric: str) -> pd.Series[bool]:
+    needed = terms[["calibration_above", "calibration_below", "variance"]]
+    return (
+        (pairs["status"] == "eligible")
+        & (pairs[f"{metric}_status"] == "ok")
+        & pairs["is_attested"]
+        & ~pairs["is_provisional"]
+        & needed.notna().all(axis=1)
+    )
+
+
+def _currency(pairs: pd.DataFrame, metric: str) -> Any:
+    """What may not be added up: clicks have no currency."""
+    return "" if metric == "ctr" else pairs["currency"].fillna("")
+
+
 def _clicks(pairs: pd.DataFrame) -> pd.DataFrame:
-    p, clicks = pairs["predicted_ctr"], pairs["clicks"].astype(float)
+    p, baseline = pairs["predicted_ctr"], pairs["baseline_ctr"]
+    n, clicks = pairs["impressions"].astype(float), pairs["clicks"].astype(float)
     overdispersion = pairs["dispersion"].fillna(1.0).clip(lower=1.0)
     return pd.DataFrame(
         {
-            "expected": pairs["impressions"].astype(float) * p,
-            "observed": clicks,
+            "calibration_above": n * p,
+            "calibration_below": clicks,
             # Summed, this is the binomial variance at the level that came, not the predicted one.
             "variance": overdispersion * clicks * (1 - p),
+            "skill_above": (n * p - clicks).abs(),
+            "skill_below": (n * baseline - clicks).abs(),
+            "entropy_above": _log_loss(p, n, clicks),
+            "entropy_below": _log_loss(baseline, n, clicks),
+            "excess_above": np.nan,
+            "excess_below": np.nan,
         }
     )
 
 
 def _revenue(pairs: pd.DataFrame) -> pd.DataFrame:
     spend = pairs["spend"].astype(float)
-    revenue = pairs["adjusted_roas"] * spend
+    expected, revenue = spend * pairs["predicted_roas"], spend * pairs["actual_roas"]
     # Without a purchase its error is not known; what the pairs show covers it.
     error = revenue * pairs["roas_relative_se"].fillna(0.0)
+    miss = (expected - revenue).abs()
     return pd.DataFrame(
-        {"expected": spend * pairs["predicted_roas"], "observed": revenue, "variance": error**2}
+        {
+            "calibration_above": expected,
+            "calibration_below": revenue,
+            "variance": error**2,
+            "skill_above": miss,
+            "skill_below": (spend * pairs["baseline_roas"] - revenue).abs(),
+            "entropy_above": np.nan,
+            "entropy_below": np.nan,
+            "excess_above": miss - NORMAL_MEAN_DEVIATION * error,
+            "excess_below": revenue,
+        }
     )
+
+
+def _log_loss(rate: pd.Series[float], n: pd.Series[float], clicks: pd.Series[float]) -> Any:
+    held = rate.clip(LEAST_CTR, 1 - LEAST_CTR)
+    return -(clicks * np.log(held) + (n - clicks) * np.log1p(-held))
 
 
 def _by_currency(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row a stream, week and currency: sums, calibration, and how certain it is."""
-    code, keys = _coded(rows, [*_STREAM, "currency"])
+    """One row a stream, week and currency: sums, ratios, and how certain these are."""
+    code, keys = _coded(rows, _PART)
+    size = len(keys)
     sums = {
-        name: _summed(rows[name], code, len(keys)) for name in rows.columns.difference(keys.columns)
+        name: _summed(rows[name], code, size)
+        for name in ("n_pairs", "n_rows", "clicks", "purchases", "spend", "counted_spend")
     }
-    positive = (sums["expected"] > 0) & (sums["observed"] > 0)
-    expected = np.where(positive, sums["expected"], np.nan)
-    observed = np.where(positive, sums["observed"], np.nan)
-    ratio, n = observed / expected, sums["n_pairs"]
-    # The pairs' squared distances from what they would be at the week's own ratio.
-    squares = (
-        sums["observed_squared"] - 2 * ratio * sums["product"] + ratio**2 * sums["expected_squared"]
-    )
-    by_pairs = np.maximum(squares, 0) * quotient(n, np.maximum(n - 1, 0))
-    variance = np.fmax(sums["variance"], by_pairs) / observed**2
-    is_known = np.isfinite(variance) & (variance > 0)
-    certainty = np.where(is_known, quotient(np.ones_like(n), variance), 0.0)
-    weighted = np.where(is_known, certainty * -np.log(ratio), 0.0)
-    return keys.assign(**sums, certainty=certainty, weighted=weighted)
+    for name in _RATIOS:
+        above, below = rows[f"{name}_above"], rows[f"{name}_below"]
+        # A pair of which one of both is unknown says nothing of their ratio.
+        is_known = above.notna() & below.notna() & (rows["n_pairs"] > 0)
+        above, below = above.where(is_known, 0.0), below.where(is_known, 0.0)
+        n = _summed(is_known, code, size)
+        a, b = _summed(above, code, size), _summed(below, code, size)
+        has_both = (b > 0) & (n >= 1)
+        b = np.where(has_both, b, np.nan)
+        ratio = a / b
+        # The pairs' squared distances from what they would be at the ratio of all of them.
+        squares = (
+            _summed(above**2, code, size)
+            - 2 * ratio * _summed(above * below, code, size)
+            + ratio**2 * _summed(below**2, code, size)
+        )
+        variance = np.maximum(squares, 0) * quotient(n, np.maximum(n - 1, 0)) / b**2
+        if name == "calibration":
+            by_chance = _summed(rows["variance"], code, size) / b**2
+            ratio = np.where(ratio > 0, ratio, np.nan)
+            variance, ratio = np.fmax(variance / ratio**2, by_chance), np.log(ratio)
+        is_certain = np.isfinite(ratio) & np.isfinite(variance) & (variance > 0)
+        certainty = np.where(is_certain, quotient(np.ones(size), variance), 0.0)
+        sums[f"{name}_certainty"] = certainty
+        sums[f"{name}_weighted"] = np.where(is_certain, certainty * ratio, 0.0)
+        sums[f"{name}_n"] = n
+    sums["rank_weight"], sums["rank_weighted"] = _ranks(rows, code, size)
+    return keys.assign(**sums)
+
+
+def _ranks(rows: pd.DataFrame, code: Positions, size: int) -> tuple[Floats, Floats]:
+    """How well each part's actuals are in the order of its predictions: pairs, and times rho."""
+    is_known = rows["predicted"].notna() & rows["actual"].notna()
+    known, group = rows[is_known], code[is_known.to_numpy()]
+    centered = []
+    for name in ("predicted", "actual"):
+        ranks = known[name].groupby(group).rank()
+        centered.append((ranks - ranks.groupby(group).transform("mean")).to_numpy())
+    x, y = centered
+    both, n = _summed(x * y, group, size), _summed(np.ones(len(group)), group, size)
+    spread = np.sqrt(_summed(x * x, group, size) * _summed(y * y, group, size))
+    rho = quotient(both, spread)
+    weight = np.where(np.isfinite(rho), n, 0.0)
+    return weight, np.where(np.isfinite(rho), n * rho, 0.0)
 
 
 def _by_week(parts: pd.DataFrame) -> pd.DataFrame:
@@ -146,24 +233,39 @@ def _by_week(parts: pd.DataFrame) -> pd.DataFrame:
     def total(values: Any) -> Floats:
         return _summed(values, code, len(weeks))
 
-    certainty = total(parts["certainty"])
-    calibration = quotient(total(parts["weighted"]), certainty)
-    error = np.sqrt(quotient(np.ones_like(certainty), certainty))
     # Money of several currencies is not added: the share of each weighs by its ads.
     uncounted = quotient(
         (parts["spend"] - parts["counted_spend"]).to_numpy(), parts["spend"].to_numpy()
     )
     uncounted = np.where(np.isfinite(uncounted), uncounted, 0.0)
     n_rows = parts["n_rows"].to_numpy()
+    mean, error = {}, {}
+    for name in _RATIOS:
+        certainty = total(parts[f"{name}_certainty"])
+        is_enough = (name == "calibration") | (total(parts[f"{name}_n"]) >= LEAST_PAIRS)
+        certainty = np.where(is_enough, certainty, 0.0)
+        mean[name] = quotient(total(parts[f"{name}_weighted"]), certainty)
+        error[name] = np.sqrt(quotient(np.ones_like(certainty), certainty))
+    bounds = {name: ONE_SIDED * error[name] for name in _RATIOS}
     return weeks.assign(
         n_pairs=total(parts["n_pairs"]),
         clicks=total(parts["clicks"]),
         purchases=total(parts["purchases"]),
         coverage_spend=1 - quotient(total(uncounted * n_rows), total(n_rows)),
-        ln_calibration=calibration,
-        standard_error=error,
-        lower=calibration - ONE_SIDED * error,
-        upper=calibration + ONE_SIDED * error,
+        ln_calibration=mean["calibration"],
+        standard_error=error["calibration"],
+        lower=mean["calibration"] - bounds["calibration"],
+        upper=mean["calibration"] + bounds["calibration"],
+        skill=1 - mean["skill"],
+        skill_lower=1 - mean["skill"] - bounds["skill"],
+        skill_upper=1 - mean["skill"] + bounds["skill"],
+        normalised_entropy=mean["entropy"],
+        normalised_entropy_lower=mean["entropy"] - bounds["entropy"],
+        normalised_entropy_upper=mean["entropy"] + bounds["entropy"],
+        wape_excess=mean["excess"],
+        wape_excess_lower=mean["excess"] - bounds["excess"],
+        wape_excess_upper=mean["excess"] + bounds["excess"],
+        rank_correlation=quotient(total(parts["rank_weighted"]), total(parts["rank_weight"])),
     )
 
 

@@ -28,13 +28,17 @@ _USUAL: dict[str, Any] = {
     "is_attested": True,
     "is_provisional": False,
     "currency": "EUR",
+    "campaign_id": "1",
     "impressions": 10_000,
     "clicks": 200,
     "spend": Decimal(100),
     "conversions": 10,
     "predicted_ctr": 0.02,
     "predicted_roas": 3.0,
-    "adjusted_roas": 3.0,
+    "actual_ctr": 0.02,
+    "actual_roas": 3.0,
+    "baseline_ctr": None,
+    "baseline_roas": None,
     "dispersion": 1.0,
     "roas_relative_se": 0.4,
 }
@@ -87,6 +91,7 @@ def ctr_models(
         impressions=impressions.ravel().astype(int),
         clicks=clicks.ravel(),
         predicted_ctr=predicted.ravel(),
+        actual_ctr=(clicks / impressions).ravel(),
         dispersion=1.5,
     )
 
