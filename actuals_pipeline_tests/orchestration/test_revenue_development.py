@@ -82,7 +82,8 @@ def followed(
     insert = sql.SQL(
         "INSERT INTO actuals.ad_actuals_revisions (account_id, ad_id, report_date, as_of_date, "
         "is_listed, currency, attribution_setting, impressions, clicks, "
-        "link_clicks, spend, conversions, revenue) VALUES ('43', '6', %s, %s, true, 'JPY', '7d_click_1d_view', 100, 10, 8, 5, %s, %s)"
+        "link_clicks, spend, conversions, revenue) VALUES ('43', '6', %s, %s, true, 'JPY', "
+        "'7d_click_1d_view', 100, 10, 8, 5, %s, %s)"
     )
     with psycopg.connect(pipeline.environment["DATABASE_URL"]) as connection:
         months.make(connection, ad_actuals_revisions, months.months_of(window))
