@@ -84,8 +84,6 @@ _USUAL: Row = {
     "pace": "unknown",
     "scope": "currency",
     "outlook": "never",
-    "from_currency": "EUR",
-    "to_currency": "USD",
     "kind": "account",
     "since": date(2026, 3, 7),
     "until": date(2026, 3, 7),

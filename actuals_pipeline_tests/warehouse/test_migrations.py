@@ -78,7 +78,12 @@ def tables_of(connection: psycopg.Connection) -> list[str]:
 
 
 def fill(connection: psycopg.Connection, table: str) -> None:
-    """Add three rows of different days, with something in every column."""
+    """Add three rows of different days, with something in every column.
+
+    The log of predictions writes itself: at the end of the transaction, of those that are added.
+    """
+    if table == "actuals.prediction_log":
+        return
     with connection.cursor(row_factory=dict_row) as cursor:
         columns = cursor.execute(COLUMNS, [table]).fetchall()
     if _is_partitioned(connection, table):
@@ -126,6 +131,7 @@ def test_every_row_of_an_earlier_revision_is_there_after_the_upgrade(
     with psycopg.connect(empty_database) as connection:
         for table in tables_of(connection):
             fill(connection, table)
+        connection.commit()
         before = contents(connection)
         seen_before = rows_of(connection, "public.performance_metrics")
     assert {len(rows) for rows in before.values()} == {len(DAYS)}
