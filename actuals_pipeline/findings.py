@@ -28,7 +28,16 @@ class Finding:
     @classmethod
     def of_error(cls, name: str, error: Exception, *, subject: str = "") -> Finding:
         """The problem that a check met instead of an answer; our errors say what to do."""
-        advice = str(error) if isinstance(error, ActualsError) else f"{type(error).__name__}."
+        match error:
+            case ActualsError():
+                return cls(name, "problem", "could not be checked", str(error), subject)
+            case OSError():
+                where = f" ({error.filename})" if error.filename else ""
+                reason = error.strerror or type(error).__name__
+                advice = f"Give this user access to it, or repair it: {reason}{where}."
+            case _:
+                # Its text may hold anything, a secret too.
+                advice = f"This is a bug ({type(error).__name__}): report it."
         return cls(name, "problem", "could not be checked", advice, subject)
 
 
@@ -47,16 +56,21 @@ def problem(name: str, seen: str, advice: str, *, subject: str = "") -> Finding:
     return Finding(name, "problem", seen, advice, subject)
 
 
-def each_apart(
-    checks: Iterable[tuple[str, Callable[[], Finding]]], caught: tuple[type[Exception], ...]
-) -> Iterator[Finding]:
+def each_apart(checks: Iterable[tuple[str, Callable[[], Finding]]]) -> Iterator[Finding]:
     """The finding of every check; one that raises is a problem and does not stop the others."""
     for name, check in checks:
-        try:
-            found = check()
-        except caught as error:
-            found = Finding.of_error(name, error)
-        yield found
+        yield from apart(name, lambda check=check: [check()])  # type: ignore[misc]
+
+
+def apart(name: str, checks: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What `checks` find, or the one problem that they did not get to an end.
+
+    Whatever it is that they raise: who asks about health must hear of everything else.
+    """
+    try:
+        return list(checks())
+    except Exception as error:  # noqa: BLE001
+        return [Finding.of_error(name, error)]
 
 
 def worst(findings: Iterable[Finding]) -> Verdict:

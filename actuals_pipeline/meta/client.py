@@ -25,7 +25,7 @@ from actuals_pipeline.meta.graph import (
 from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.meta.memory import FetchMemory, ProcessMemory, RequestSize
 from actuals_pipeline.meta.pages import Pages
-from actuals_pipeline.meta.queries import Query, account_node, checked_id
+from actuals_pipeline.meta.queries import Query, account_node, not_an_id
 from actuals_pipeline.meta.reports import Reports
 from actuals_pipeline.meta.splitting import Splitter
 from actuals_pipeline.meta.spool import RawInsight, Spool
@@ -151,8 +151,12 @@ class InsightsClient:
         return _account(answer.body, account_id, is_stand_in=STAND_IN_HEADER in answer.headers)
 
     def ad_account_id(self, ad_id: str) -> str:
-        """The ad account that an ad belongs to; one call.  `AdNotFound` when it is no ad."""
-        checked_id(ad_id, "ad")
+        """The ad account that an ad belongs to; one call.  `AdNotFound` when it is no ad.
+
+        `InputError`, without a call, when the id is not digits: nobody else's text gets into a URL.
+        """
+        if not fields.is_number(ad_id):
+            raise not_an_id(ad_id, "ad")
         not_found = AdNotFound(f"{ad_id} is not an ad: check the id of the ad.")
         try:
             answer = self._graph.call(

@@ -307,15 +307,19 @@ def translate(
 
 def report_failure(run: Mapping[str, Any], *, account_id: str) -> MetaError:
     """Our error for a report run that ended as `Job Failed`; `run` is its node."""
-    code = _integer(run.get("error_code"))
-    message = str(run.get("error_message") or "")
-    if code is None:
+    facts = {
+        "code": _integer(run.get("error_code")),
+        "error_subcode": run.get("error_subcode"),
+        "message": run.get("error_message"),
+        "error_user_title": run.get("error_user_title"),
+        "error_user_msg": run.get("error_user_msg"),
+    }
+    if facts["code"] is None:
         return ReportFailed(
-            f"Meta's report for account act_{account_id} failed without a reason"
-            f"{f' ({_quote(message)})' if message else ''}: ask again, for fewer days.",
+            f"Meta's report for account act_{account_id} failed without a reason: ask again, for "
+            f"fewer days.{_told(facts)}",
             account_id=account_id,
         )
-    facts = {"code": code, "error_subcode": run.get("error_subcode"), "message": message}
     return failure_of(facts, account_id=account_id)
 
 
@@ -346,11 +350,15 @@ def failure_of(
             kind = AdNotFound
     request_id = str(facts.get("fbtrace_id") or "") or None
     number = "/".join(str(part) for part in (code, subcode) if part is not None) or "no code"
-    # Our own mistakes and unknown codes are explained by nobody but Meta.
-    said = f" Meta says: {_quote(message)}" if message and kind is MetaError else ""
-    trace = f" (fbtrace_id {request_id})" if request_id else ""
+    traits = [f"fbtrace_id {request_id}"] if request_id else []
+    told = ""
+    if kind is MetaError:
+        # Our own mistakes and unknown codes are explained by nobody but Meta.
+        told = _told(facts)
+        status = f"HTTP {http_status}" if http_status else ""
+        traits = [each for each in (_words(facts.get("type")), status, *traits) if each]
     return kind(
-        _sentence(kind, rule, subject, number) + said + trace,
+        _sentence(kind, rule, subject, number) + told + (f" ({', '.join(traits)})" * bool(traits)),
         reaction=reaction,
         account_id=account_id,
         code=code,
@@ -385,9 +393,16 @@ def _sentence(kind: type[MetaError], rule: Rule | None, subject: str, number: st
     return f"{lead}{subject} ({number}, {meaning}): {advice}."
 
 
-def _quote(message: str) -> str:
-    shortened = " ".join(message.split())[:_QUOTED_CHARACTERS]
-    return f'"{shortened}"'
+def _told(facts: Mapping[str, Any]) -> str:
+    """Meta's message, and what it would show to a user, each quoted once; nothing without them."""
+    names = ("message", "error_user_title", "error_user_msg")
+    said = dict.fromkeys(_words(facts.get(name)) for name in names)
+    return "".join(f' Meta says: "{words}"' for words in said if words)
+
+
+def _words(text: object) -> str:
+    """Text of Meta's in one line, and not more of it than a line holds."""
+    return " ".join(str(text or "").split())[:_QUOTED_CHARACTERS]
 
 
 def _retry_after(rule: Rule | None, headers: Mapping[str, str]) -> float:

@@ -138,6 +138,8 @@ REPORT_RUN_FIELDS: Final = (
     "error_code",
     "error_subcode",
     "error_message",
+    "error_user_title",
+    "error_user_msg",
 )
 
 JOB_COMPLETED: Final = "Job Completed"
@@ -164,6 +166,11 @@ ACCOUNT_STATUSES: Final = {
 
 SILENT_WINDOWS: Final = ("7d_view", "28d_view")
 """Attribution windows that are accepted and no longer answered since 2026-01-12."""
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is an id as people may write it: digits and nothing else."""
+    return is_id(value) and str(value).isdigit()
 
 
 def is_id(value: object) -> bool:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
+from threading import Lock, Thread
 from typing import Any, Final
 
 from actuals_pipeline.errors import InputError, MetaError, MetaRefused, MetaUnavailable
@@ -56,6 +57,9 @@ CLOCK_PROBLEM: Final = timedelta(minutes=10)
 and asks for a day that has not begun."""
 
 CONCURRENT_CALLS: Final = 4
+ANSWERS_SECONDS: Final = 180.0
+"""Longest wait for all answers together.  Chosen: 200 accounts take a tenth of it."""
+
 WAIT_SECONDS: Final = 30.0
 """Longest wait for Meta's limits in one call; whoever asks about health wants an answer now."""
 
@@ -78,6 +82,7 @@ class MetaAccess:
     api_version: str
     expects_stand_in: bool = False
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    answers_seconds: float = ANSWERS_SECONDS
 
     def graph(self, credentials: MetaCredentials | None = None) -> Graph:
         """A way to ask, as the token's owner unless other credentials are given."""
@@ -112,17 +117,13 @@ def examine(access: MetaAccess, *, clock: Clock = lambda: datetime.now(UTC)) -> 
     if not access.credentials.access_token:
         missing = problem("token", "META_ACCESS_TOKEN is not set", _NEW_TOKEN)
         return [version, missing]
-    token = _token_heard(access, clock)
+    deadline = time.monotonic() + access.answers_seconds
+    asked: dict[str, Callable[[], Heard]] = {"token": lambda: _token_heard(access, clock)}
+    (token,) = _all_heard(asked, access, clock, deadline).values()
     if token.is_silence:
         return [version, Finding.of_error("graph_api", token.error or MetaUnavailable())]
-    with ThreadPoolExecutor(CONCURRENT_CALLS, thread_name_prefix="health") as pool:
-        heard = dict(
-            zip(
-                access.account_ids,
-                pool.map(lambda each: _account_heard(access, each, clock), access.account_ids),
-                strict=True,
-            )
-        )
+    accounts = {each: partial(_account_heard, access, each, clock) for each in access.account_ids}
+    heard = _all_heard(accounts, access, clock, deadline)
     granted = granted_accounts(token.body)
     answered = [each for each in (token, *heard.values()) if each.error is None]
     return [
@@ -252,6 +253,38 @@ def account_found(
         _zone_found(node.get("timezone_name"), subject),
         _currency_found(node.get("currency"), subject),
     ]
+
+
+def _all_heard(
+    asked: Mapping[str, Callable[[], Heard]], access: MetaAccess, clock: Clock, deadline: float
+) -> dict[str, Heard]:
+    """What was heard of each call until `deadline`; some are under way at once.
+
+    Threads that nobody has to wait for: an answer may come byte by byte and without end, which the
+    timeout of a single read does not see.
+    """
+    began, heard = clock(), dict[str, Heard]()
+    waiting = iter(list(asked.items()))
+    turn = Lock()
+
+    def work() -> None:
+        while True:
+            with turn:
+                name, call = next(waiting, (None, None))
+            if name is None or call is None:
+                return
+            heard[name] = call()
+
+    threads = [Thread(target=work, daemon=True) for _ in range(min(CONCURRENT_CALLS, len(asked)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(deadline - time.monotonic(), 0))
+    late = MetaUnavailable(
+        f"{access.graph_url} did not answer within {access.answers_seconds:g} s: check "
+        "META_GRAPH_URL and the network between, then ask again."
+    )
+    return {name: heard.get(name) or Heard(began, clock(), error=late) for name in asked}
 
 
 def _token_heard(access: MetaAccess, clock: Clock) -> Heard:

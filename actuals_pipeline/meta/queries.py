@@ -125,7 +125,10 @@ def account_node(account_id: str) -> str:
 def checked_id(value: str, kind: str) -> str:
     """`value` if it can stand in a path; `InputError` otherwise."""
     if not fields.is_id(value):
-        raise InputError(
-            f"{value!r} is no {kind} id: write its digits, such as 120330000000000001."
-        )
+        raise not_an_id(value, kind)
     return value
+
+
+def not_an_id(value: str, kind: str) -> InputError:
+    """The error of an id that somebody mistyped."""
+    return InputError(f"{value!r} is no {kind} id: write its digits, such as 120330000000000001.")

@@ -201,7 +201,7 @@ def _run(since: date | None, until: date | None, *, tier: str, as_json: bool) ->
     for row in failed:
         _complain(row["error_message"])
     if failed:
-        sys.exit(1)
+        sys.exit(2 if dagster_runs.are_yours_to_fix(failed) else 1)
 
 
 def _window(since: date, until: date) -> DayWindow:

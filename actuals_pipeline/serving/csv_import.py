@@ -18,7 +18,7 @@ from uuid import UUID, uuid5
 from psycopg import sql
 
 from actuals_pipeline.errors import InputError
-from actuals_pipeline.meta.fields import is_id
+from actuals_pipeline.meta.fields import is_number
 from actuals_pipeline.warehouse.connection import Warehouse
 
 _NAMESPACE = UUID("0b6c3a52-6f0e-4d52-9f0c-5a1e2f7a9d11")
@@ -184,7 +184,7 @@ def lines_of(
 
 def _video(row: Mapping[str, str]) -> dict[str, Any]:
     ad_id = row["meta_platform_id"]
-    if ad_id and not is_id(ad_id):
+    if ad_id and not is_number(ad_id):
         raise _BadRow(f"meta_platform_id {ad_id!r} is no id of a Meta ad")
     created_at = _instant(row["created_at"], "created_at")
     if not (row.get("id") or ad_id or row["title"]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from actuals_pipeline.serving.installation import Installation
 from actuals_pipeline.serving.printing import progress_bar
 from actuals_pipeline.settings import Settings
 
-_YOURS_TO_FIX = {"InputError", "SettingsError", "MetaRefused"}
+_YOURS_TO_FIX = {"InputError", "SettingsError", "MetaRefused", "AdNotFound"}
 """Errors of a fetch that the person at the command line can mend."""
 
 _OF_THE_DATABASE = {"WarehouseUnavailable", "WarehouseHindered", "SchemaOutOfDate"}
@@ -103,7 +103,7 @@ def _raise_failure(installation: Installation, result: Any) -> None:
     failed = [row for row in accounts if row["outcome"] != "complete"]
     if failed and len(failed) == len(accounts):
         reason = _first_of(dict.fromkeys(row["error_message"] for row in failed))
-        if all(row["error_class"] in _YOURS_TO_FIX for row in failed):
+        if are_yours_to_fix(failed):
             raise InputError(reason)
         raise ActualsError(reason)
     sentences = [failure.sentence for failure in result.failures]
@@ -111,6 +111,11 @@ def _raise_failure(installation: Installation, result: Any) -> None:
     if any(failure.error_class in _OF_THE_DATABASE for failure in result.failures):
         raise WarehouseError(reason)
     raise ActualsError(reason)
+
+
+def are_yours_to_fix(failed: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a person can mend every one of some accounts' failures."""
+    return all(row["error_class"] in _YOURS_TO_FIX for row in failed)
 
 
 def _first_of(reasons: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """Whether the installation is healthy: Meta's side (`meta.health`) and our own, each check apart.
 
 Used by `actuals doctor` and by the daily asset check.  A check that cannot be made is a problem
-and stops no other; where nobody answers, only that is said.
+and stops no other; where nobody answers, only that is said.  Nothing is waited for without end.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import psycopg
-
-from actuals_pipeline.errors import ActualsError, InputError
-from actuals_pipeline.findings import Finding, each_apart, ok, problem, warning, worst
+from actuals_pipeline.errors import InputError
+from actuals_pipeline.findings import Finding, apart, each_apart, ok, problem, warning, worst
 from actuals_pipeline.meta import health, probes
 from actuals_pipeline.meta.graph import MetaCredentials
 from actuals_pipeline.serving import answers, installation, queries
@@ -40,7 +38,8 @@ DISK_PROBLEM_BYTES: Final = 1 * GIGABYTE
 TICK_LATE: Final = timedelta(hours=2)
 """Two ticks missed, as in the freshness of the assets."""
 
-_CAUGHT: Final = (ActualsError, psycopg.Error, OSError)
+ANSWER_SECONDS: Final = 20.0
+"""Longest wait for the database in one check.  Chosen: the questions take milliseconds."""
 
 Clock = Callable[[], datetime]
 OpenDatabase = Callable[[], AbstractContextManager[str]]
@@ -53,7 +52,10 @@ def examined(settings: Settings, account_id: str | None = None) -> dict[str, Any
     `status` is the gravest verdict.
     """
     access = access_of(settings)
-    findings = [*health.examine(access), *installed(settings, _opened)]
+    findings = [
+        *apart("graph_api", lambda: health.examine(access)),
+        *installed(settings, _opened),
+    ]
     deep = _measured(settings, access, account_id) if account_id else None
     return {
         "status": worst(findings),
@@ -96,16 +98,19 @@ def installed(
     *,
     clock: Clock = lambda: datetime.now(UTC),
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+    answer_seconds: float = ANSWER_SECONDS,
 ) -> list[Finding]:
-    """Every finding about this side: database, schema, schedule, disk, embedded data."""
+    """Every finding about this side: database, schema, schedule, disk, embedded data.
+
+    In each check the database has `answer_seconds`.
+    """
     return [
-        *_database_checks(open_database, clock),
+        *apart("database", lambda: _database_checks(open_database, clock, answer_seconds)),
         *each_apart(
             (
                 ("disk", lambda: disk_found(settings, free_bytes)),
                 ("embedded_data", lambda: embedded_data_found(settings)),
-            ),
-            _CAUGHT,
+            )
         ),
     ]
 
@@ -171,25 +176,24 @@ def embedded_data_found(settings: Settings) -> Finding:
     return ok("embedded_data", "none: DATABASE_URL is set" if is_own else f"none yet in {data}")
 
 
-def _database_checks(open_database: OpenDatabase, clock: Clock) -> list[Finding]:
-    try:
-        with open_database() as url:
-            warehouse = Warehouse(url)
-            with warehouse.transaction() as connection:
-                version = connection.info.server_version
-            checks = (
-                ("postgres_version", lambda: version_found(version)),
-                ("schema", lambda: _schema_found(url)),
-                ("schedule", lambda: _schedule_found(warehouse, clock())),
-            )
-            answering = ok("database", f"{without_password(url)} answers")
-            return [answering, *each_apart(checks, _CAUGHT)]
-    except _CAUGHT as error:
-        return [Finding.of_error("database", error)]
+def _database_checks(
+    open_database: OpenDatabase, clock: Clock, answer_seconds: float
+) -> list[Finding]:
+    with open_database() as url:
+        warehouse = Warehouse(url, most_seconds=answer_seconds)
+        with warehouse.transaction() as connection:
+            version = connection.info.server_version
+        checks = (
+            ("postgres_version", lambda: version_found(version)),
+            ("schema", lambda: _schema_found(warehouse)),
+            ("schedule", lambda: _schedule_found(warehouse, clock())),
+        )
+        answering = ok("database", f"{without_password(url)} answers")
+        return [answering, *each_apart(checks)]
 
 
-def _schema_found(url: str) -> Finding:
-    schema.check(url)
+def _schema_found(warehouse: Warehouse) -> Finding:
+    schema.check_in(warehouse)
     return ok("schema", f"at revision {schema.revisions()[-1]}, this version's")
 
 

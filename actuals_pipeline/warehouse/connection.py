@@ -5,8 +5,11 @@ Imports neither pandas nor SQLAlchemy, so that a command that only reads starts 
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Timer
 
 import psycopg
 from psycopg import errors
@@ -25,10 +28,14 @@ CONNECT_TIMEOUT_SECONDS = 10
 
 
 class Warehouse:
-    """The Postgres database at `url`, in any of the usual spellings."""
+    """The Postgres database at `url`, in any of the usual spellings.
 
-    def __init__(self, url: str) -> None:
+    With `most_seconds` a connection that is used for longer is broken off, whatever it waits for.
+    """
+
+    def __init__(self, url: str, *, most_seconds: float | None = None) -> None:
         self._url = libpq_url(url)
+        self._most_seconds = most_seconds
 
     def __repr__(self) -> str:
         return f"Warehouse({without_password(self._url)})"
@@ -53,8 +60,10 @@ class Warehouse:
     def _translated(self) -> Iterator[psycopg.Connection]:
         """A new connection; what the database says while it is used becomes an error of ours."""
         connection = self._connect()
+        limit = _TimeLimit(connection, self._most_seconds)
         try:
-            yield connection
+            with limit:
+                yield connection
         except (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName) as error:
             raise SchemaOutOfDate(
                 f"The database lacks what this version needs ({error.diag.message_primary}): "
@@ -62,6 +71,11 @@ class Warehouse:
             ) from error
         except (errors.OperationalError, errors.InternalError) as error:
             name = f"the database {without_password(self._url)}"
+            if limit.is_over:
+                raise WarehouseUnavailable(
+                    f"T{name[1:]} did not answer within {self._most_seconds:g} s: look at what "
+                    "holds it up (pg_stat_activity, pg_locks), or start it again."
+                ) from error
             explained = explanation(name, error.sqlstate, error.diag.message_primary)
             if explained is None:
                 raise
@@ -82,6 +96,33 @@ class Warehouse:
         # Whatever the database's default: a writer that waited for another must see its rows.
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         return connection
+
+
+class _TimeLimit:
+    """Breaks a connection off after some seconds, so that who waits on it hears of it.
+
+    From outside, because a server that is frozen or waits for a lock keeps no limit of its own.
+    """
+
+    def __init__(self, connection: psycopg.Connection, seconds: float | None) -> None:
+        self.is_over = False
+        self._connection = connection
+        self._timer = Timer(seconds, self._break_off) if seconds is not None else None
+
+    def __enter__(self) -> None:
+        if self._timer:
+            self._timer.daemon = True
+            self._timer.start()
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+    def _break_off(self) -> None:
+        self.is_over = True
+        # On a descriptor of its own: the connection closes its own one itself.
+        with suppress(OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as ours:
+            ours.shutdown(socket.SHUT_RDWR)
 
 
 def explanation(name: str, state: str | None, said: str | None) -> WarehouseError | None:

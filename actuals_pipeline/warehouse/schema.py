@@ -63,7 +63,12 @@ def upgrade(url: str) -> tuple[str | None, str]:
 
 def check(url: str) -> None:
     """Raise unless the database at `url` answers and has exactly this version's schema."""
-    found = _found(url)
+    check_in(Warehouse(url))
+
+
+def check_in(warehouse: Warehouse) -> None:
+    """As `check`, of a warehouse."""
+    found = _found(warehouse)
     _refuse_unknown(found)
     newest = revisions()[-1]
     if found != newest:
@@ -75,7 +80,7 @@ def check(url: str) -> None:
 
 def is_older(url: str) -> bool:
     """Whether `upgrade` has something to do at `url`; an unknown revision is not older."""
-    found = _found(url)
+    found = _found(Warehouse(url))
     return found is None or found in revisions()[:-1]
 
 
@@ -100,8 +105,8 @@ def create_schemas(connection: sqlalchemy.Connection) -> None:
         connection.execute(CreateSchema(name, if_not_exists=True))
 
 
-def _found(url: str) -> str | None:
-    with Warehouse(url).transaction() as connection:
+def _found(warehouse: Warehouse) -> str | None:
+    with warehouse.transaction() as connection:
         return _revision(connection)
 
 

@@ -23,6 +23,8 @@ from actuals_pipeline_tests.conftest import Actuals
 from actuals_pipeline_tests.journeys.conftest import FIGURES, Rows
 
 TOKEN_EXPIRED = {"code": 190, "subcode": 463, "message": "Session has expired"}
+NO_PERMISSION = Fault({"error": {"code": 200}}, account_id="42", times=None)
+UNKNOWN = Fault({"error": {"code": 98765}}, account_id="43", times=None)
 
 
 @pytest.mark.usefixtures("product")
@@ -91,10 +93,39 @@ def test_a_failing_account_neither_blocks_nor_erases_the_other(
     world.now += timedelta(days=2)
     graph.faults.add(Fault({"error": {"code": 200}}, account_id="42", times=None))
     partial = actuals("sync", "--json")
-    assert partial.returncode == 1
+    assert partial.returncode == 2, "the permission is the user's to mend"
     assert "act_42" in partial.stderr
     assert json.loads(partial.stdout)["status"] == "partial"
     assert stored("ad_actuals", *FIGURES) == old + truth(window, ("43",))
+
+
+@pytest.mark.parametrize(
+    ("faults", "variables", "exit_code"),
+    [
+        ([NO_PERMISSION], {}, 2),
+        ([], {"META_AD_ACCOUNT_ID": "act_42,act_999"}, 2),
+        ([], {"META_AD_ACCOUNT_ID": "act_999"}, 2),
+        ([UNKNOWN], {}, 1),
+        ([NO_PERMISSION, UNKNOWN], {}, 1),
+    ],
+    ids=["permission", "one wrong account", "wrong account", "unknown error", "one of each"],
+)
+def test_a_failure_that_the_user_can_mend_is_exit_code_2_and_one_of_ours_1(
+    faults: list[Fault],
+    variables: dict[str, str],
+    exit_code: int,
+    actuals: Actuals,
+    environment: dict[str, str],
+    graph: GraphStandIn,
+    today: date,
+) -> None:
+    graph.faults.add(*faults)
+    environment.update(variables)
+    yesterday = str(today - timedelta(days=1))
+    ended = actuals("backfill", "--since", yesterday, "--until", yesterday)
+    assert ended.returncode == exit_code
+    assert ended.stderr
+    assert all(line.startswith("actuals: ") for line in ended.stderr.splitlines())
 
 
 def test_a_backfill_covers_exactly_its_days_in_one_run_that_asks_month_by_month(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -60,6 +62,27 @@ def test_a_healthy_access_is_ok_in_two_calls(access: MetaAccess, stand_in: Graph
     assert seen["account_access"] == "readable, called 'Stand-in Berlin (EUR)'"
     assert (seen["account_time_zone"], seen["account_currency"]) == ("Europe/Berlin", "EUR")
     assert {finding.subject for finding in findings} == {"", f"act_{access.account_ids[0]}"}
+
+
+def test_an_answer_that_never_ends_is_waited_for_no_longer_than_allowed(access: MetaAccess) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ended = Event()
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{")
+                while not ended.wait(0.05):
+                    connection.sendall(b" ")
+
+        Thread(target=drip, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        began = time.monotonic()
+        found = by_name(health.examine(replace(access, graph_url=url, answers_seconds=0.5)))
+        assert time.monotonic() - began < 5
+        ended.set()
+    assert found["graph_api"].verdict == "problem"
+    assert "did not answer within 0.5 s: check META_GRAPH_URL" in found["graph_api"].advice
 
 
 def told(**facts: Any) -> Fault:

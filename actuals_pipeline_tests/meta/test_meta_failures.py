@@ -21,6 +21,8 @@ from actuals_pipeline.meta import failures
 from actuals_pipeline.meta.client import InsightsClient
 from actuals_pipeline.meta.graph import RETRY_DELAYS_SECONDS
 from actuals_pipeline.meta.limits import Limits
+from actuals_pipeline.meta.memory import RequestSize
+from actuals_pipeline.report_days import DayWindow
 
 NewClient = Callable[..., InsightsClient]
 
@@ -186,6 +188,51 @@ def test_an_unknown_error_is_told_in_metas_words() -> None:
     told = str(failures.failure_of(facts, account_id="42"))
     assert 'Meta says: "Something new xxx' in told
     assert len(told) < 500
+
+
+@pytest.mark.parametrize("code", [987654, 100], ids=["unknown", "our mistake"])
+def test_what_only_meta_can_explain_is_told_whole_and_without_secrets(
+    code: int, client: InsightsClient, stand_in: GraphStandIn, account_id: str
+) -> None:
+    error = {
+        "code": code,
+        "subcode": 4242,
+        "message": f"Something new about {stand_in.access_token}",
+        "error_user_title": "Try something else",
+        "error_user_msg": f"This cannot be done\nwith {stand_in.app_secret}.",
+        "fbtrace_id": "A1b2",
+    }
+    stand_in.faults.add(Fault({"error": error, "status": 418}))
+    with pytest.raises(MetaError) as caught:
+        client.account(account_id)
+    told = str(caught.value)
+    assert told.startswith(f"Meta answered with an error for account act_{account_id} ({code}/4242")
+    assert told.endswith(
+        ' Meta says: "Something new about ***" Meta says: "Try something else"'
+        ' Meta says: "This cannot be done with ***." (OAuthException, HTTP 418, fbtrace_id A1b2)'
+    )
+
+
+def test_a_failed_report_is_told_in_metas_words_too(
+    new_client: NewClient, stand_in: GraphStandIn, account_id: str, window: DayWindow
+) -> None:
+    ended = {
+        "async_status": "Job Failed",
+        "error_code": 987654,
+        "error_subcode": 4242,
+        "error_message": "Something new",
+        "error_user_title": "Try something else",
+        "error_user_msg": "This cannot be done.",
+    }
+    stand_in.faults.add(Fault({"job_status": ended}, kind="run"))
+    client = new_client(size=RequestSize(as_report=True))
+    with pytest.raises(MetaError) as caught:
+        client.ads_insights(account_id, window)
+    assert "987654/4242" in str(caught.value)
+    for words in ("Something new", "Try something else", "This cannot be done."):
+        assert f'"{words}"' in str(caught.value)
+    asked = next(call for call in stand_in.calls if call.kind == "run").params["fields"]
+    assert {"error_user_title", "error_user_msg"} <= set(asked.split(","))
 
 
 def test_an_ad_that_is_missing_is_another_matter_than_an_account() -> None:

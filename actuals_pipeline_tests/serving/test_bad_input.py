@@ -157,6 +157,28 @@ def test_a_window_is_runnable_up_to_its_very_limits(
             runnable(window, settings, now)
 
 
+@pytest.mark.parametrize(
+    "ad_id", ["act_6001", "6001a", "6001?x=1", "../me", " 6001", "\u0666001", "-6001", "9" * 65]
+)
+def test_an_ad_is_named_by_digits_alone(
+    ad_id: str, command: Command, graph: GraphStandIn, database: str
+) -> None:
+    sentence = sentence_of(command("fetch", "--", ad_id))
+    assert sentence.endswith("is no ad id: write its digits, such as 120330000000000001.")
+    assert not graph.calls
+    assert not rows_anywhere(database)
+
+
+@pytest.mark.parametrize("account_id", ["42a", "act_act_42", "act_", "\u0664\u0662", "42/insights"])
+def test_an_account_is_named_by_digits_with_or_without_its_prefix(
+    account_id: str, command: Command, graph: GraphStandIn
+) -> None:
+    sentence = sentence_of(command("fetch", "6001", META_AD_ACCOUNT_ID=f"43,{account_id}"))
+    assert "META_AD_ACCOUNT_ID cannot be used" in sentence
+    assert "is no ad account id; write act_ and digits, such as act_42" in sentence
+    assert not graph.calls
+
+
 def test_a_database_that_does_not_answer_is_named_without_its_password(
     command: Command, using_the_database: list[tuple[str, ...]]
 ) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -56,6 +59,25 @@ def answered(command: Command, *options: str, **variables: str) -> tuple[int, di
     assert not result.stderr
     answer: dict[str, Any] = json.loads(result.stdout)
     return result.exit_code, answer
+
+
+def test_every_problem_and_warning_of_a_broken_installation_says_what_to_do(
+    command: Command, graph: GraphStandIn
+) -> None:
+    graph.faults.add(
+        Fault({"error": {"code": 98765}}, kind="debug_token"),
+        Fault({"error": {"code": 190}}, account_id="42", times=None),
+        Fault({"merge": {"account_status": 101, "currency": "?", "timezone_name": "Mars"}}),
+    )
+    exit_code, answer = answered(
+        command, DATABASE_URL="postgresql://127.0.0.1:1/x", META_API_VERSION="v23.0"
+    )
+    assert (exit_code, answer["status"]) == (2, "problem")
+    wrong = [row for row in answer["findings"] if row["verdict"] != "ok"]
+    assert len(wrong) > 5
+    for row in wrong:
+        assert re.search(r"\b(check|create|use|set|look|report|install|mend|let)\b",
+                         row["advice"], re.IGNORECASE), row  # fmt: skip
 
 
 def test_the_answer_has_exactly_its_keys_and_a_row_for_each_check(command: Command) -> None:
@@ -256,11 +278,40 @@ def test_a_disk_that_cannot_be_read_is_a_problem_of_its_own(
     installed: Callable[..., dict[str, Finding]],
 ) -> None:
     def broken(_folder: Path) -> int:
-        raise PermissionError
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/home/x")
 
     found = installed(free_bytes=broken)
-    assert (found["disk"].verdict, found["disk"].advice) == ("problem", "PermissionError.")
+    assert (found["disk"].verdict, found["disk"].advice) == (
+        "problem", "Give this user access to it, or repair it: Permission denied (/home/x).",
+    )  # fmt: skip
     assert found["schema"].verdict == "ok"
+
+
+def test_a_check_that_crashes_is_told_as_a_bug_and_stops_no_other(
+    installed: Callable[..., dict[str, Finding]],
+) -> None:
+    def broken() -> datetime:
+        raise ZeroDivisionError("postgresql://shop:hunter2@127.0.0.1/shop")
+
+    found = installed(clock=broken)
+    assert (found["schedule"].verdict, found["schedule"].advice) == (
+        "problem", "This is a bug (ZeroDivisionError): report it.",
+    )  # fmt: skip
+    assert list(found) == OURS
+
+
+def test_a_database_that_is_held_up_is_a_problem_after_a_while(
+    installed: Callable[..., dict[str, Finding]], database: str
+) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("LOCK actuals.schema_version IN ACCESS EXCLUSIVE MODE")
+        before = time.monotonic()
+        found = installed(answer_seconds=0.5)
+        assert 0.5 <= time.monotonic() - before < 10
+    assert found["schema"].verdict == "problem"
+    assert "did not answer within 0.5 s: look at what holds it up" in found["schema"].advice
+    assert {name for name, each in found.items() if each.verdict == "problem"} == {"schema"}
+    assert list(found) == OURS
 
 
 def test_a_schema_that_is_not_this_versions_is_a_problem(

@@ -39,6 +39,8 @@ WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped
 ORDER BY attnum
 """
 
+CURRENCIES = {"from_currency": "USD", "to_currency": "EUR"}
+
 OF_KIND: Mapping[str, Any] = {
     "text": "some",
     "bool": True,
@@ -87,7 +89,7 @@ def fill(connection: psycopg.Connection, table: str) -> None:
             name = column["name"]
             if column["is_given"] and name not in _USUAL:
                 continue
-            value = _USUAL.get(name, OF_KIND[column["kind"]])
+            value = (_USUAL | CURRENCIES).get(name, OF_KIND[column["kind"]])
             if isinstance(value, dict):
                 value = Jsonb(value)
             elif column["kind"] == "uuid":
