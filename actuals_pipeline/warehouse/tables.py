@@ -31,6 +31,7 @@ from sqlalchemy import (
     Double,
     Identity,
     Index,
+    LargeBinary,
     MetaData,
     Numeric,
     Table,
@@ -505,13 +506,20 @@ prediction_accuracy = Table(
         "predicted_at",
         DateTime(timezone=True),
         nullable=False,
-        comment="When the prediction was logged (public.predictions.logged_at).",
+        comment="When the prediction was logged; what it claims itself when not is_attested.",
     ),
     _count("days_since_prediction", "Whole days from predicted_at to the end of as_of_date."),
     _rate("settled_spend_share", "Share of spend on days that Meta restates no more."),
+    Column(
+        "is_attested",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="Whether this database dated the prediction; false: its time is only claimed.",
+    ),
     CheckConstraint(
-        "status IN ('eligible', 'leaked', 'no_delivery', 'invalid_prediction', 'too_young', "
-        "'too_old', 'incomplete_history')",
+        "status IN ('eligible', 'leaked', 'no_delivery', 'ambiguous', 'invalid_prediction', "
+        "'too_young', 'too_old', 'incomplete_history')",
         name="status",
     ),
     CheckConstraint("ctr_accuracy BETWEEN 0 AND 1", name="ctr_accuracy"),
@@ -549,6 +557,10 @@ model_accuracy = Table(
     _rate("coverage_spend", "The same by spend; null when currencies differ."),
     _rate("settled_spend_share", "Share of the pairs' spend that Meta restates no more."),
     _tallied("n_incomplete_history", "Left out: days since launch that were not fetched."),
+    _tallied("n_ambiguous", "Left out: different predictions that claim the same instant."),
+    _tallied(
+        "n_unmatched", "Predicted videos that are unknown or run as no ad; not in n_predicted."
+    ),
     CheckConstraint("prediction_accuracy BETWEEN 0 AND 100", name="prediction_accuracy"),
     comment="One row is one model version and protocol, as of a day.",
     info={"day": "as_of_date"},
@@ -896,6 +908,68 @@ pruned_months = Table(
     ),
     Column("pruned_at", _INSTANT, nullable=False, comment="When they were removed."),
     comment="One row is one account's month whose payloads were pruned; its figures stay.",
+)
+
+prediction_log = Table(
+    "prediction_log",
+    warehouse,
+    Column(
+        "sequence",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="Order of receipt: 1, 2, 3 and so on without a gap.",
+    ),
+    Column(
+        "prediction_id",
+        Text,
+        nullable=False,
+        comment="public.predictions.id; several rows when it was changed there.",
+    ),
+    Column("video_id", Text, comment="public.videos.id as said; null when none was named."),
+    Column("model_name", Text, nullable=False, comment="Model that predicted."),
+    Column("model_version", Text, nullable=False, comment="Its version."),
+    _rate(
+        "predicted_ctr",
+        "Click-through rate as said, meant as a fraction; NaN when it was no number.",
+    ),
+    _rate("predicted_roas", "Return on ad spend as said, a multiple; NaN when it was no number."),
+    Column(
+        "logged_at",
+        _INSTANT,
+        nullable=False,
+        comment="When this database received it, by its own clock.",
+    ),
+    Column(
+        "claimed_at",
+        _INSTANT,
+        comment="public.predictions.logged_at as it was then; anybody may have set it.",
+    ),
+    Column(
+        "is_attested",
+        Boolean,
+        nullable=False,
+        comment=(
+            "Whether logged_at is when it was made known; false: history that only claims its time."
+        ),
+    ),
+    Column(
+        "previous_hash",
+        LargeBinary,
+        nullable=False,
+        comment="hash of the row before; 32 zero bytes in the first.",
+    ),
+    Column(
+        "hash",
+        LargeBinary,
+        nullable=False,
+        comment="SHA-256 of previous_hash and all other columns (actuals.prediction_log_hash).",
+    ),
+    CheckConstraint("sequence >= 1", name="sequence"),
+    CheckConstraint("octet_length(hash) = 32 AND octet_length(previous_hash) = 32", name="hash"),
+    comment=(
+        "One row is one prediction as it was received; append-only, each row seals the one before."
+    ),
 )
 
 videos = Table(

@@ -43,7 +43,7 @@ TYPES = {
 
 
 def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
-    # The payloads are Meta's own; the log, the fetch memory, the pruned months and the exchange
+    # The payloads are Meta's own; the logs, the fetch memory, the pruned months and the exchange
     # rates are written row by row, and the revisions by the database, of what changes.
     assert {contract.name for contract in STORED} == set(TABLES) - {
         "raw_meta_insights",
@@ -52,6 +52,7 @@ def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
         "fruitless_ads",
         "ad_actuals_revisions",
         "pruned_months",
+        "prediction_log",
         "exchange_rates",
         "retrain_states",
         "retrain_requests",
