@@ -4,11 +4,11 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 
 
 def upgrade() -> None:
     """Add three tables; the next run fills the first two."""
-    text = (Path(__file__).parent / "0010_watch_models.sql").read_text("utf-8")
+    text = (Path(__file__).parent / "0011_watch_models.sql").read_text("utf-8")
     op.get_bind().exec_driver_sql(text)
