@@ -15,6 +15,7 @@ LAUNCH_TO_DATE = "launch_to_date"
 PAIR_STATUSES = (
     "leaked",
     "no_delivery",
+    "ambiguous",
     "invalid_prediction",
     "too_young",
     "too_old",
@@ -77,15 +78,22 @@ _SETTLED_SPEND_SHARE = Column(
     nullable=True,
 )
 
+_IS_ATTESTED = Column(
+    "is_attested", Kind.FLAG, "Whether the database dated the prediction; else it only claims to"
+)
+
 PREDICTIONS = Contract(
     "predictions",
-    key=("prediction_id",),
+    key=("sequence",),
     columns=(
-        Column("prediction_id", Kind.TEXT, "The prediction"),
+        Column("sequence", Kind.COUNT, "Order in which the database received it"),
+        Column("prediction_id", Kind.TEXT, "The prediction; may be said again, with other values"),
         _VIDEO_ID,
         *_MODEL,
         *_PREDICTED,
-        Column("logged_at", Kind.INSTANT, "When the database received it", "UTC"),
+        Column("logged_at", Kind.INSTANT, "When the database received it, or it claims", "UTC"),
+        _IS_ATTESTED,
+        Column("claimed_at", Kind.INSTANT, "What the product said", "UTC", nullable=True),
     ),
 )
 """What models said, as they said it: even a value that makes no sense is kept and judged."""
@@ -160,6 +168,7 @@ PAIRS = Contract(
             "Whole days from the prediction to the end of the as-of day",
             "days",
         ),
+        _IS_ATTESTED,
         *_FIGURES_TO_DATE,
     ),
     rules=(
@@ -260,6 +269,7 @@ MODEL_ACCURACY = Contract(
         Column("n_predicted", Kind.COUNT, "All pairs, counted or not", "pairs"),
         Column("n_leaked", Kind.COUNT, "Predicted only after the ad had delivered", "pairs"),
         Column("n_no_delivery", Kind.COUNT, "Predicted, not shown so far", "pairs"),
+        Column("n_ambiguous", Kind.COUNT, "Different values that claim one instant", "pairs"),
         Column("n_invalid", Kind.COUNT, "Without one usable predicted value", "pairs"),
         Column("n_too_young", Kind.COUNT, "Video too young to compare", "pairs"),
         Column("n_too_old", Kind.COUNT, "Video too old to compare", "pairs"),
@@ -268,6 +278,7 @@ MODEL_ACCURACY = Contract(
         ),
         Column("n_unscored", Kind.COUNT, "Eligible, but neither metric is comparable", "pairs"),
         Column("n_no_prediction", Kind.COUNT, "Comparable ads that this version left out", "ads"),
+        Column("n_unmatched", Kind.COUNT, "Predicted videos that run as no known ad", "videos"),
         Column(
             "coverage_ads",
             Kind.NUMBER,

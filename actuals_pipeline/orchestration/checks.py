@@ -55,7 +55,7 @@ _UNUSABLE_PREDICTIONS = """
 SELECT DISTINCT ad_id, model_name, model_version, predicted_ctr, predicted_roas
 FROM actuals.prediction_accuracy
 WHERE as_of_date >= %(since)s AND as_of_date <= %(until)s
-  AND 'invalid_prediction' IN (status, ctr_status, roas_status)
+  AND ('invalid_prediction' IN (status, ctr_status, roas_status) OR status = 'ambiguous')
 ORDER BY ad_id, model_name, model_version
 """
 
@@ -75,11 +75,11 @@ WHERE as_of_date >= %(since)s AND as_of_date <= %(until)s AND spend_at_least > i
 ORDER BY as_of_date DESC
 """
 
-_UNDATED_PREDICTIONS = """
-SELECT id::text AS prediction_id, video_id::text AS video_id, logged_at
-FROM public.predictions
-WHERE logged_at IS NULL OR video_id IS NULL
-ORDER BY id::text
+_PREDICTIONS_OF_NOTHING = """
+SELECT prediction_id, model_name, model_version, logged_at
+FROM actuals.prediction_log
+WHERE video_id IS NULL
+ORDER BY sequence
 """
 
 
@@ -171,15 +171,15 @@ def _predictions_usable() -> dg.AssetChecksDefinition:
         asset="prediction_accuracy",
         name="every_prediction_is_usable",
         description=(
-            "No prediction is negative, not finite, a CTR above 1 (a percent?), or without its "
-            "video or the instant at which it was logged; such are left out."
+            "No prediction is negative, not finite, a CTR above 1 (a percent?), without its "
+            "video, or contradicted by another of the same instant; such are left out."
         ),
     )
     def every_prediction_is_usable(
         context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
     ) -> dg.AssetCheckResult:
         unusable = _rows(postgres, _UNUSABLE_PREDICTIONS, _days(context))
-        unusable += _rows(postgres, _UNDATED_PREDICTIONS, {})
+        unusable += _rows(postgres, _PREDICTIONS_OF_NOTHING, {})
         return dg.AssetCheckResult(
             passed=not unusable, severity=dg.AssetCheckSeverity.ERROR, metadata=_listed(unusable)
         )

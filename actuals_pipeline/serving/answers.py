@@ -376,11 +376,13 @@ def _ml_accuracy(row: queries.Row) -> dict[str, Any]:
             "leaky": row["n_leaked"],
             "no_prediction": row["n_no_prediction"],
             "no_delivery": row["n_no_delivery"],
+            "ambiguous": row["n_ambiguous"],
             "invalid": row["n_invalid"],
             "too_young": row["n_too_young"],
             "too_old": row["n_too_old"],
             "incomplete_history": row["n_incomplete_history"],
             "unscored": row["n_unscored"],
+            "unmatched": row["n_unmatched"],
         },
     }
 

@@ -110,7 +110,7 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
     }
     reasons = {
         *("leaky", "no_prediction", "no_delivery", "invalid", "too_young", "too_old"),
-        *("incomplete_history", "unscored"),
+        *("incomplete_history", "unscored", "ambiguous", "unmatched"),
     }
     ml_accuracy = {**plain(*ML_ACCURACY), "excluded": plain(*reasons)}
     completeness = ("revenue_completeness", "conversions_completeness")
