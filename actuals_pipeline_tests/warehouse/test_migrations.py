@@ -97,7 +97,7 @@ def fill(connection: psycopg.Connection, table: str) -> None:
         return
     with connection.cursor(row_factory=dict_row) as cursor:
         columns = cursor.execute(COLUMNS, [table]).fetchall()
-    words = dict(connection.execute(ALLOWED_WORDS, [table]).fetchall())
+    words: dict[str, Any] = dict(connection.execute(ALLOWED_WORDS, [table]).fetchall())
     if _is_partitioned(connection, table):
         months.make(connection, TABLES[table.split(".")[1]], months.months_of(DAYS))
     for number, day in enumerate(DAYS):
