@@ -287,7 +287,7 @@ def stats(*, as_json: bool) -> None:
 @click.option("--as-of", type=_Day(), help="Show what was known at the end of this day.")
 @_json_option
 def summary(*, since: date | None, until: date | None, as_of: date | None, as_json: bool) -> None:
-    """Spend, revenue, ROAS, conversions, CPA and each model's accuracy."""
+    """Spend, revenue, ROAS, conversions, CPA, the investment and each model's accuracy."""
     from actuals_pipeline.serving import answers, installation, queries
     from actuals_pipeline.serving.printing import print_summary, print_summary_as_of
 
