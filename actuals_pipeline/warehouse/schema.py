@@ -26,7 +26,7 @@ _UNDECLARED = (
     "0004_as_of.sql",
     "0005_completeness.sql",
     "0010_prediction_log.sql",
-    "0011_known_days.sql",
+    "0013_known_days.sql",
 )
 """Functions, triggers, and the views over the revisions, which SQLAlchemy cannot declare."""
 

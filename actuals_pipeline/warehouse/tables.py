@@ -116,7 +116,7 @@ def _tallied(name: str, comment: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False, server_default=text("0"), comment=comment)
 
 
-def _flag(name: str, comment: str) -> Column[bool]:
+def _flagged(name: str, comment: str) -> Column[bool]:
     return Column(name, Boolean, nullable=False, server_default=text("false"), comment=comment)
 
 
@@ -545,8 +545,10 @@ prediction_accuracy = Table(
         "Share of the final revenue that should be known, by spend; null: not asked.",
     ),
     _rate("completeness_se", "Standard error of completeness / completeness."),
-    _flag("is_provisional", "Whether the figures may still change by much; never in a headline."),
-    _flag(
+    _flagged(
+        "is_provisional", "Whether the figures may still change by much; never in a headline."
+    ),
+    _flagged(
         "is_reconstructed",
         "Whether figures learnt later stand for those of a day without any.",
     ),
@@ -556,7 +558,7 @@ prediction_accuracy = Table(
     _rate("ctr_high", "High end of it, a fraction."),
     _rate("ctr_z", "Standard deviations that the clicks are off; + is more than predicted."),
     Column("ctr_verdict", Text, comment="within_tolerance, under, over or unresolved."),
-    _flag("ctr_is_discovery", "Whether it is off beyond chance; one in ten such is not."),
+    _flagged("ctr_is_discovery", "Whether it is off beyond chance; one in ten such is not."),
     _rate(
         "ctr_more_impressions",
         "Impressions more, about, until an unresolved CTR is told from chance.",
@@ -566,7 +568,7 @@ prediction_accuracy = Table(
     _rate("roas_high", "High end of it, a multiple."),
     _rate("roas_z", "Standard deviations that the revenue is off; + is more than predicted."),
     Column("roas_verdict", Text, comment="within_tolerance, under, over or unresolved."),
-    _flag(
+    _flagged(
         "roas_is_discovery",
         "Whether it is off beyond chance; one in ten such is not.",
     ),

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "0013"
+down_revision = "0012"
 
 
 def upgrade() -> None:
     """Add a table that fills itself, an index, and columns that the next run fills."""
     connection = op.get_bind()
     for name in ("score_what_was_known", "known_days"):
-        text = (Path(__file__).parent / f"0011_{name}.sql").read_text("utf-8")
+        text = (Path(__file__).parent / f"0013_{name}.sql").read_text("utf-8")
         connection.exec_driver_sql(text)
