@@ -60,7 +60,7 @@ COMMENT ON COLUMN actuals.prediction_accuracy.completeness IS
 COMMENT ON COLUMN actuals.prediction_accuracy.completeness_se IS
     'Standard error of completeness / completeness.';
 COMMENT ON COLUMN actuals.prediction_accuracy.is_provisional IS
-    'Whether the figures may still change by much; never in a headline.';
+    'Whether the figures may still change by much; in no headline.';
 COMMENT ON COLUMN actuals.prediction_accuracy.is_reconstructed IS
     'Whether figures learnt later stand for those of a day without any.';
 COMMENT ON COLUMN actuals.prediction_accuracy.dispersion IS
