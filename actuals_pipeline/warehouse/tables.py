@@ -443,6 +443,12 @@ revenue_development = Table(
         comment="When this was last computed; not again once the day had begun everywhere.",
         info={"provenance": "latest"},
     ),
+    Column(
+        "pace",
+        Text,
+        nullable=False,
+        comment="How the newest days mature against those before: as_before, changed, unknown.",
+    ),
     CheckConstraint("age_days BETWEEN 0 AND 28", name="age_days"),
     CheckConstraint("revenue_share >= 0 AND revenue_share < 'Infinity'", name="revenue_share"),
     CheckConstraint(
@@ -452,6 +458,7 @@ revenue_development = Table(
     CheckConstraint("source IN ('revisions', 'click_windows', 'assumed')", name="source"),
     CheckConstraint("dating IN ('impression', 'conversion', 'unknown')", name="dating"),
     CheckConstraint("n_cohorts >= 0", name="n_cohorts"),
+    CheckConstraint("pace IN ('as_before', 'changed', 'unknown')", name="pace"),
     comment="One row is one account and age: how much of a day's revenue is known by then.",
     info={"day": "as_of_date"},
 )
