@@ -40,6 +40,9 @@ CURVE_SOURCES = ("revisions", "click_windows", "assumed")
 DATINGS = ("impression", "conversion", "unknown")
 """The day on which purchases stand; unknown is treated like conversion."""
 
+PACES = ("as_before", "changed", "unknown")
+"""How the newest days mature, against those before; unknown where there are too few."""
+
 DIRECTIONS = ("over", "under", "exact")
 """The prediction against the actual."""
 
@@ -327,6 +330,7 @@ REVENUE_DEVELOPMENT = Contract(
         Column("source", Kind.TEXT, "How the share of revenue is known"),
         Column("dating", Kind.TEXT, "The day on which purchases stand"),
         Column("n_cohorts", Kind.COUNT, "Report days that the share rests on", "days"),
+        Column("pace", Kind.TEXT, "How the newest days mature, against those before"),
     ),
     rules=(
         *at_least_zero(
@@ -335,6 +339,7 @@ REVENUE_DEVELOPMENT = Contract(
         at_most("age_days", SETTLED_AFTER_DAYS),
         one_of("source", CURVE_SOURCES),
         one_of("dating", DATINGS),
+        one_of("pace", PACES),
     ),
 )
 """How much of a report day's revenue and clicks is known at each age, as of one day."""

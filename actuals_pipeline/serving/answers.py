@@ -23,6 +23,7 @@ from actuals_pipeline.serving.json_numbers import CENTS, RATE, Number, number, r
 from actuals_pipeline.serving.queries import DayOfMoney, Money
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.prediction_chain import Chain
 
 SCHEDULE = "hourly_actuals"
 JOB = "actuals_job"
@@ -384,6 +385,42 @@ def _ml_accuracy(row: queries.Row) -> dict[str, Any]:
             "unscored": row["n_unscored"],
             "unmatched": row["n_unmatched"],
         },
+    }
+
+
+def verified(chain: Chain, expect: str | None) -> dict[str, Any]:
+    """The state of the log of predictions, and the sentences that say what is wrong with it."""
+    problems = []
+    if chain.broken:
+        problems.append(
+            f"The log of predictions is broken at row {chain.broken.sequence} (prediction "
+            f"{chain.broken.prediction_id}): {chain.broken.finding}. Restore the database from "
+            "before that, or quote no score that rests on this row or a later one."
+        )
+    if expect is not None and chain.expected_at is None:
+        problems.append(
+            f"No row of the log has the hash {expect}: what came before it was changed or removed "
+            "since, or this is another database."
+        )
+    if chain.is_ahead_of_the_clock:
+        problems.append(
+            f"The last row is dated {chain.last_logged_at}, which lies ahead: set the clock of the "
+            "database's machine right."
+        )
+    return {
+        "is_intact": not problems,
+        "rows": chain.rows,
+        "attested": chain.attested,
+        "unattested": chain.rows - chain.attested,
+        "first_logged_at": chain.first_logged_at,
+        "last_logged_at": chain.last_logged_at,
+        "last_hash": chain.last_hash,
+        "expected_at_row": chain.expected_at,
+        "differing": [
+            {"row": row.sequence, "prediction_id": row.prediction_id, "since": row.finding}
+            for row in chain.differing
+        ],
+        "problems": problems,
     }
 
 

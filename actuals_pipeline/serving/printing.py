@@ -42,6 +42,10 @@ _SENTENCE_WIDTH = 28
 _ANY_WIDTH = 10_000
 
 
+_DIFFERING_SHOWN = 20
+"""Predictions that the product changed since, told one a line; the rest is counted."""
+
+
 def one_line(text: str) -> str:
     """`text` in one line, and nothing in it that a terminal would obey."""
     plain = " ".join(text.split())
@@ -249,6 +253,38 @@ def print_pruned(answer: Mapping[str, Any]) -> None:
             f"row{'' if rows == 1 else 's'}, {answer['bytes']:,} bytes; the figures stay."
         )
     Console(highlight=False).print(Text(told), soft_wrap=True)
+
+
+def print_chain(answer: Mapping[str, Any]) -> None:
+    """What the log of predictions holds, and the line to keep elsewhere."""
+    console = Console(highlight=False)
+    if not answer["rows"]:
+        _say(console, "No prediction was logged yet.")
+        return
+    _say(
+        console,
+        f"{answer['rows']:,} predictions, {answer['attested']:,} of them attested, logged "
+        f"{answer['first_logged_at']:%Y-%m-%d %H:%M} to {answer['last_logged_at']:%Y-%m-%d %H:%M} "
+        "UTC.",
+    )
+    differing = answer["differing"]
+    for row in differing[:_DIFFERING_SHOWN]:
+        _say(
+            console,
+            f"Row {row['row']}: prediction {one_line(row['prediction_id'])} was {row['since']} in "
+            "public.predictions since; the log keeps what it said.",
+        )
+    if len(differing) > _DIFFERING_SHOWN:
+        _say(console, f"And {len(differing) - _DIFFERING_SHOWN:,} more; --json lists all.")
+    if answer["expected_at_row"]:
+        _say(console, f"The hash that was expected is the one of row {answer['expected_at_row']}.")
+    if answer["is_intact"]:
+        _say(console, "The chain is whole.")
+        _say(
+            console,
+            "Keep this line: with --expect it proves later that nothing before it changed.",
+        )
+        console.print(Text(answer["last_hash"]), soft_wrap=True)
 
 
 def print_rates(answer: Mapping[str, Any]) -> None:

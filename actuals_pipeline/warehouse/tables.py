@@ -443,6 +443,12 @@ revenue_development = Table(
         comment="When this was last computed; not again once the day had begun everywhere.",
         info={"provenance": "latest"},
     ),
+    Column(
+        "pace",
+        Text,
+        nullable=False,
+        comment="How the newest days mature against those before: as_before, changed, unknown.",
+    ),
     CheckConstraint("age_days BETWEEN 0 AND 28", name="age_days"),
     CheckConstraint("revenue_share >= 0 AND revenue_share < 'Infinity'", name="revenue_share"),
     CheckConstraint(
@@ -452,6 +458,7 @@ revenue_development = Table(
     CheckConstraint("source IN ('revisions', 'click_windows', 'assumed')", name="source"),
     CheckConstraint("dating IN ('impression', 'conversion', 'unknown')", name="dating"),
     CheckConstraint("n_cohorts >= 0", name="n_cohorts"),
+    CheckConstraint("pace IN ('as_before', 'changed', 'unknown')", name="pace"),
     comment="One row is one account and age: how much of a day's revenue is known by then.",
     info={"day": "as_of_date"},
 )
@@ -700,7 +707,7 @@ def _number(name: str, comment: str) -> Column[float]:
     return Column(name, Double, nullable=False, comment=comment)
 
 
-def _flag(name: str, comment: str) -> Column[bool]:
+def _whether(name: str, comment: str) -> Column[bool]:
     return Column(name, Boolean, nullable=False, comment=comment)
 
 
@@ -736,7 +743,7 @@ model_drift = Table(
     *_bounded("normalised_entropy", "Log loss over that of the account's own rate; CTR only."),
     *_bounded("wape_excess", "WAPE less that of a perfect model, a fraction; ROAS only."),
     _rate("rank_correlation", "Spearman's, of actual with predicted within the week, -1 to 1."),
-    _flag("is_eligible", "Whether the week has enough in it to conclude from."),
+    _whether("is_eligible", "Whether the week has enough in it to conclude from."),
     _rate("z", "ln_calibration against the version's weeks before, standard deviations."),
     _number("cusum_up", "CUSUM towards too much, standard deviations."),
     _number("cusum_down", "CUSUM towards too little, standard deviations."),
@@ -744,7 +751,7 @@ model_drift = Table(
     _number("ewma", "Moving average of z, standard deviations."),
     _number("ewma_lower", "Lower limit of ewma."),
     _number("ewma_upper", "Upper limit of ewma."),
-    _flag("is_alarm", "Whether one of the CUSUMs is above its limit."),
+    _whether("is_alarm", "Whether one of the CUSUMs is above its limit."),
     Column("changed_since", Date, comment="In an alarm: Monday of the week of the change."),
     Column(
         "state",

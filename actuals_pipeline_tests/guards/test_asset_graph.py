@@ -35,6 +35,7 @@ CHECKS = {
     ("raw_meta_insights", "every_account_was_fetched"),
     ("raw_meta_insights", "the_purchase_action_type_occurs"),
     ("spend_reconciliation", "ads_add_up_to_metas_total"),
+    ("revenue_development", "revenue_matures_as_before"),
     ("prediction_accuracy", "every_prediction_is_usable"),
     ("investment_summary", "no_currency_is_left_out_of_the_investment"),
     ("investment_summary", "the_investment_is_not_overspent"),

@@ -96,6 +96,7 @@ def test_what_is_read_back_has_the_dtypes_of_the_contract(contract: Contract) ->
         ("prediction_accuracy", "status", accuracy.PAIR_STATUSES),
         ("revenue_development", "source", accuracy.CURVE_SOURCES),
         ("revenue_development", "dating", accuracy.DATINGS),
+        ("revenue_development", "pace", accuracy.PACES),
         ("model_drift", "metric", drift.METRICS),
         ("model_drift", "state", drift.STATES),
         ("model_drift", "versus_previous", drift.VERSUS_PREVIOUS),
