@@ -545,9 +545,7 @@ prediction_accuracy = Table(
         "Share of the final revenue that should be known, by spend; null: not asked.",
     ),
     _rate("completeness_se", "Standard error of completeness / completeness."),
-    _flagged(
-        "is_provisional", "Whether the figures may still change by much; never in a headline."
-    ),
+    _flagged("is_provisional", "Whether the figures may still change by much; in no headline."),
     _flagged(
         "is_reconstructed",
         "Whether figures learnt later stand for those of a day without any.",

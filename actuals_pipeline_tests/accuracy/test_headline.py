@@ -112,7 +112,7 @@ def test_the_ceiling_is_what_a_perfect_model_would_score_and_the_baseline_what_n
 
 
 def test_an_interval_takes_ten_campaigns_and_is_the_same_every_time(headline: Headline) -> None:
-    ads = [({"clicks": 200 + 10 * i}, {}) for i in range(10)]
+    ads: list[Any] = [({"clicks": 200 + 10 * i}, {}) for i in range(10)]
     row = headline(*ads)["headline"]
     assert row["n_clusters"] == 10
     ends = [row[f"prediction_accuracy{end}"] for end in ("_low", "", "_high")]
@@ -154,8 +154,8 @@ def test_the_baseline_is_the_accounts_rate_of_the_28_days_before_launch(
         {"report_date": date(2026, 3, 2), "known_on": date(2026, 3, 11), "clicks": 999},
     )  # fmt: skip
     got = account_rates(pairs, days, {"42": date(2026, 2, 1)})
-    assert got.loc[0].tolist() == pytest.approx([66 / 2000, 60 / 20])
-    assert got.loc[1:].isna().all(axis=None)
+    assert got.iloc[0].tolist() == pytest.approx([66 / 2000, 60 / 20])
+    assert got.iloc[1:].isna().to_numpy().all()
 
 
 def test_before_an_account_was_seen_its_earliest_known_rates_count(pairs_of: Frames) -> None:
@@ -165,4 +165,4 @@ def test_before_an_account_was_seen_its_earliest_known_rates_count(pairs_of: Fra
     )
     for seen, rate in ((date(2026, 3, 10), 0.01), (date(2026, 3, 11), 0.03)):
         got = account_rates(pairs_of({}), days, {"42": seen})
-        assert got["baseline_ctr"].item() == pytest.approx(rate)
+        assert got["baseline_ctr"].iloc[0] == pytest.approx(rate)

@@ -115,7 +115,7 @@ def test_figures_are_exact_sums_and_what_is_complete_is_weighted_by_spend(
     late = got.loc["launch_ltd28"]
     assert late["completeness"] == pytest.approx((30.000001 + 5) / 40.000001)
     assert late["completeness_se"] == pytest.approx(1 / (30.000001 + 5))
-    assert np.isnan(got.loc["launch_d7", "completeness"])
+    assert got["completeness"].isna().to_dict() == {"launch_d7": True, "launch_ltd28": False}
 
 
 def test_what_was_learnt_later_than_the_window_counts_as_that_much_older(
@@ -161,7 +161,10 @@ def launched(pairs_of: Frames, videos_of: Frames, known_days_of: Frames) -> Call
             default_zone="UTC",
         )
         check_frame(got, PAIRS)
-        return {str(row["protocol"]): dict(row) for row in got.to_dict("records")}
+        return {
+            str(row["protocol"]): {str(name): value for name, value in row.items()}
+            for row in got.to_dict("records")
+        }
 
     return build
 
