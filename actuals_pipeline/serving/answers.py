@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from actuals_pipeline.accuracy.protocols import (
@@ -30,7 +30,10 @@ from actuals_pipeline.serving.json_numbers import CENTS, RATE, Number, number, r
 from actuals_pipeline.serving.queries import DayOfMoney, Money
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.connection import Warehouse
-from actuals_pipeline.warehouse.prediction_chain import Chain
+
+if TYPE_CHECKING:
+    # Reading the log takes pandas, which takes longer to load than most answers.
+    from actuals_pipeline.warehouse.prediction_chain import Chain
 
 SCHEDULE = "hourly_actuals"
 JOB = "actuals_job"
