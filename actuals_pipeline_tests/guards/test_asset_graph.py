@@ -29,6 +29,7 @@ GRAPH = {
         "ad_actuals predictions revenue_development videos",
     ),
     "model_accuracy": ("accuracy", "pandas postgres", "ad_actuals prediction_accuracy videos"),
+    "model_statistics": ("accuracy", "pandas postgres", "prediction_accuracy"),
     "investment_summary": ("investment", "pandas postgres", "ad_actuals meta_account_totals"),
 }
 """By asset: its group, its kinds, and what it is made of."""
