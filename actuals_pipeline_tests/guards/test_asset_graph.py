@@ -42,6 +42,13 @@ CHECKS = {
     ("spend_reconciliation", "ads_add_up_to_metas_total"),
     ("revenue_development", "revenue_matures_as_before"),
     ("prediction_accuracy", "every_prediction_is_usable"),
+    ("prediction_accuracy", "no_late_prediction_counts"),
+    ("prediction_accuracy", "predicted_ctr_is_in_the_unit_of_the_actual"),
+    ("ad_actuals", "an_account_counts_one_type_of_purchase"),
+    ("model_accuracy", "no_model_is_better_than_chance_allows"),
+    ("model_accuracy", "a_headline_covers_most_of_the_spend"),
+    ("model_accuracy", "a_headline_rests_on_what_was_known"),
+    ("model_statistics", "predictions_are_kept_on_the_whole"),
     ("investment_summary", "no_currency_is_left_out_of_the_investment"),
     ("investment_summary", "the_investment_is_not_overspent"),
 }
