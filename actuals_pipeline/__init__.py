@@ -6,6 +6,7 @@ The map, one line a package; nothing here imports Dagster but `orchestration`:
     actuals/         insights rows -> exact daily figures, and whether they add up to Meta's totals
     accuracy/        predictions against actuals: pairing, scores, what chance explains
     spend/           an investment: what is spent of it, how fast, exchange rates
+    alerts/          telling others that something is to be done: signed webhooks
     warehouse/       Postgres: tables, migrations, atomic day replacement, embedded server
     orchestration/   the thin Dagster shell: assets, checks, schedule, resources
     serving/         the command line and the read models behind it

@@ -34,6 +34,10 @@ LONGEST_QUOTE = 24
 may have been put into the wrong variable."""
 
 
+LEAST_SECRET = 16
+"""Characters of a secret that signs messages; a shorter one could be tried out."""
+
+
 class Amount(NamedTuple):
     """An amount of money."""
 
@@ -167,6 +171,19 @@ class Settings(BaseModel):
         le=31,
         description="Days for which an exchange rate holds when no newer one was imported.",
     )
+    retrain_webhook: SecretStr = Field(
+        SecretStr(""),
+        alias="ACTUALS_RETRAIN_WEBHOOK",
+        description=(
+            "Address that gets a signed message when something is to be done about a model; "
+            "empty: the run of `retrain_request` is the message."
+        ),
+    )
+    retrain_secret: SecretStr = Field(
+        SecretStr(""),
+        alias="ACTUALS_RETRAIN_SECRET",
+        description="Shared secret that signs these messages, at least 16 characters.",
+    )
     is_stand_in: bool = Field(
         default=False,
         alias="ACTUALS_STAND_IN",
@@ -249,6 +266,27 @@ class Settings(BaseModel):
             raise ValueError("it contains white space; copy the token again")
         if not (value.get_secret_value().isascii() and value.get_secret_value().isprintable()):
             raise ValueError("it contains a character of no token; copy the token again")
+        return value
+
+    @field_validator("retrain_webhook")
+    @classmethod
+    def _check_webhook(cls, value: SecretStr) -> SecretStr:
+        # It may hold a secret itself, so it is not quoted.
+        if value.get_secret_value() and not re.fullmatch(
+            r"https?://[^\s/?#@]+([/?][^\s#]*)?", value.get_secret_value()
+        ):
+            raise ValueError("it is no http(s) address such as https://example.com/retrain")
+        return value
+
+    @field_validator("retrain_secret")
+    @classmethod
+    def _check_retrain_secret(cls, value: SecretStr) -> SecretStr:
+        secret = value.get_secret_value()
+        if secret and (len(secret) < LEAST_SECRET or secret != secret.strip()):
+            raise ValueError(
+                f"it has fewer than {LEAST_SECRET} characters, or spaces at an end; make one with "
+                "`openssl rand -hex 32`"
+            )
         return value
 
     @field_validator("meta_app_id")

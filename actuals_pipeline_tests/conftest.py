@@ -155,8 +155,9 @@ def settings(environment: dict[str, str]) -> Settings:
 
 @pytest.fixture
 def product(database: str, world: World) -> None:
-    """The product's videos and predictions of `world`, in `database`."""
+    """The product's videos and predictions of `world`, in `database`, as history."""
     with psycopg.connect(database) as connection, connection.cursor() as cursor:
+        cursor.execute("SET actuals.importing_history = on")
         for table, rows in (("videos", world.videos()), ("predictions", world.predictions())):
             names = list(rows[0])
             insert = sql.SQL("INSERT INTO public.{} ({}) VALUES ({})").format(

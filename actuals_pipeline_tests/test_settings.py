@@ -43,6 +43,8 @@ def test_nothing_needs_to_be_set() -> None:
         "investment_budget": None,
         "investment_start": None,
         "exchange_rate_days": 7,
+        "retrain_webhook": SecretStr(""),
+        "retrain_secret": SecretStr(""),
         "is_stand_in": False,
     }
     assert (PROJECT_ROOT / "pyproject.toml").is_file()
@@ -91,6 +93,13 @@ def test_nothing_needs_to_be_set() -> None:
         ),
         ("ACTUALS_INVESTMENT_START", "2026-01-01", "investment_start", date(2026, 1, 1)),
         ("ACTUALS_EXCHANGE_RATE_DAYS", "0", "exchange_rate_days", 0),
+        (
+            "ACTUALS_RETRAIN_WEBHOOK",
+            "https://h:8443/retrain/x?token=y",
+            "retrain_webhook",
+            SecretStr("https://h:8443/retrain/x?token=y"),
+        ),
+        ("ACTUALS_RETRAIN_SECRET", LONG_TOKEN, "retrain_secret", SecretStr(LONG_TOKEN)),
         ("ACTUALS_STAND_IN", "1", "is_stand_in", True),
     ],
 )
@@ -161,6 +170,10 @@ def test_the_processs_own_environment_is_read_by_default(monkeypatch: pytest.Mon
         ("ACTUALS_INVESTMENT_BUDGET", LONG_TOKEN, "what it holds is no currency and amount"),
         ("ACTUALS_INVESTMENT_START", "01.01.2026", "'01.01.2026' is not a day"),
         ("ACTUALS_EXCHANGE_RATE_DAYS", "32", "less than or equal to 31"),
+        ("ACTUALS_RETRAIN_WEBHOOK", f"h/{TOKEN}", "it is no http(s) address such as"),
+        ("ACTUALS_RETRAIN_WEBHOOK", f"https://u:{TOKEN}@h/", "it is no http(s) address"),
+        ("ACTUALS_RETRAIN_SECRET", TOKEN[:15], "it has fewer than 16 characters, or spaces"),
+        ("ACTUALS_RETRAIN_SECRET", f"{LONG_TOKEN} ", "openssl rand -hex 32"),
         ("ACTUALS_STAND_IN", "perhaps", "valid boolean"),
     ],
 )
@@ -178,8 +191,9 @@ def test_what_cannot_be_used_is_one_sentence_that_names_the_variable(
 
 
 def test_secrets_are_not_shown() -> None:
-    names = ("META_ACCESS_TOKEN", "META_APP_SECRET", "DATABASE_URL")
-    settings = Settings.from_environment(dict.fromkeys(names, TOKEN))
+    names = ("META_ACCESS_TOKEN", "META_APP_SECRET", "DATABASE_URL", "ACTUALS_RETRAIN_SECRET")
+    address = {"ACTUALS_RETRAIN_WEBHOOK": f"https://h/{TOKEN}"}
+    settings = Settings.from_environment(dict.fromkeys(names, TOKEN) | address)
     for shown in (repr(settings), str(settings), str(settings.model_dump()),
                   settings.model_dump_json()):  # fmt: skip
         assert "EAAB" not in shown

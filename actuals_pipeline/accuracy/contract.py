@@ -15,6 +15,7 @@ LAUNCH_TO_DATE = "launch_to_date"
 PAIR_STATUSES = (
     "leaked",
     "no_delivery",
+    "ambiguous",
     "invalid_prediction",
     "too_young",
     "too_old",
@@ -38,6 +39,9 @@ CURVE_SOURCES = ("revisions", "click_windows", "assumed")
 
 DATINGS = ("impression", "conversion", "unknown")
 """The day on which purchases stand; unknown is treated like conversion."""
+
+PACES = ("as_before", "changed", "unknown")
+"""How the newest days mature, against those before; unknown where there are too few."""
 
 DIRECTIONS = ("over", "under", "exact")
 """The prediction against the actual."""
@@ -77,15 +81,22 @@ _SETTLED_SPEND_SHARE = Column(
     nullable=True,
 )
 
+_IS_ATTESTED = Column(
+    "is_attested", Kind.FLAG, "Whether the database dated the prediction; else it only claims to"
+)
+
 PREDICTIONS = Contract(
     "predictions",
-    key=("prediction_id",),
+    key=("sequence",),
     columns=(
-        Column("prediction_id", Kind.TEXT, "The prediction"),
+        Column("sequence", Kind.COUNT, "Order in which the database received it"),
+        Column("prediction_id", Kind.TEXT, "The prediction; may be said again, with other values"),
         _VIDEO_ID,
         *_MODEL,
         *_PREDICTED,
-        Column("logged_at", Kind.INSTANT, "When the database received it", "UTC"),
+        Column("logged_at", Kind.INSTANT, "When the database received it, or it claims", "UTC"),
+        _IS_ATTESTED,
+        Column("claimed_at", Kind.INSTANT, "What the product said", "UTC", nullable=True),
     ),
 )
 """What models said, as they said it: even a value that makes no sense is kept and judged."""
@@ -160,6 +171,7 @@ PAIRS = Contract(
             "Whole days from the prediction to the end of the as-of day",
             "days",
         ),
+        _IS_ATTESTED,
         *_FIGURES_TO_DATE,
     ),
     rules=(
@@ -260,6 +272,7 @@ MODEL_ACCURACY = Contract(
         Column("n_predicted", Kind.COUNT, "All pairs, counted or not", "pairs"),
         Column("n_leaked", Kind.COUNT, "Predicted only after the ad had delivered", "pairs"),
         Column("n_no_delivery", Kind.COUNT, "Predicted, not shown so far", "pairs"),
+        Column("n_ambiguous", Kind.COUNT, "Different values that claim one instant", "pairs"),
         Column("n_invalid", Kind.COUNT, "Without one usable predicted value", "pairs"),
         Column("n_too_young", Kind.COUNT, "Video too young to compare", "pairs"),
         Column("n_too_old", Kind.COUNT, "Video too old to compare", "pairs"),
@@ -268,6 +281,7 @@ MODEL_ACCURACY = Contract(
         ),
         Column("n_unscored", Kind.COUNT, "Eligible, but neither metric is comparable", "pairs"),
         Column("n_no_prediction", Kind.COUNT, "Comparable ads that this version left out", "ads"),
+        Column("n_unmatched", Kind.COUNT, "Predicted videos that run as no known ad", "videos"),
         Column(
             "coverage_ads",
             Kind.NUMBER,
@@ -316,6 +330,7 @@ REVENUE_DEVELOPMENT = Contract(
         Column("source", Kind.TEXT, "How the share of revenue is known"),
         Column("dating", Kind.TEXT, "The day on which purchases stand"),
         Column("n_cohorts", Kind.COUNT, "Report days that the share rests on", "days"),
+        Column("pace", Kind.TEXT, "How the newest days mature, against those before"),
     ),
     rules=(
         *at_least_zero(
@@ -324,6 +339,7 @@ REVENUE_DEVELOPMENT = Contract(
         at_most("age_days", SETTLED_AFTER_DAYS),
         one_of("source", CURVE_SOURCES),
         one_of("dating", DATINGS),
+        one_of("pace", PACES),
     ),
 )
 """How much of a report day's revenue and clicks is known at each age, as of one day."""

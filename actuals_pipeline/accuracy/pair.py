@@ -11,7 +11,7 @@ ran would flatter the model.  Which rows count is said by `status`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from actuals_pipeline.accuracy.contract import (
 )
 from actuals_pipeline.accuracy.launch_to_date import launch_to_date
 from actuals_pipeline.frames import check_frame, conform, empty_frame, first_that_applies
+from actuals_pipeline.report_days import day_start, time_zone
 from actuals_pipeline.videos import VIDEOS, one_video_per_ad
 
 _SERIES = ["ad_id", "model_name", "model_version"]
@@ -61,20 +62,23 @@ def pair(
     check_frame(videos, VIDEOS, exact=False)
     # Without either figure nothing was predicted (table 1.2: excluded, counted as no prediction).
     predictions = predictions.dropna(subset=["predicted_ctr", "predicted_roas"], how="all")
+    # What was said of any video of an ad was said of the ad.
+    predictions = predictions.merge(
+        videos[["video_id", "ad_id"]], on="video_id", validate="many_to_one"
+    )
     ads = one_video_per_ad(videos)
-    ads = ads[ads["video_id"].isin(predictions["video_id"])].reset_index(drop=True)
+    ads = ads[ads["ad_id"].isin(predictions["ad_id"])].reset_index(drop=True)
     to_date = launch_to_date(ads, actuals, time_zones, as_of_days, default_zone=default_zone)
     if to_date.empty:
         return empty_frame(PAIRS)
-    # Sorted, so that the last of two predictions logged at one instant is always the same one.
-    logged = predictions.merge(
-        ads[["ad_id", "video_id"]], on="video_id", validate="many_to_one"
-    ).sort_values(["logged_at", "prediction_id"], ignore_index=True)
-    logged = logged.assign(series=logged.groupby(_SERIES).ngroup())
+    logged = _logged(predictions[predictions["ad_id"].isin(ads["ad_id"])])
     candidates = _candidates(logged, ads, to_date)
 
     until = candidates["delivery_start"].fillna(candidates["day_end"])
     in_time = _latest_before(until, candidates["series"], logged)
+    # What only claims its time never takes the place of what the database dated.
+    attested = _latest_before(until, candidates["series"], logged[logged["is_attested"]])
+    in_time = np.where(attested >= 0, attested, in_time)
     at_all = _latest_before(candidates["day_end"], candidates["series"], logged)
     existing = (at_all >= 0) & (candidates["created_at"] < candidates["day_end"]).to_numpy()
     chosen = np.where(in_time >= 0, in_time, at_all)[existing]
@@ -88,10 +92,12 @@ def pair(
         predicted_roas=prediction["predicted_roas"],
         predicted_at=prediction["logged_at"],
         days_since_prediction=since.dt.days,
+        is_attested=prediction["is_attested"],
     )
     status = _statuses(
         rows,
         leaked=pd.Series(in_time[existing] < 0),
+        ambiguous=prediction["is_ambiguous"],
         is_whole=_history_is_whole(rows, fetched_days, time_zones, default_zone),
         min_age_hours=min_age_hours,
         max_age_days=max_age_days,
@@ -132,6 +138,35 @@ def delivered_ads(
     return delivered
 
 
+def unmatched_videos(
+    predictions: pd.DataFrame,
+    videos: pd.DataFrame,
+    as_of_days: Sequence[date],
+    *,
+    default_zone: str,
+) -> pd.DataFrame:
+    """By as-of day and model version: `n_unmatched`, the predicted videos that run as no known ad.
+
+    Those that are not among `videos` or name no ad there, and had a prediction by the end of the
+    as-of day in `default_zone`.  They have no pair, so this is all that is known of them.
+    """
+    named = videos[videos["ad_id"].notna() & videos["ad_id"].ne("")]
+    unmatched = predictions[~predictions["video_id"].isin(named["video_id"])]
+    model = ["model_name", "model_version"]
+    first = unmatched.groupby([*model, "video_id"], as_index=False)["logged_at"].min()
+    zone = time_zone(default_zone)
+    ends = {day: day_start(day + timedelta(days=1), zone) for day in as_of_days}
+    counts = [
+        first[first["logged_at"] < end]
+        .groupby(model, as_index=False)
+        .agg(n_unmatched=("video_id", "size"))
+        .assign(as_of_date=day)
+        for day, end in ends.items()
+    ]
+    columns = ["as_of_date", *model, "n_unmatched"]
+    return pd.concat(counts)[columns] if counts else pd.DataFrame(columns=columns)
+
+
 def usable_ctr(predicted: pd.Series[float]) -> pd.Series[bool]:
     """Whether each predicted CTR is a fraction at all: finite and within 0..1."""
     return predicted.between(0, 1)
@@ -140,6 +175,21 @@ def usable_ctr(predicted: pd.Series[float]) -> pd.Series[bool]:
 def usable_roas(predicted: pd.Series[float]) -> pd.Series[bool]:
     """Whether each predicted ROAS is a multiple at all: finite and not negative."""
     return predicted.ge(0) & predicted.lt(np.inf)
+
+
+def _logged(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The predictions of ads, oldest first, with their `series` and whether they contradict.
+
+    Two that claim one instant contradict each other unless they say the same.  What the database
+    dated has an instant of its own.
+    """
+    logged = predictions.sort_values(["logged_at", "sequence"], ignore_index=True)
+    logged = logged.assign(series=logged.groupby(_SERIES).ngroup())
+    one_instant = ["series", "is_attested", "logged_at"]
+    said = logged.drop_duplicates([*one_instant, "predicted_ctr", "predicted_roas"])
+    said = said.assign(is_ambiguous=said.duplicated(one_instant, keep=False))
+    contradicted = said[[*one_instant, "is_ambiguous"]].drop_duplicates(one_instant)
+    return logged.merge(contradicted, how="left", on=one_instant, validate="many_to_one")
 
 
 def _candidates(logged: pd.DataFrame, ads: pd.DataFrame, to_date: pd.DataFrame) -> pd.DataFrame:
@@ -167,7 +217,7 @@ def _latest_before(
     asked = pd.DataFrame({"instant": instants, "series": series}).sort_values("instant")
     joined = pd.merge_asof(
         asked.reset_index(names="row"),
-        logged[["logged_at", "series"]].reset_index(names="position"),
+        logged[["logged_at", "series"]].rename_axis("position").reset_index(),
         left_on="instant",
         right_on="logged_at",
         by="series",
@@ -206,6 +256,7 @@ def _statuses(
     rows: pd.DataFrame,
     *,
     leaked: pd.Series[bool],
+    ambiguous: pd.Series[bool],
     is_whole: pd.Series[bool],
     min_age_hours: int,
     max_age_days: int,
@@ -214,6 +265,7 @@ def _statuses(
     applies = {
         "leaked": leaked,
         "no_delivery": rows["impressions"].eq(0),
+        "ambiguous": ambiguous,
         "invalid_prediction": ~usable_ctr(rows["predicted_ctr"])
         & ~usable_roas(rows["predicted_roas"]),
         "too_young": age < pd.Timedelta(hours=min_age_hours),

@@ -29,6 +29,9 @@ from actuals_pipeline.money import ZERO, exact_sums, ratio
 
 _MODEL = list(MODEL_ACCURACY.key)
 _AD = list(DELIVERED_ADS.key)
+_NONE_UNMATCHED = pd.DataFrame(
+    columns=["as_of_date", "model_name", "model_version", "n_unmatched"], dtype=object
+)
 
 
 def score(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -58,14 +61,17 @@ def score(pairs: pd.DataFrame) -> pd.DataFrame:
     return scored
 
 
-def score_models(scored: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
+def score_models(
+    scored: pd.DataFrame, delivered: pd.DataFrame, unmatched: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """The MODEL_ACCURACY frame: one row per as-of day, model version and protocol, by key.
 
     `scored` is a SCORED_PAIRS frame; `delivered` the DELIVERED_ADS frame of the same days (see
-    `pair.delivered_ads`), which coverage is a share of.  Only `eligible` pairs make the headline;
-    each pair weighs the same.  `coverage_spend` and `settled_spend_share` are missing where the
-    amounts are of several currencies.  `FrameMismatch` when an eligible pair's ad is not among
-    the delivered.
+    `pair.delivered_ads`), which coverage is a share of; `unmatched` counts the predicted videos
+    without an ad (see `pair.unmatched_videos`; None: there are none).  Only `eligible` pairs make
+    the headline; each pair weighs the same.  `coverage_spend` and `settled_spend_share` are
+    missing where the amounts are of several currencies.  `FrameMismatch` when an eligible pair's
+    ad is not among the delivered.
     """
     check_frame(scored, SCORED_PAIRS, exact=False)
     check_frame(delivered, DELIVERED_ADS, exact=False)
@@ -77,10 +83,17 @@ def score_models(scored: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
         .merge(_means(pairs), on=_MODEL, validate="one_to_one")
         .merge(_money(pairs), on=_MODEL, validate="one_to_one")
         .merge(_delivered_by_day(delivered), how="left", on="as_of_date", validate="many_to_one")
+        .merge(
+            _NONE_UNMATCHED if unmatched is None else unmatched,
+            how="left",
+            on=["as_of_date", "model_name", "model_version"],
+            validate="many_to_one",
+        )
     )
     n_delivered = models["n_delivered"].fillna(0)
     accuracy = conform(
         models.assign(
+            n_unmatched=models["n_unmatched"].fillna(0),
             n_no_prediction=n_delivered - models["n_answered"],
             coverage_ads=ratio(models["n_pairs"], n_delivered),
             coverage_spend=ratio(models["covered_spend"], models["delivered_spend"]).where(
@@ -169,6 +182,7 @@ def _counts(pairs: pd.DataFrame) -> pd.DataFrame:
         "n_predicted": status.notna(),
         "n_leaked": status.eq("leaked"),
         "n_no_delivery": status.eq("no_delivery"),
+        "n_ambiguous": status.eq("ambiguous"),
         "n_invalid": status.eq("invalid_prediction"),
         "n_too_young": status.eq("too_young"),
         "n_too_old": status.eq("too_old"),

@@ -16,7 +16,7 @@ import dagster as dg
 import pandas as pd
 
 from actuals_pipeline.accuracy.account_curves import AccountHistory, cohorts_of, develop
-from actuals_pipeline.accuracy.pair import delivered_ads, pair
+from actuals_pipeline.accuracy.pair import delivered_ads, pair, unmatched_videos
 from actuals_pipeline.accuracy.score import score, score_models
 from actuals_pipeline.actuals.normalize import normalize
 from actuals_pipeline.actuals.reconcile import of_one_fetch, reconcile
@@ -42,7 +42,14 @@ from actuals_pipeline.spend.exchange import ExchangeRates, Rate
 from actuals_pipeline.spend.investment import Account, Terms
 from actuals_pipeline.spend.investment import investment_summary as summarize
 from actuals_pipeline.spend.ledger import Change, Figures, FirstKnown, Ledger
-from actuals_pipeline.warehouse import exchange_rates, history, money_by_day, product, retention
+from actuals_pipeline.warehouse import (
+    exchange_rates,
+    history,
+    money_by_day,
+    prediction_log,
+    product,
+    retention,
+)
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.store import (
     PART_ROWS,
@@ -216,7 +223,8 @@ def scored(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, postgres: WarehouseResource
     ) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
-        predictions = product.predictions(warehouse)
+        _log_unseen_predictions(context, warehouse)
+        predictions = prediction_log.predictions(warehouse)
         launched = _launched_videos(warehouse, product.videos(warehouse))
         fetched_days = history.fetched_days(warehouse)
 
@@ -247,14 +255,17 @@ def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         postgres: WarehouseResource,
     ) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
-        videos = product.videos(warehouse)
+        videos, predictions = product.videos(warehouse), prediction_log.predictions(warehouse)
         launched = _launched_videos(warehouse, videos)
 
         def judged_models(days: DayWindow) -> CoveredRows:
             delivered = delivered_ads(
                 **launched(days), as_of_days=list(days), **_eligibility(settings)
             )
-            models = score_models(prediction_accuracy.read(days), delivered)
+            unmatched = unmatched_videos(
+                predictions, videos, list(days), default_zone=settings.time_zone_name
+            )
+            models = score_models(prediction_accuracy.read(days), delivered, unmatched)
             scores_by_day(context, models)
             return CoveredRows(models, (Slice(days),))
 
@@ -305,6 +316,16 @@ def _terms(settings: Settings) -> Terms:
         settings.investment_start,
         settings.meta_ad_account_ids,
     )
+
+
+def _log_unseen_predictions(context: dg.AssetExecutionContext, warehouse: Warehouse) -> None:
+    """Log what the product predicted while nobody watched, and watch from now on."""
+    unwatched = prediction_log.watch(warehouse)
+    if unwatched:
+        context.log.warning("Predictions are logged once an hour, unattested: %s.", unwatched)
+    n_rows = prediction_log.catch_up(warehouse)
+    if n_rows:
+        context.log.info("Logged %d predictions that no trigger saw, unattested.", n_rows)
 
 
 def _as_of_parts(window: DayWindow, rows_a_day: int) -> list[DayWindow]:

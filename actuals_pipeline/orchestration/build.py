@@ -11,6 +11,10 @@ from actuals_pipeline.orchestration.io_manager import PostgresIOManager
 from actuals_pipeline.orchestration.jobs import actuals_job, health_job, maintenance_job
 from actuals_pipeline.orchestration.partitions import daily_partitions
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
+from actuals_pipeline.orchestration.retrain_requests import (
+    retrain_request_job,
+    retrain_requests_sensor,
+)
 from actuals_pipeline.orchestration.schedules import (
     daily_health,
     hourly_actuals,
@@ -48,12 +52,13 @@ def build_definitions(
     return dg.Definitions(
         assets=[*assets.product_tables(settings), *daily_assets],
         asset_checks=checks.checks(settings),
-        jobs=[job, health, maintenance],
+        jobs=[job, health, maintenance, retrain_request_job(settings)],
         schedules=[
             hourly_actuals(settings, job),
             daily_health(settings, health),
             weekly_maintenance(settings, maintenance),
         ],
+        sensors=[retrain_requests_sensor(settings)],
         resources={
             "meta": MetaApi.of(settings),
             "postgres": postgres,

@@ -9,29 +9,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 from actuals_pipeline.accuracy.rounding import at_the_edge
 from actuals_pipeline.report_days import DayWindow
-from actuals_pipeline.serving import queries
-from actuals_pipeline.serving.queries import Money
+from actuals_pipeline.serving import investment, queries
+from actuals_pipeline.serving.investment import Overall
+from actuals_pipeline.serving.json_numbers import CENTS, RATE, Number, number, rounded
+from actuals_pipeline.serving.queries import DayOfMoney, Money
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.connection import Warehouse
-
-Number = int | float | Decimal
-"""A number as JSON has it; a Decimal where a float would lose digits."""
+from actuals_pipeline.warehouse.prediction_chain import Chain
 
 SCHEDULE = "hourly_actuals"
 JOB = "actuals_job"
 INTERVAL_HOURS = 1
-
-CENTS = Decimal("0.01")
-
-RATE = Decimal("0.0001")
-"""Rates are rounded here, at the edge, and nowhere else."""
 
 
 def summary(
@@ -41,10 +37,14 @@ def summary(
 
     `status` is `empty`, and every total unknown, when nothing of the window was ever fetched, and
     `partial` when some days of an account (a configured one, or one known from earlier) were not.
-    `advice` says what to do where `reconciliation` has a verdict other than `exact`.
+    `advice` says what to do where `reconciliation` has a verdict other than `exact`.  `overall` and
+    the totals of several currencies are in the investment's, at the rates that were imported;
+    `investment` is as of the last day of the window that was summed up.
     """
     source = queries.source(warehouse, window) if window else None
     found = queries.money(warehouse, window) if window else []
+    days = queries.money_by_day(warehouse, window) if window else []
+    overall = investment.overall(warehouse, days, settings)
     scored = (
         [_ml_accuracy(row) for row in queries.models(warehouse, window.until)] if window else []
     )
@@ -58,8 +58,11 @@ def summary(
         "source": source,
         "window": _window(window) if window else None,
         "missing": missing,
-        **_totals(found, is_known=is_known),
+        **_totals(found, overall, is_known=is_known),
         "by_currency": [_amounts(part) for part in found],
+        "overall": _overall(overall) if overall else None,
+        "daily": [_day(day) for day in days],
+        "investment": investment.investment(warehouse, window.until) if window else None,
         "provisional": _provisional(queries.provisional(warehouse, window) if window else []),
         "ml_accuracy": scored[0] if scored else None,
         "models": scored,
@@ -90,6 +93,8 @@ def summary_as_of(
     ]
     is_known = any(known.values())
     found = queries.money(warehouse, window, as_of) if window and is_known else []
+    days = queries.money_by_day(warehouse, window, as_of) if window and is_known else []
+    overall = investment.overall(warehouse, days, settings)
     return {
         "status": ("partial" if missing else "success") if is_known else "empty",
         "as_of": as_of,
@@ -97,8 +102,11 @@ def summary_as_of(
         "source": queries.source(warehouse, window) if window and is_known else None,
         "window": _window(window) if window else None,
         "missing": missing,
-        **_totals(found, is_known=is_known),
+        **_totals(found, overall, is_known=is_known),
         "by_currency": [_amounts(part) for part in found],
+        "overall": _overall(overall) if overall else None,
+        "daily": [_day(day) for day in days],
+        "investment": investment.investment(warehouse, as_of) if window else None,
         "provisional": [],
         "ml_accuracy": None,
         "models": [],
@@ -274,11 +282,13 @@ def _completeness(days: Sequence[queries.Row], figure: str) -> Number | None:
     return rounded(known / final, RATE) if final else None
 
 
-def _totals(found: Sequence[Money], *, is_known: bool) -> dict[str, Any]:
-    """The single totals, known only where there is a single currency."""
+def _totals(found: Sequence[Money], overall: Overall | None, *, is_known: bool) -> dict[str, Any]:
+    """The single totals: in the only currency, or in the investment's where rates cover it all."""
     if not is_known:
         return dict.fromkeys(_TOTALS)
-    only = found[0] if len(found) == 1 else None
+    only = found[0] if len(found) == 1 else overall.whole if overall else None
+    if len(found) > 1 and only:
+        found = [_to_the_cent(only)]
     return {
         "currency": only.currency if only else None,
         "total_spend": _single(found, "spend"),
@@ -286,6 +296,7 @@ def _totals(found: Sequence[Money], *, is_known: bool) -> dict[str, Any]:
         "overall_roas": rounded(only.roas, CENTS) if only else None,
         "total_conversions": sum(part.conversions for part in found),
         "avg_cpa": rounded(only.cpa, CENTS) if only else None,
+        "conversion_rate": rounded(_conversion_rate(found), RATE),
     }
 
 
@@ -296,7 +307,35 @@ _TOTALS = (
     "overall_roas",
     "total_conversions",
     "avg_cpa",
+    "conversion_rate",
 )
+
+
+def _conversion_rate(found: Sequence[Money]) -> Decimal | None:
+    """Conversions / clicks over all currencies, which counts do not have; None without clicks."""
+    clicks = sum(part.clicks for part in found)
+    return Decimal(sum(part.conversions for part in found)) / clicks if clicks else None
+
+
+def _to_the_cent(money: Money) -> Money:
+    """`money` without the digits that only a conversion makes."""
+    amounts = {name: getattr(money, name) for name in ("spend", "revenue", "settled_spend")}
+    return replace(money, **{name: each.quantize(CENTS) for name, each in amounts.items()})
+
+
+def _overall(overall: Overall) -> dict[str, Any]:
+    """The amounts over all currencies; those of money unknown where a rate is missing."""
+    amounts = _amounts(_to_the_cent(overall.money))
+    if overall.whole is None:
+        amounts |= dict.fromkeys(("spend", "revenue", "roas", "cpa", "settled_spend_share"))
+    return {**amounts, "unconverted": investment.days_by_currency(overall.unconverted)}
+
+
+def _day(day: DayOfMoney) -> dict[str, Any]:
+    """One point of the daily trend."""
+    names = ("currency", "spend", "revenue", "roas", "conversions", "cpa", "conversion_rate")
+    amounts = _amounts(day.money)
+    return {"report_date": day.report_date, **{name: amounts[name] for name in names}}
 
 
 def _amounts(part: Money) -> dict[str, Any]:
@@ -307,6 +346,7 @@ def _amounts(part: Money) -> dict[str, Any]:
         "roas": rounded(part.roas, CENTS),
         "conversions": part.conversions,
         "cpa": rounded(part.cpa, CENTS),
+        "conversion_rate": rounded(part.conversion_rate, RATE),
         "impressions": part.impressions,
         "clicks": part.clicks,
         "ctr_percent": rounded(100 * part.ctr if part.ctr is not None else None, CENTS),
@@ -337,12 +377,50 @@ def _ml_accuracy(row: queries.Row) -> dict[str, Any]:
             "leaky": row["n_leaked"],
             "no_prediction": row["n_no_prediction"],
             "no_delivery": row["n_no_delivery"],
+            "ambiguous": row["n_ambiguous"],
             "invalid": row["n_invalid"],
             "too_young": row["n_too_young"],
             "too_old": row["n_too_old"],
             "incomplete_history": row["n_incomplete_history"],
             "unscored": row["n_unscored"],
+            "unmatched": row["n_unmatched"],
         },
+    }
+
+
+def verified(chain: Chain, expect: str | None) -> dict[str, Any]:
+    """The state of the log of predictions, and the sentences that say what is wrong with it."""
+    problems = []
+    if chain.broken:
+        problems.append(
+            f"The log of predictions is broken at row {chain.broken.sequence} (prediction "
+            f"{chain.broken.prediction_id}): {chain.broken.finding}. Restore the database from "
+            "before that, or quote no score that rests on this row or a later one."
+        )
+    if expect is not None and chain.expected_at is None:
+        problems.append(
+            f"No row of the log has the hash {expect}: what came before it was changed or removed "
+            "since, or this is another database."
+        )
+    if chain.is_ahead_of_the_clock:
+        problems.append(
+            f"The last row is dated {chain.last_logged_at}, which lies ahead: set the clock of the "
+            "database's machine right."
+        )
+    return {
+        "is_intact": not problems,
+        "rows": chain.rows,
+        "attested": chain.attested,
+        "unattested": chain.rows - chain.attested,
+        "first_logged_at": chain.first_logged_at,
+        "last_logged_at": chain.last_logged_at,
+        "last_hash": chain.last_hash,
+        "expected_at_row": chain.expected_at,
+        "differing": [
+            {"row": row.sequence, "prediction_id": row.prediction_id, "since": row.finding}
+            for row in chain.differing
+        ],
+        "problems": problems,
     }
 
 
@@ -351,19 +429,6 @@ def _single(found: Sequence[Money], name: str) -> Number | None:
     if not found:
         return 0
     return number(getattr(found[0], name)) if len(found) == 1 else None
-
-
-def rounded(value: Decimal | None, unit: Decimal) -> Number | None:
-    """`value` to the digits of `unit`, halves to even; None stays None."""
-    return None if value is None else number(value.quantize(unit, ROUND_HALF_EVEN))
-
-
-def number(value: Decimal) -> Number:
-    """The same number as an int or, where that writes the same digits, a float."""
-    if value == value.to_integral_value():
-        return int(value)
-    nearest = float(value)
-    return nearest if Decimal(repr(nearest)) == value else value
 
 
 def _plain(value: object) -> object:

@@ -34,6 +34,9 @@ SYNC_DAYS = 7
 
 DEFAULT_PORT = 3000
 
+_HASH_BYTES = 32
+"""Of a SHA-256."""
+
 _INTERRUPTED = 130
 """Exit code of a command that SIGINT ended, as shells have it."""
 
@@ -284,7 +287,7 @@ def stats(*, as_json: bool) -> None:
 @click.option("--as-of", type=_Day(), help="Show what was known at the end of this day.")
 @_json_option
 def summary(*, since: date | None, until: date | None, as_of: date | None, as_json: bool) -> None:
-    """Spend, revenue, ROAS, conversions, CPA and each model's accuracy."""
+    """Spend, revenue, ROAS, conversions, CPA, the investment and each model's accuracy."""
     from actuals_pipeline.serving import answers, installation, queries
     from actuals_pipeline.serving.printing import print_summary, print_summary_as_of
 
@@ -348,11 +351,48 @@ def import_predictions(*, file: Path, ctr_unit: Any, as_json: bool) -> None:
 
     with installation.checked() as here:
         report = csv_import.import_predictions(here.warehouse, file, ctr_unit=ctr_unit)
-    _print_import(report, as_json=as_json)
+    _print_import(report, as_json=as_json, dated=True)
 
 
-def _print_import(report: Any, *, as_json: bool) -> None:
-    """Say what was kept and which lines were not; exit 2 when some were not."""
+@predictions.command("verify")
+@click.option("--expect", metavar="HASH", help="A last hash of earlier: prove it is still there.")
+@_json_option
+def verify_predictions(*, expect: str | None, as_json: bool) -> None:
+    """Prove that no logged prediction was changed, removed or dated back; exit 2 if one was."""
+    from actuals_pipeline.serving import answers, installation
+    from actuals_pipeline.serving.printing import print_chain
+    from actuals_pipeline.warehouse import prediction_chain
+
+    expected = _hash(expect)
+    with installation.checked() as here:
+        chain = prediction_chain.verify(here.warehouse, expected)
+    answer = answers.verified(chain, expect)
+    _print(answer, print_chain, as_json=as_json)
+    for problem in answer["problems"]:
+        _complain(problem)
+    if answer["problems"]:
+        sys.exit(2)
+
+
+def _hash(text: str | None) -> bytes | None:
+    """The 32 bytes of a SHA-256 in hexadecimal digits."""
+    try:
+        given = None if text is None else bytes.fromhex(text)
+    except ValueError:
+        given = b""
+    if given is not None and len(given) != _HASH_BYTES:
+        raise InputError(
+            f"{text!r} is no hash of the log: give the 64 digits that `actuals predictions "
+            "verify` printed."
+        )
+    return given
+
+
+def _print_import(report: Any, *, as_json: bool, dated: bool = False) -> None:
+    """Say what was kept and which lines were not; exit 2 when some were not.
+
+    With `dated` also how many of the new rows the database dated itself.
+    """
     counts = {
         "inserted": report.inserted,
         "updated": report.updated,
@@ -360,11 +400,20 @@ def _print_import(report: Any, *, as_json: bool) -> None:
         "bad": len(report.bad),
     }
     answer = {**counts, "bad_rows": [{"line": line, "reason": why} for line, why in report.bad]}
+    if dated:
+        attested = report.inserted - report.unattested
+        answer |= {"attested": attested, "unattested": report.unattested}
     _print(
         answer,
         lambda _: click.echo(", ".join(f"{n} {name}" for name, n in counts.items())),
         as_json=as_json,
     )
+    if report.unattested and not as_json:
+        click.echo(
+            f"{report.inserted - report.unattested} of the inserted are attested: dated by the "
+            f"database, now. {report.unattested} bring their own logged_at and are unattested: "
+            "nothing proves when they were made, so their scores are reported apart."
+        )
     for line, why in report.bad:
         _complain(f"line {line}: {why}")
     if report.bad:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID, uuid5
 
-from psycopg import sql
+from psycopg import Connection, sql
 
 from actuals_pipeline.errors import InputError
 from actuals_pipeline.meta.fields import is_number
 from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.prediction_log import importing_history
 
 _NAMESPACE = UUID("0b6c3a52-6f0e-4d52-9f0c-5a1e2f7a9d11")
 """Namespace of ids made from a row's content; any constant of our own (chosen at random)."""
@@ -29,9 +30,13 @@ CtrUnit = Literal["fraction", "percent"]
 
 @dataclass(slots=True)
 class ImportReport:
-    """Rows of a file: new ones, ones already there, and bad ones as (line, reason)."""
+    """Rows of a file: new ones, ones already there, and bad ones as (line, reason).
+
+    Of the new ones `unattested` are history: predictions that bring their own `logged_at`.
+    """
 
     inserted: int = 0
+    unattested: int = 0
     unchanged: int = 0
     updated: int = 0
     bad: list[tuple[int, str]] = field(default_factory=list)
@@ -61,7 +66,8 @@ def import_predictions(warehouse: Warehouse, path: Path, *, ctr_unit: CtrUnit) -
     """Insert the predictions of a CSV file; `ctr_unit` is the file's, a fraction is stored.
 
     Columns: `predicted_ctr, predicted_roas`, `video_id` or `ad_id` and, if present,
-    `model_name, model_version, logged_at`.
+    `model_name, model_version, logged_at`.  A row with a `logged_at` is history: it keeps that
+    time and is not attested.  One without is dated by the database, when the import ends.
     """
     with warehouse.transaction() as connection:
         rows = connection.execute(
@@ -98,24 +104,45 @@ def _import(
 ) -> ImportReport:
     report = ImportReport()
     line_of: dict[UUID, int] = {}
+    good: list[dict[str, Any]] = []
+    for line, row in lines_of(path, required, alternatives):
+        try:
+            _refuse_nul(row)
+            values = parse(row)
+            if update:
+                _refuse_repeated(values["id"], line, line_of)
+            good.append(values)
+        except _BadRow as error:
+            report.bad.append((line, str(error)))
     with warehouse.transaction() as connection:
-        for line, row in lines_of(path, required, alternatives):
-            try:
-                _refuse_nul(row)
-                values = parse(row)
-                if update:
-                    _refuse_repeated(values["id"], line, line_of)
-            except _BadRow as error:
-                report.bad.append((line, str(error)))
-                continue
-            outcome = connection.execute(_upsert(table, values, update=update), values).fetchone()
-            if outcome is None:
-                report.unchanged += 1
-            elif outcome[0]:
-                report.inserted += 1
-            else:
-                report.updated += 1
+        with importing_history(connection):
+            for values in good:
+                if "logged_at" in values:
+                    report.unattested += _store(connection, table, values, report, update=update)
+        for values in good:
+            if "logged_at" not in values:
+                _store(connection, table, values, report, update=update)
     return report
+
+
+def _store(
+    connection: Connection,
+    table: str,
+    values: Mapping[str, Any],
+    report: ImportReport,
+    *,
+    update: bool,
+) -> bool:
+    """Store one row and count it in `report`; whether it is new."""
+    outcome = connection.execute(_upsert(table, values, update=update), values).fetchone()
+    is_new = outcome is not None and bool(outcome[0])
+    if outcome is None:
+        report.unchanged += 1
+    elif is_new:
+        report.inserted += 1
+    else:
+        report.updated += 1
+    return is_new
 
 
 def _refuse_repeated(row_id: UUID, line: int, line_of: dict[UUID, int]) -> None:

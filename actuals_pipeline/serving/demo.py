@@ -21,7 +21,7 @@ from psycopg import sql
 from actuals_pipeline.graph_stand_in.server import GraphStandIn, running_stand_in
 from actuals_pipeline.graph_stand_in.world import World
 from actuals_pipeline.report_days import DayWindow, report_day
-from actuals_pipeline.serving import answers, csv_import, dagster_runs, supervisor
+from actuals_pipeline.serving import answers, csv_import, dagster_runs, rates, supervisor
 from actuals_pipeline.serving.installation import (
     Installation,
     environment_with_dotenv,
@@ -72,6 +72,7 @@ def world(days: int) -> Iterator[Demonstration]:
             _load_product(here, invented)
             today = report_day(datetime.now(UTC), here.settings.zone)
             window = DayWindow.trailing(today, days)
+            _load_rates(here, window)
             dagster_runs.run(here, window, tier="demo backfill")
             answer = answers.summary(here.warehouse, window, here.settings, datetime.now(UTC))
             yield Demonstration(here, answer, clock)
@@ -99,6 +100,9 @@ def _environment(graph: GraphStandIn, invented: World) -> Mapping[str, str]:
         "META_API_VERSION": "",
         "ACTUALS_START_DATE": "",
         "ACTUALS_PURCHASE_ACTION_TYPE": "",
+        "ACTUALS_INVESTMENT_BUDGET": "EUR 250,000",
+        "ACTUALS_INVESTMENT_START": "",
+        "ACTUALS_EXCHANGE_RATE_DAYS": "",
     }
 
 
@@ -119,6 +123,22 @@ def _load_product(here: Installation, invented: World) -> None:
         _write_csv(predictions, invented.predictions())
         csv_import.import_videos(here.warehouse, videos)
         csv_import.import_predictions(here.warehouse, predictions, ctr_unit="fraction")
+
+
+def _load_rates(here: Installation, window: DayWindow) -> None:
+    """Bring made-up exchange rates in, so that the accounts add up."""
+    worth = {"JPY": "0.0061", "USD": "0.92"}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rates.csv"
+        _write_csv(
+            path,
+            [
+                {"date": day, "from": currency, "to": "EUR", "rate": rate, "source": "made up"}
+                for day in window
+                for currency, rate in worth.items()
+            ],
+        )
+        rates.import_rates(here.warehouse, path, datetime.now(UTC))
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -42,6 +42,10 @@ _SENTENCE_WIDTH = 28
 _ANY_WIDTH = 10_000
 
 
+_DIFFERING_SHOWN = 20
+"""Predictions that the product changed since, told one a line; the rest is counted."""
+
+
 def one_line(text: str) -> str:
     """`text` in one line, and nothing in it that a terminal would obey."""
     plain = " ".join(text.split())
@@ -56,7 +60,8 @@ def print_summary(answer: Mapping[str, Any]) -> None:
         asked = f" of {days}" if days else " yet"
         _say(console, f"Nothing was fetched{asked}: run `actuals sync` or `actuals backfill`.")
         return
-    _show(console, _money_table(f"Actuals, {days}", answer["by_currency"]))
+    _show(console, _money_table(f"Actuals, {days}", _with_overall(answer)))
+    _print_trend(console, answer)
     if answer["models"]:
         _show(console, _models_table(answer["models"]))
         for model in answer["models"]:
@@ -84,7 +89,8 @@ def print_summary_as_of(answer: Mapping[str, Any]) -> None:
         came = f"the first figures came on {since}" if since else "nothing was ever fetched"
         _say(console, f"Nothing was known at {then}{f' of {days}' if days else ''}: {came}.")
         return
-    _show(console, _money_table(f"Actuals, {days}, as known at {then}", answer["by_currency"]))
+    _show(console, _money_table(f"Actuals, {days}, as known at {then}", _with_overall(answer)))
+    _print_trend(console, answer)
     _say(console, "Accuracy and reconciliation are not kept as they were known: left out.")
     for account in answer["missing"]:
         _say(
@@ -92,6 +98,83 @@ def print_summary_as_of(answer: Mapping[str, Any]) -> None:
             f"Not in these figures: {account['days']} of {account['of_days']} days of account "
             f"act_{account['account_id']}, of which nothing was known then.",
         )
+
+
+def _with_overall(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The amounts of each currency and, where there are several, of all in one."""
+    parts, overall = list(answer["by_currency"]), answer["overall"]
+    if len(parts) > 1 and overall and not overall["unconverted"]:
+        parts.append({**overall, "currency": f"all, in {overall['currency']}"})
+    return parts
+
+
+def _print_trend(console: Console, answer: Mapping[str, Any]) -> None:
+    """Revenue of the last days, and how long the investment lasts."""
+    days = sorted({each["report_date"] for each in answer["daily"]})[-_TREND_DAYS:]
+    if days:
+        currencies = [part["currency"] for part in answer["by_currency"]]
+        known = {(each["report_date"], each["currency"]): each for each in answer["daily"]}
+        table = _table("Revenue a day", "", *currencies)
+        for day in days:
+            cells = (known.get((day, currency)) for currency in currencies)
+            table.add_row(str(day), *(_amount(each["revenue"]) if each else "" for each in cells))
+        _show(console, table)
+    overall = answer["overall"]
+    if overall and overall["unconverted"]:
+        _say(console, f"No total in {overall['currency']}: {_without_rate(overall)}.")
+    if answer["investment"]:
+        for sentence in _investment(answer["investment"]):
+            _say(console, sentence)
+
+
+_TREND_DAYS = 7
+
+
+def _without_rate(answer: Mapping[str, Any]) -> str:
+    missing = ", ".join(
+        f"{each['currency']} on {each['days']} days" for each in answer["unconverted"]
+    )
+    return f"no exchange rate for {missing} (`actuals rates import`)"
+
+
+def _investment(answer: Mapping[str, Any]) -> Iterator[str]:
+    """What was spent of an investment, how fast, and until when it lasts."""
+    currency, total = answer["currency"], answer["total"]
+    if total is None:
+        return
+    of_total = f"Of the {currency} {_amount(total)} invested"
+    if answer["spent"] is None:
+        known = f"at least {_amount(answer['spent_at_least'])} were spent"
+        yield f"{of_total} {known} by {answer['as_of']}: {_without_rate(answer)}."
+    else:
+        share = _shown(answer["spent_share"], "{:.1%}")
+        burn = _shown(answer["burn_per_day"]["last_28_days"], "{:,.2f}")
+        spent = f"{_amount(answer['spent'])} ({share}) were spent by {answer['as_of']}"
+        yield f"{of_total} {spent}, {burn} a day over the last 28 days."
+    yield _OUTLOOKS[answer["outlook"]].format(end=answer["projected_end"], **_ends(answer))
+    for account in answer["accounts_missing"]:
+        yield (
+            f"Not in the investment: {account['days']} days of account "
+            f"act_{account['account_id']}, which were never fetched."
+        )
+    if answer["is_reconstructed"]:
+        yield "It counts figures that were first known later: nobody looked at that time."
+
+
+_OUTLOOKS = {
+    "projected": "It lasts until {end}{between}, if the coming days are like the last 28.",
+    "spent": "It was spent on {end}.",
+    "never": "At the burn of the last 28 days it never ends.",
+    "too_few_days": "When it ends nobody can say yet: that takes a week of whole days.",
+    "unconverted": "When it ends nobody can say without the exchange rates.",
+}
+
+
+def _ends(answer: Mapping[str, Any]) -> dict[str, str]:
+    if not answer["projected_end_ci95"]:
+        return {"between": ""}
+    low, high = answer["projected_end_ci95"]
+    return {"between": f" (95 %: {low} to {high or 'never'})"}
 
 
 def _provisional(accounts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -170,6 +253,38 @@ def print_pruned(answer: Mapping[str, Any]) -> None:
             f"row{'' if rows == 1 else 's'}, {answer['bytes']:,} bytes; the figures stay."
         )
     Console(highlight=False).print(Text(told), soft_wrap=True)
+
+
+def print_chain(answer: Mapping[str, Any]) -> None:
+    """What the log of predictions holds, and the line to keep elsewhere."""
+    console = Console(highlight=False)
+    if not answer["rows"]:
+        _say(console, "No prediction was logged yet.")
+        return
+    _say(
+        console,
+        f"{answer['rows']:,} predictions, {answer['attested']:,} of them attested, logged "
+        f"{answer['first_logged_at']:%Y-%m-%d %H:%M} to {answer['last_logged_at']:%Y-%m-%d %H:%M} "
+        "UTC.",
+    )
+    differing = answer["differing"]
+    for row in differing[:_DIFFERING_SHOWN]:
+        _say(
+            console,
+            f"Row {row['row']}: prediction {one_line(row['prediction_id'])} was {row['since']} in "
+            "public.predictions since; the log keeps what it said.",
+        )
+    if len(differing) > _DIFFERING_SHOWN:
+        _say(console, f"And {len(differing) - _DIFFERING_SHOWN:,} more; --json lists all.")
+    if answer["expected_at_row"]:
+        _say(console, f"The hash that was expected is the one of row {answer['expected_at_row']}.")
+    if answer["is_intact"]:
+        _say(console, "The chain is whole.")
+        _say(
+            console,
+            "Keep this line: with --expect it proves later that nothing before it changed.",
+        )
+        console.print(Text(answer["last_hash"]), soft_wrap=True)
 
 
 def print_rates(answer: Mapping[str, Any]) -> None:

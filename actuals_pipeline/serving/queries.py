@@ -51,6 +51,11 @@ class Money:
         return self.spend / self.conversions if self.conversions else None
 
     @property
+    def conversion_rate(self) -> Decimal | None:
+        """Conversions / clicks (all), a fraction; None without clicks."""
+        return Decimal(self.conversions) / self.clicks if self.clicks else None
+
+    @property
     def ctr(self) -> Decimal | None:
         """Clicks / impressions, a fraction; None without impressions."""
         return Decimal(self.clicks) / self.impressions if self.impressions else None
@@ -61,8 +66,16 @@ class Money:
         return self.settled_spend / self.spend if self.spend else None
 
 
+@dataclass(frozen=True, slots=True)
+class DayOfMoney:
+    """The money of one report day in one currency."""
+
+    report_date: date
+    money: Money
+
+
 _MONEY = """
-SELECT currency, sum(spend) AS spend, sum(revenue) AS revenue,
+SELECT {day}currency, sum(spend) AS spend, sum(revenue) AS revenue,
        sum(conversions)::bigint AS conversions, sum(impressions)::bigint AS impressions,
        sum(clicks)::bigint AS clicks,
        coalesce(sum(spend) FILTER (WHERE is_settled), 0) AS settled_spend
@@ -73,8 +86,19 @@ WHERE report_date >= %(since)s AND report_date <= %(until)s
       SELECT FROM {fetched} AS total
       WHERE total.account_id = actual.account_id AND total.report_date = actual.report_date
   )
-GROUP BY currency
-ORDER BY currency
+GROUP BY {day}currency
+ORDER BY {day}currency
+"""
+
+_BY_DAY = sql.SQL("report_date, ")
+
+_INVESTMENT: LiteralString = """
+SELECT *
+FROM actuals.investment_summary
+WHERE as_of_date = (
+    SELECT max(as_of_date) FROM actuals.investment_summary WHERE as_of_date <= %(until)s
+)
+ORDER BY scope, currency
 """
 
 _NOW = {
@@ -310,8 +334,27 @@ def money(warehouse: Warehouse, window: DayWindow, as_of: date | None = None) ->
 
     With `as_of` as they were known at the end of that day, on the days that were fetched by then.
     """
-    query = sql.SQL(_MONEY).format(**(_THEN if as_of else _NOW))
-    return [Money(**row) for row in _all(warehouse, query, {**_days(window), "as_of": as_of})]
+    return [Money(**row) for row in _money(warehouse, window, as_of, sql.SQL(""))]
+
+
+def money_by_day(
+    warehouse: Warehouse, window: DayWindow, as_of: date | None = None
+) -> list[DayOfMoney]:
+    """The same day by day, one entry a day and currency, oldest first."""
+    return [
+        DayOfMoney(row.pop("report_date"), Money(**row))
+        for row in _money(warehouse, window, as_of, _BY_DAY)
+    ]
+
+
+def _money(warehouse: Warehouse, window: DayWindow, as_of: date | None, day: sql.SQL) -> list[Row]:
+    query = sql.SQL(_MONEY).format(day=day, **(_THEN if as_of else _NOW))
+    return _all(warehouse, query, {**_days(window), "as_of": as_of})
+
+
+def investment(warehouse: Warehouse, until: date) -> list[Row]:
+    """The rows of the last as-of day up to `until` on which the investment was summed up."""
+    return _all(warehouse, _INVESTMENT, {"until": until})
 
 
 def days_known(warehouse: Warehouse, window: DayWindow, as_of: date) -> dict[str, int]:

@@ -17,7 +17,7 @@ from actuals_pipeline.errors import AdNotFound
 from actuals_pipeline.meta.accounts import AccountFetch, fetch_ad, raw_frame
 from actuals_pipeline.meta.client import InsightsClient, MetaCredentials
 from actuals_pipeline.meta.parse import parse_insights, parse_reach
-from actuals_pipeline.serving.answers import RATE, number, rounded
+from actuals_pipeline.serving.json_numbers import RATE, number, rounded
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import product
 from actuals_pipeline.warehouse.connection import Warehouse

@@ -184,7 +184,14 @@ def _converted_by_day(view: _View, rates: ExchangeRates) -> dict[date, Converted
     for each in view.figures:
         row = DatedAmounts(each.day, each.currency, (each.spend, each.revenue))
         by_day.setdefault(each.day, []).append(row)
-    return {day: convert(rows, view.currency, rates) for day, rows in by_day.items()}
+    return {day: _converted(rows, view.currency, rates) for day, rows in by_day.items()}
+
+
+def _converted(rows: Sequence[DatedAmounts], currency: str, rates: ExchangeRates) -> Converted:
+    """`convert`, and most days at no cost: one currency in, the same one out."""
+    if len(rows) == 1 and rows[0].currency == currency:
+        return Converted(rows[0].amounts, unconverted={})
+    return convert(rows, currency, rates)
 
 
 def _period(

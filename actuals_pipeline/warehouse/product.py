@@ -1,4 +1,4 @@
-"""The product's tables as the pipeline reads them: `public.videos` and `public.predictions`.
+"""The product's tables as the pipeline reads them; `prediction_log` logs `public.predictions`.
 
 They belong to the product; we create them only where they are missing and never alter them, so
 ids of another type than ours are read as text and instants without time zone as UTC.
@@ -6,6 +6,8 @@ ids of another type than ours are read as text and instants without time zone as
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, LiteralString
 
 import pandas as pd
@@ -21,15 +23,6 @@ WHERE trim(meta_platform_id::text) <> ''
 ORDER BY created_at, id
 """
 
-_PREDICTIONS: LiteralString = """
-SELECT id::text, video_id::text, coalesce(model_name::text, 'default'),
-       coalesce(model_version::text, '1'),
-       predicted_ctr::double precision, predicted_roas::double precision, logged_at
-FROM public.predictions
-WHERE logged_at IS NOT NULL AND video_id IS NOT NULL
-ORDER BY logged_at, id
-"""
-
 
 def videos(warehouse: Warehouse) -> pd.DataFrame:
     """Videos that run as an ad: `video_id`, `ad_id`, `created_at` (UTC), oldest first."""
@@ -38,47 +31,32 @@ def videos(warehouse: Warehouse) -> pd.DataFrame:
         {
             "video_id": pd.Series(video_ids, dtype="str"),
             "ad_id": pd.Series(ad_ids, dtype="str"),
-            "created_at": _instants(created_at),
+            "created_at": instants(created_at),
         }
     )
 
 
-def predictions(warehouse: Warehouse) -> pd.DataFrame:
-    """Every prediction, oldest first, with `logged_at` in UTC and `predicted_ctr` a fraction.
-
-    One without its video or its instant cannot be compared and is left out (a check counts them);
-    a model without a name is `default`, without a version `1`, as in the table that we create.
-    """
-    columns = _columns(warehouse, "public.predictions", _PREDICTIONS, 7)
-    names = ("prediction_id", "video_id", "model_name", "model_version")
-    texts = {
-        name: pd.Series(values, dtype="str") for name, values in zip(names, columns, strict=False)
-    }
-    return pd.DataFrame(
-        {
-            **texts,
-            "predicted_ctr": pd.Series(columns[4], dtype="float64"),
-            "predicted_roas": pd.Series(columns[5], dtype="float64"),
-            "logged_at": _instants(columns[6]),
-        }
-    )
+@contextmanager
+def reading(table: str) -> Iterator[None]:
+    """Say of a product's table that it lacks what we read, instead of what Postgres says."""
+    try:
+        yield
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
+        raise WarehouseError(
+            f"{table} cannot be read ({error.diag.message_primary or error}): it must have the "
+            "columns that the README lists."
+        ) from error
 
 
 def _columns(
     warehouse: Warehouse, table: str, query: LiteralString, width: int
 ) -> list[tuple[Any, ...]]:
-    with warehouse.transaction() as connection:
-        try:
-            rows = connection.execute(query).fetchall()
-        except (psycopg.ProgrammingError, psycopg.DataError) as error:
-            raise WarehouseError(
-                f"{table} cannot be read ({error.diag.message_primary or error}): it must have the "
-                "columns that the README lists."
-            ) from error
+    with warehouse.transaction() as connection, reading(table):
+        rows = connection.execute(query).fetchall()
     return list(zip(*rows, strict=True)) or [()] * width
 
 
-def _instants(values: tuple[Any, ...]) -> pd.Series[Any]:
+def instants(values: tuple[Any, ...]) -> pd.Series[Any]:
     """Aware and naive datetimes (taken as UTC) as one UTC series."""
     aware = pd.to_datetime(pd.Series(values, dtype="object"), utc=True)
     return aware.astype("datetime64[us, UTC]")

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
-_UNDECLARED = ("0004_as_of.sql", "0005_completeness.sql")
-"""The function and the views over the revisions, which SQLAlchemy cannot declare."""
+_UNDECLARED = ("0004_as_of.sql", "0005_completeness.sql", "0010_prediction_log.sql")
+"""Functions, triggers, and the views over the revisions, which SQLAlchemy cannot declare."""
 
 _UPGRADE_LOCK = 7_302_511_418
 """Advisory lock of an upgrade; any constant of our own (chosen at random)."""

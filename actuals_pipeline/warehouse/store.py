@@ -50,6 +50,7 @@ LOCK_ORDER = (
     "revenue_development",
     "prediction_accuracy",
     "model_accuracy",
+    "model_drift",
     "investment_summary",
 )
 """The tables as they are derived from one another, and so the order in which writers hold them."""

@@ -31,6 +31,7 @@ from sqlalchemy import (
     Double,
     Identity,
     Index,
+    LargeBinary,
     MetaData,
     Numeric,
     Table,
@@ -442,6 +443,12 @@ revenue_development = Table(
         comment="When this was last computed; not again once the day had begun everywhere.",
         info={"provenance": "latest"},
     ),
+    Column(
+        "pace",
+        Text,
+        nullable=False,
+        comment="How the newest days mature against those before: as_before, changed, unknown.",
+    ),
     CheckConstraint("age_days BETWEEN 0 AND 28", name="age_days"),
     CheckConstraint("revenue_share >= 0 AND revenue_share < 'Infinity'", name="revenue_share"),
     CheckConstraint(
@@ -451,6 +458,7 @@ revenue_development = Table(
     CheckConstraint("source IN ('revisions', 'click_windows', 'assumed')", name="source"),
     CheckConstraint("dating IN ('impression', 'conversion', 'unknown')", name="dating"),
     CheckConstraint("n_cohorts >= 0", name="n_cohorts"),
+    CheckConstraint("pace IN ('as_before', 'changed', 'unknown')", name="pace"),
     comment="One row is one account and age: how much of a day's revenue is known by then.",
     info={"day": "as_of_date"},
 )
@@ -505,13 +513,20 @@ prediction_accuracy = Table(
         "predicted_at",
         DateTime(timezone=True),
         nullable=False,
-        comment="When the prediction was logged (public.predictions.logged_at).",
+        comment="When the prediction was logged; what it claims itself when not is_attested.",
     ),
     _count("days_since_prediction", "Whole days from predicted_at to the end of as_of_date."),
     _rate("settled_spend_share", "Share of spend on days that Meta restates no more."),
+    Column(
+        "is_attested",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="Whether this database dated the prediction; false: its time is only claimed.",
+    ),
     CheckConstraint(
-        "status IN ('eligible', 'leaked', 'no_delivery', 'invalid_prediction', 'too_young', "
-        "'too_old', 'incomplete_history')",
+        "status IN ('eligible', 'leaked', 'no_delivery', 'ambiguous', 'invalid_prediction', "
+        "'too_young', 'too_old', 'incomplete_history')",
         name="status",
     ),
     CheckConstraint("ctr_accuracy BETWEEN 0 AND 1", name="ctr_accuracy"),
@@ -549,6 +564,10 @@ model_accuracy = Table(
     _rate("coverage_spend", "The same by spend; null when currencies differ."),
     _rate("settled_spend_share", "Share of the pairs' spend that Meta restates no more."),
     _tallied("n_incomplete_history", "Left out: days since launch that were not fetched."),
+    _tallied("n_ambiguous", "Left out: different predictions that claim the same instant."),
+    _tallied(
+        "n_unmatched", "Predicted videos that are unknown or run as no ad; not in n_predicted."
+    ),
     CheckConstraint("prediction_accuracy BETWEEN 0 AND 100", name="prediction_accuracy"),
     comment="One row is one model version and protocol, as of a day.",
     info={"day": "as_of_date"},
@@ -668,6 +687,145 @@ exchange_rates = Table(
     comment="One row is one exchange rate of one day, as the user supplied it.",
 )
 
+_WEEK_STATES = "('ok', 'warn', 'breach', 'requested', 'cooldown')"
+_RETRAIN_ACTIONS = "('wait', 'recalibrate', 'retrain', 'roll_back')"
+
+
+def _metric_key() -> Column[str]:
+    return _key("metric", "ctr (by launch_d7) or roas (by launch_ltd28).")
+
+
+def _bounded(name: str, comment: str) -> list[Column[float]]:
+    return [
+        _rate(name, comment),
+        _rate(f"{name}_lower", f"One-sided 95 percent bound of {name} below."),
+        _rate(f"{name}_upper", f"One-sided 95 percent bound of {name} above."),
+    ]
+
+
+def _number(name: str, comment: str) -> Column[float]:
+    return Column(name, Double, nullable=False, comment=comment)
+
+
+def _flag(name: str, comment: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, comment=comment)
+
+
+model_drift = Table(
+    "model_drift",
+    warehouse,
+    Column(
+        "as_of_date",
+        Date,
+        nullable=False,
+        primary_key=True,
+        comment="Weeks that had ended by this day are looked at.",
+    ),
+    _key("model_name", "Model that predicted."),
+    _key("model_version", "Its version."),
+    _metric_key(),
+    Column(
+        "week",
+        Date,
+        nullable=False,
+        primary_key=True,
+        comment="Monday of the ISO week in which the pairs matured.",
+    ),
+    _count("n_pairs", "Pairs that matured in the week and count."),
+    _count("clicks", "Clicks (all) of those pairs."),
+    _count("purchases", "Purchases of those pairs."),
+    _rate("coverage_spend", "Share of the week's matured spend that those pairs have, a fraction."),
+    _rate("ln_calibration", "ln(predicted / observed): 0.095 is a tenth too much."),
+    _rate("standard_error", "Standard error of ln_calibration."),
+    _rate("lower", "One-sided 95 percent bound of ln_calibration below."),
+    _rate("upper", "One-sided 95 percent bound of ln_calibration above."),
+    *_bounded("skill", "1 - error / error of the account's own rate; below 0 is worse than it."),
+    *_bounded("normalised_entropy", "Log loss over that of the account's own rate; CTR only."),
+    *_bounded("wape_excess", "WAPE less that of a perfect model, a fraction; ROAS only."),
+    _rate("rank_correlation", "Spearman's, of actual with predicted within the week, -1 to 1."),
+    _flag("is_eligible", "Whether the week has enough in it to conclude from."),
+    _rate("z", "ln_calibration against the version's weeks before, standard deviations."),
+    _number("cusum_up", "CUSUM towards too much, standard deviations."),
+    _number("cusum_down", "CUSUM towards too little, standard deviations."),
+    _number("cusum_limit", "Above it is an alarm; depends on how many charts are watched."),
+    _number("ewma", "Moving average of z, standard deviations."),
+    _number("ewma_lower", "Lower limit of ewma."),
+    _number("ewma_upper", "Upper limit of ewma."),
+    _flag("is_alarm", "Whether one of the CUSUMs is above its limit."),
+    Column("changed_since", Date, comment="In an alarm: Monday of the week of the change."),
+    Column(
+        "state",
+        Text,
+        nullable=False,
+        comment="ok, warn, breach, requested, cooldown: after the week.",
+    ),
+    Column("state_since", Date, nullable=False, comment="Monday of the week since when."),
+    Column("causes", Text, comment="Why the state is not ok, comma-separated."),
+    Column("breach_start", Date, comment="Monday of the week in which that breach began."),
+    Column(
+        "versus_previous",
+        Text,
+        comment="In a breach's last week: worse, better or unresolved against the version before.",
+    ),
+    CheckConstraint("metric IN ('ctr', 'roas')", name="metric"),
+    CheckConstraint("extract(isodow FROM week) = 1", name="week"),
+    CheckConstraint(f"state IN {_WEEK_STATES}", name="state"),
+    CheckConstraint("coverage_spend BETWEEN 0 AND 1", name="coverage_spend"),
+    CheckConstraint("versus_previous IN ('worse', 'better', 'unresolved')", name="versus_previous"),
+    *_not_negative("n_pairs", "clicks", "purchases", "standard_error"),
+    *_not_negative("cusum_up", "cusum_down", "cusum_limit"),
+    comment="One row is one model version, metric and week, with its charts, as of a day.",
+    info={"day": "as_of_date"},
+)
+
+retrain_states = Table(
+    "retrain_states",
+    warehouse,
+    _key("model_name", "Model that predicted."),
+    _key("model_version", "Its version."),
+    _metric_key(),
+    Column("as_of_date", Date, nullable=False, comment="Day as of which this is the state."),
+    Column("week", Date, nullable=False, comment="Monday of the last closed week."),
+    Column("state", Text, nullable=False, comment="ok, warn, breach, requested or cooldown."),
+    Column("state_since", Date, nullable=False, comment="Monday of the week since when."),
+    Column("breach_start", Date, comment="Monday of the week in which the breach began."),
+    Column("causes", Text, comment="Why the state is not ok, comma-separated."),
+    Column("action", Text, nullable=False, comment="wait, recalibrate, retrain or roll_back."),
+    Column("reason", Text, nullable=False, comment="Why that, in a sentence."),
+    Column("evidence", JSONB, nullable=False, comment="Its last weeks, as in model_drift."),
+    Column("updated_at", _INSTANT, nullable=False, comment="When anything of it last changed."),
+    CheckConstraint("metric IN ('ctr', 'roas')", name="metric"),
+    CheckConstraint(f"state IN {_WEEK_STATES}", name="state"),
+    CheckConstraint(f"action IN {_RETRAIN_ACTIONS}", name="action"),
+    comment="One row is one model version and metric: what is thought of it now.",
+    info={"day": "as_of_date"},
+)
+
+retrain_requests = Table(
+    "retrain_requests",
+    warehouse,
+    _key("request_key", "model:version:breach_start; the same for the same breach for ever."),
+    Column("model_name", Text, nullable=False, comment="Model that predicted."),
+    Column("model_version", Text, nullable=False, comment="Its version."),
+    Column("breach_start", Date, nullable=False, comment="Monday of the week it began in."),
+    Column("week", Date, nullable=False, comment="Monday of the week after which it was asked."),
+    Column("as_of_date", Date, nullable=False, comment="Day as of which it was asked."),
+    Column("action", Text, nullable=False, comment="recalibrate, retrain or roll_back."),
+    Column("reason", Text, nullable=False, comment="Why that, in sentences."),
+    Column("evidence", JSONB, nullable=False, comment="The last weeks, as in model_drift."),
+    Column("requested_at", _INSTANT, nullable=False, comment="When it was written down."),
+    Column("delivered_at", _INSTANT, comment="When it was handed over; null until then."),
+    _tallied("attempts", "Times that it was tried to hand it over."),
+    Column("last_attempt_at", _INSTANT, comment="When that was tried last."),
+    Column("last_error", Text, comment="Why that failed, without address and secret."),
+    CheckConstraint(f"action IN {_RETRAIN_ACTIONS}", name="action"),
+    CheckConstraint("request_key <> ''", name="request_key"),
+    CheckConstraint("breach_start <= week", name="week"),
+    *_not_negative("attempts"),
+    Index(None, "model_name", "model_version"),
+    comment="One row is one breach of a model version, and what was asked to be done about it.",
+)
+
 fetch_log = Table(
     "fetch_log",
     warehouse,
@@ -757,6 +915,68 @@ pruned_months = Table(
     ),
     Column("pruned_at", _INSTANT, nullable=False, comment="When they were removed."),
     comment="One row is one account's month whose payloads were pruned; its figures stay.",
+)
+
+prediction_log = Table(
+    "prediction_log",
+    warehouse,
+    Column(
+        "sequence",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="Order of receipt: 1, 2, 3 and so on without a gap.",
+    ),
+    Column(
+        "prediction_id",
+        Text,
+        nullable=False,
+        comment="public.predictions.id; several rows when it was changed there.",
+    ),
+    Column("video_id", Text, comment="public.videos.id as said; null when none was named."),
+    Column("model_name", Text, nullable=False, comment="Model that predicted."),
+    Column("model_version", Text, nullable=False, comment="Its version."),
+    _rate(
+        "predicted_ctr",
+        "Click-through rate as said, meant as a fraction; NaN when it was no number.",
+    ),
+    _rate("predicted_roas", "Return on ad spend as said, a multiple; NaN when it was no number."),
+    Column(
+        "logged_at",
+        _INSTANT,
+        nullable=False,
+        comment="When this database received it, by its own clock.",
+    ),
+    Column(
+        "claimed_at",
+        _INSTANT,
+        comment="public.predictions.logged_at as it was then; anybody may have set it.",
+    ),
+    Column(
+        "is_attested",
+        Boolean,
+        nullable=False,
+        comment=(
+            "Whether logged_at is when it was made known; false: history that only claims its time."
+        ),
+    ),
+    Column(
+        "previous_hash",
+        LargeBinary,
+        nullable=False,
+        comment="hash of the row before; 32 zero bytes in the first.",
+    ),
+    Column(
+        "hash",
+        LargeBinary,
+        nullable=False,
+        comment="SHA-256 of previous_hash and all other columns (actuals.prediction_log_hash).",
+    ),
+    CheckConstraint("sequence >= 1", name="sequence"),
+    CheckConstraint("octet_length(hash) = 32 AND octet_length(previous_hash) = 32", name="hash"),
+    comment=(
+        "One row is one prediction as it was received; append-only, each row seals the one before."
+    ),
 )
 
 videos = Table(

@@ -24,6 +24,8 @@ _PREDICTION = {
     "predicted_ctr": 0.025,
     "predicted_roas": 3.0,
     "logged_at": datetime(2026, 3, 1, 12, tzinfo=UTC),
+    "is_attested": True,
+    "claimed_at": None,
 }
 _VIDEO = {"video_id": "v1", "ad_id": "a1", "created_at": datetime(2026, 3, 1, 10, tzinfo=UTC)}
 _DAY = {
@@ -52,6 +54,7 @@ _PAIR = {
     "predicted_roas": 3.0,
     "predicted_at": datetime(2026, 3, 1, 12, tzinfo=UTC),
     "days_since_prediction": 9,
+    "is_attested": True,
     "impressions": 10_000,
     "clicks": 275,
     "spend": Decimal("100.00"),
@@ -83,7 +86,8 @@ def _builder(contract: Contract, usual: dict[str, Any]) -> Frames:
 @pytest.fixture(scope="session")
 def predictions_of() -> Frames:
     """Predictions of video v1, logged at noon of 2026-03-01, with each row's own values."""
-    return _builder(PREDICTIONS, _PREDICTION)
+    build = _builder(PREDICTIONS, _PREDICTION)
+    return lambda *rows: build(*({"sequence": i} | row for i, row in enumerate(rows, 1)))
 
 
 @pytest.fixture(scope="session")

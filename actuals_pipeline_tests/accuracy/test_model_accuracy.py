@@ -206,7 +206,7 @@ def test_row_order_changes_no_digit_and_every_pair_is_counted_once(
     shuffled = score_models(score(pairs_of(*rows)), delivered_of(*ads))
     assert_frame_equal(shuffled, straight, check_exact=True)
     parts = ["n_pairs", "n_unscored", "n_leaked", "n_no_delivery", "n_invalid", "n_too_young"]
-    parts += ["n_too_old", "n_incomplete_history"]
+    parts += ["n_too_old", "n_incomplete_history", "n_ambiguous"]
     assert straight[parts].sum(axis=1).tolist() == straight["n_predicted"].tolist()
 
 

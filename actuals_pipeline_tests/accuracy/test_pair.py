@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from actuals_pipeline.accuracy.contract import PAIRS
-from actuals_pipeline.accuracy.pair import delivered_ads, pair
+from actuals_pipeline.accuracy.pair import delivered_ads, pair, unmatched_videos
 from actuals_pipeline.errors import FrameMismatch, InputError
 from actuals_pipeline.frames import check_frame
 from actuals_pipeline.report_days import is_settled
@@ -86,6 +86,78 @@ def test_only_predictions_after_delivery_are_leaked_and_the_latest_is_kept(
     )
     got = only_row(pair(predictions, videos_of({}), actuals_of({}), ZONES, [AS_OF], **AGES))
     assert (got["prediction_id"], got["status"]) == ("two", "leaked")
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({}, "eligible"),
+        ({"predicted_ctr": 0.03}, "ambiguous"),
+        ({"predicted_ctr": None}, "ambiguous"),
+        ({"predicted_ctr": 0.03, "logged_at": instant("2026-03-01T13:00")}, "eligible"),
+        ({"predicted_ctr": 0.03, "model_version": "2"}, "eligible"),
+        ({"predicted_ctr": 0.03, "video_id": "v2"}, "ambiguous"),
+        ({"video_id": "v2"}, "eligible"),
+    ],
+    ids=[
+        "the same",
+        "another",
+        "nothing",
+        "later",
+        "another version",
+        "another video",
+        "said twice",
+    ],
+)
+def test_different_predictions_that_claim_one_instant_are_ambiguous(
+    predictions_of: Frames, videos_of: Frames, actuals_of: Frames, change: Any, status: str
+) -> None:
+    claims = predictions_of(
+        {"is_attested": False, "prediction_id": "a"},
+        {"is_attested": False, "prediction_id": "b"} | change,
+    )
+    # Both videos run as the same ad.
+    videos = videos_of({}, {"video_id": "v2", "created_at": instant("2026-03-01T11:00")})
+    got = pair(claims, videos, actuals_of({}), ZONES, [AS_OF], **AGES)
+    assert set(got["status"]) == {status}
+    assert set(got["video_id"]) == {"v1"}
+    assert not got["is_attested"].any()
+
+
+def test_what_only_claims_its_time_never_replaces_what_the_database_dated(
+    predictions_of: Frames, videos_of: Frames, actuals_of: Frames
+) -> None:
+    attested = {"prediction_id": "attested", "logged_at": instant("2026-03-01T11:00")}
+    claim = {"prediction_id": "claim", "is_attested": False, "predicted_ctr": 0.0275}
+    frames = (videos_of({}), actuals_of({}), ZONES, [AS_OF])
+    got = only_row(pair(predictions_of(attested, claim), *frames, **AGES))
+    assert (got["prediction_id"], got["is_attested"]) == ("attested", True)
+    late = attested | {"logged_at": instant("2026-03-04T12:00")}
+    got = only_row(pair(predictions_of(late, claim), *frames, **AGES))
+    assert (got["prediction_id"], got["is_attested"]) == ("claim", False)
+
+
+def test_predicted_videos_without_an_ad_are_counted_from_their_first_prediction_on(
+    predictions_of: Frames, videos_of: Frames
+) -> None:
+    predictions = predictions_of(
+        {},
+        {"video_id": "unknown"},
+        {"video_id": "unknown", "logged_at": instant("2026-03-03T12:00")},
+        {"video_id": "no ad", "logged_at": instant("2026-03-03T00:00")},
+        {"video_id": "no ad", "model_version": "2", "logged_at": instant("2026-03-02T23:59")},
+    )
+    videos = videos_of({}, {"video_id": "no ad", "ad_id": None})
+    days = [date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)]
+    got = unmatched_videos(predictions, videos, days, default_zone="UTC")
+    assert list(got.itertuples(index=False, name=None)) == [
+        (days[0], "ranker", "1", 1),
+        (days[1], "ranker", "1", 1),
+        (days[1], "ranker", "2", 1),
+        (days[2], "ranker", "1", 2),
+        (days[2], "ranker", "2", 1),
+    ]
+    assert unmatched_videos(predictions, videos, [], default_zone="UTC").empty
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def add_product(installation: Installation, ads: int, window: DayWindow) -> None
     ]
     with psycopg.connect(installation.database_url) as connection:
         cursor = connection.cursor()
+        cursor.execute("SET actuals.importing_history = on")
         cursor.executemany(
             "INSERT INTO public.videos (id, meta_platform_id, created_at) VALUES (%s, %s, %s)", made
         )

@@ -20,7 +20,13 @@ FAILURES = PROJECT_ROOT / "docs" / "failures.md"
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-_SECRETS = {"META_ACCESS_TOKEN", "META_APP_SECRET", "DATABASE_URL"}
+_SECRETS = {
+    "META_ACCESS_TOKEN",
+    "META_APP_SECRET",
+    "DATABASE_URL",
+    "ACTUALS_RETRAIN_WEBHOOK",
+    "ACTUALS_RETRAIN_SECRET",
+}
 _INTERNAL = {"ACTUALS_STAND_IN"}
 """Set by the program itself; nobody needs to write it into a file."""
 

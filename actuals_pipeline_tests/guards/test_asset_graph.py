@@ -35,6 +35,7 @@ CHECKS = {
     ("raw_meta_insights", "every_account_was_fetched"),
     ("raw_meta_insights", "the_purchase_action_type_occurs"),
     ("spend_reconciliation", "ads_add_up_to_metas_total"),
+    ("revenue_development", "revenue_matures_as_before"),
     ("prediction_accuracy", "every_prediction_is_usable"),
     ("investment_summary", "no_currency_is_left_out_of_the_investment"),
     ("investment_summary", "the_investment_is_not_overspent"),
@@ -119,6 +120,18 @@ def test_a_job_without_assets_prunes_dagsters_events_once_a_week() -> None:
     assert (schedule.job_name, schedule.cron_schedule) == ("maintenance_job", "47 4 * * 0")
     assert schedule.execution_timezone == "Europe/Berlin"
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+
+
+def test_a_sensor_hands_over_requests_to_do_something_about_a_model() -> None:
+    defs = definitions()
+    (sensor,) = defs.sensors or ()
+    assert sensor.name == "retrain_requests"
+    assert isinstance(sensor, dg.SensorDefinition)
+    assert sensor.job_name == "retrain_request"
+    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+    job = defs.resolve_job_def("retrain_request")
+    assert [node.name for node in job.graph.nodes] == ["hand_over_retrain_request"]
+    assert job.tags["dagster/max_runtime"] == "600"
 
 
 def test_all_daily_assets_share_one_definition_of_their_days() -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from actuals_pipeline.graph_stand_in.world import World
 from actuals_pipeline.settings import PROJECT_ROOT
@@ -61,12 +60,14 @@ def test_every_benchmark_has_its_place_on_the_page_of_figures() -> None:
     assert named == runnable
 
 
-@pytest.mark.usefixtures("environment")
 def test_every_command_and_statement_on_the_page_runs(
-    actuals: Actuals, database: str, world: World, tmp_path: Path
+    actuals: Actuals, database: str, environment: dict[str, str], world: World, tmp_path: Path
 ) -> None:
+    environment["ACTUALS_INVESTMENT_BUDGET"] = "EUR 5,000,000"
     write_csv(tmp_path / "videos.csv", world.videos())
     write_csv(tmp_path / "predictions.csv", world.predictions())
+    rate = {"date": world.now.date(), "from": "JPY", "to": "EUR", "rate": "0.0061"}
+    write_csv(tmp_path / "rates.csv", [rate])
     today = world.now.date()
     days = iter([today - timedelta(days=9), today - timedelta(days=3), today])
     delivering = next(ad for ad in world.ads("42") if ad.fate.n_days > 60)

@@ -19,11 +19,12 @@ MAY_USE = {
     "actuals": set(),
     "accuracy": set(),
     "spend": set(),
+    "alerts": set(),
     "graph_stand_in": set(),
     # What fetches leave for later ones is declared where it is used and kept where it lasts.
     "warehouse": {"meta.memory"},
     "orchestration": {
-        *("meta", "actuals", "accuracy", "spend", "warehouse", "settings", "serving"),
+        *("meta", "actuals", "accuracy", "spend", "alerts", "warehouse", "settings", "serving"),
     },
     "serving": {
         *("meta", "actuals", "accuracy", "spend", "warehouse", "settings", "graph_stand_in"),
@@ -40,6 +41,7 @@ KEPT_OUT_OF = {
     "actuals": DATABASE | FACEBOOK | {"requests"},
     "accuracy": DATABASE | FACEBOOK | {"requests"},
     "spend": DATABASE | FACEBOOK | {"requests"},
+    "alerts": DATABASE | FACEBOOK,
     "graph_stand_in": DATABASE | FACEBOOK,
     "warehouse": FACEBOOK | {"requests"},
     "orchestration": FACEBOOK | {"requests"},

@@ -9,6 +9,8 @@ from sqlalchemy import BigInteger, Boolean, CheckConstraint, Date, DateTime, Dou
 from sqlalchemy.dialects.postgresql import JSONB
 
 from actuals_pipeline.accuracy import contract as accuracy
+from actuals_pipeline.accuracy.drift import contract as drift
+from actuals_pipeline.accuracy.drift.retraining import Action
 from actuals_pipeline.actuals import contract as actuals
 from actuals_pipeline.frames import Contract, Kind, check_frame
 from actuals_pipeline.spend import contract as spend
@@ -22,6 +24,7 @@ STORED = [
     accuracy.SCORED_PAIRS,
     accuracy.MODEL_ACCURACY,
     accuracy.REVENUE_DEVELOPMENT,
+    drift.MODEL_DRIFT,
     spend.INVESTMENT_SUMMARY,
 ]
 """The contracts of the frames that assets store; each has the name of its table."""
@@ -40,7 +43,7 @@ TYPES = {
 
 
 def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
-    # The payloads are Meta's own; the log, the fetch memory, the pruned months and the exchange
+    # The payloads are Meta's own; the logs, the fetch memory, the pruned months and the exchange
     # rates are written row by row, and the revisions by the database, of what changes.
     assert {contract.name for contract in STORED} == set(TABLES) - {
         "raw_meta_insights",
@@ -49,7 +52,10 @@ def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
         "fruitless_ads",
         "ad_actuals_revisions",
         "pruned_months",
+        "prediction_log",
         "exchange_rates",
+        "retrain_states",
+        "retrain_requests",
     }
 
 
@@ -90,6 +96,13 @@ def test_what_is_read_back_has_the_dtypes_of_the_contract(contract: Contract) ->
         ("prediction_accuracy", "status", accuracy.PAIR_STATUSES),
         ("revenue_development", "source", accuracy.CURVE_SOURCES),
         ("revenue_development", "dating", accuracy.DATINGS),
+        ("revenue_development", "pace", accuracy.PACES),
+        ("model_drift", "metric", drift.METRICS),
+        ("model_drift", "state", drift.STATES),
+        ("model_drift", "versus_previous", drift.VERSUS_PREVIOUS),
+        ("retrain_states", "state", drift.STATES),
+        ("retrain_states", "action", tuple(Action)),
+        ("retrain_requests", "action", tuple(Action)),
         ("investment_summary", "scope", spend.SCOPES),
         ("investment_summary", "outlook", spend.OUTLOOKS),
     ],

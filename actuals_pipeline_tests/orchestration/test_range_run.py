@@ -61,6 +61,7 @@ def test_a_run_stores_what_meta_has_to_the_cent_and_materializes_every_day_at_on
         "every_account_was_fetched": True,
         "the_purchase_action_type_occurs": True,
         "ads_add_up_to_metas_total": True,
+        "revenue_matures_as_before": True,
         "every_prediction_is_usable": True,
         "no_currency_is_left_out_of_the_investment": True,
         "the_investment_is_not_overspent": True,

@@ -208,7 +208,12 @@ def test_a_predicted_ctr_is_stored_as_a_fraction(
     unit: str, written: str, stored_ctr: float, import_predictions: Import, stored: Stored
 ) -> None:
     result = import_predictions(csv_of({"predicted_ctr": written}, columns=PREDICTION), unit=unit)
-    assert (result.exit_code, result.stdout) == (0, "1 inserted, 0 updated, 0 unchanged, 0 bad\n")
+    assert result.exit_code == 0
+    counts, attested = result.stdout.splitlines()
+    assert counts == "1 inserted, 0 updated, 0 unchanged, 0 bad"
+    assert attested.startswith(
+        "0 of the inserted are attested: dated by the database, now. 1 bring"
+    )
     (row,) = stored("predictions")
     assert {name: row[name] for name in row if name != "id"} == {
         "video_id": VIDEO_ID,
@@ -228,16 +233,31 @@ def test_the_same_predictions_again_change_nothing_and_another_value_is_another_
     def counted(row: dict[str, str]) -> dict[str, Any]:
         return counts_of(import_predictions(csv_of(row, columns=PREDICTION), "--json"))
 
-    assert counted({}) == {"inserted": 1}
+    history = {"inserted": 1, "unattested": 1}
+    assert counted({}) == history
     assert counted({}) == {"unchanged": 1}
     # The same instant in other words.
     assert counted({"logged_at": "2026-03-01T02:00:00+02:00"}) == {"unchanged": 1}
-    assert counted({"predicted_roas": "3.5"}) == {"inserted": 1}
+    assert counted({"predicted_roas": "3.5"}) == history
     # What the file does not say is the moment of the import, of the first one.
-    assert counted({"logged_at": ""}) == {"inserted": 1}
+    assert counted({"logged_at": ""}) == {"inserted": 1, "attested": 1}
     first = max(row["logged_at"] for row in stored("predictions"))
     assert counted({"logged_at": ""}) == {"unchanged": 1}
     assert max(row["logged_at"] for row in stored("predictions")) == first
+
+
+def test_only_rows_that_bring_no_time_are_attested_and_dated_by_the_database(
+    import_predictions: Import, stored: Stored
+) -> None:
+    before = datetime.now(UTC)
+    undated = {"logged_at": ""}
+    rows: list[dict[str, str]] = [undated, {}, undated | {"model_version": "3"}]
+    assert import_predictions(csv_of(*rows, columns=PREDICTION)).exit_code == 0
+    history, *others = stored("prediction_log")
+    assert not history["is_attested"]
+    assert history["claimed_at"] == datetime(2026, 3, 1, tzinfo=UTC)
+    assert [row["is_attested"] for row in others] == [True, True]
+    assert all(row["logged_at"] > before for row in (history, *others))
 
 
 def test_a_prediction_may_name_the_ad_and_leave_out_what_is_not_predicted(

@@ -30,6 +30,8 @@ def test_the_demonstration_shows_the_made_up_truth_and_leaves_what_is_real_alone
     real = environment | {
         "ACTUALS_HOME": str(home),
         "ACTUALS_PURCHASE_ACTION_TYPE": "lead",
+        "ACTUALS_INVESTMENT_BUDGET": "USD 17",
+        "ACTUALS_INVESTMENT_START": "2900-01-01",
         "ACTUALS_STAND_IN": "",
         "ACTUALS_START_DATE": "2900-01-01",
         "META_API_VERSION": "of my own",
@@ -73,5 +75,15 @@ def test_the_demonstration_shows_the_made_up_truth_and_leaves_what_is_real_alone
         total = want.pop(part["currency"])
         assert {name: part[name] for name in total} == total
     assert not want
+    made_up_rates = {"EUR": Decimal(1), "JPY": Decimal("0.0061"), "USD": Decimal("0.92")}
+    in_euros = sum(
+        part["spend"] * made_up_rates[part["currency"]] for part in answer["by_currency"]
+    )
+    invested = answer["investment"]
+    assert (invested["currency"], invested["total"], invested["since"]) == (
+        "EUR", 250_000, str(window.since),
+    )  # fmt: skip
+    assert abs(answer["total_spend"] - in_euros) < Decimal("0.01")
+    assert abs(invested["spent"] - in_euros) < Decimal("0.01")
     assert {row["verdict"] for row in answer["reconciliation"]} == {"exact"}
     assert [row["model_version"] for row in answer["models"]] == ["2", "1"]

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.types.json import Jsonb
 
 from actuals_pipeline.graph_stand_in.server import GraphStandIn
 from actuals_pipeline.report_days import DayWindow
-from actuals_pipeline.serving import answers
+from actuals_pipeline.serving import answers, json_numbers
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline_tests.conftest import Actuals
@@ -37,7 +38,17 @@ FETCHER_STATS = {
 }
 AMOUNTS = {
     *("currency", "spend", "revenue", "roas", "conversions", "cpa", "impressions", "clicks"),
-    *("ctr_percent", "settled_spend_share"),
+    *("ctr_percent", "settled_spend_share", "conversion_rate"),
+}
+FIGURES = {
+    *("spend", "revenue", "roas", "conversions", "cpa", "impressions", "clicks"),
+    *("conversion_rate", "link_conversion_rate"),
+}
+INVESTMENT = {
+    *("as_of", "since", "currency", "total", "spent", "spent_at_least", "spent_share"),
+    *("remaining", "settled_spend_share", "burn_per_day", "outlook", "days_left"),
+    *("projected_end", "projected_end_ci95", "to_date", "last_7_days", "last_28_days"),
+    *("by_currency", "accounts_covered", "accounts_missing", "unconverted", "is_reconstructed"),
 }
 ML_ACCURACY = {
     *("ctr_mae", "roas_mae", "prediction_accuracy"),
@@ -52,6 +63,7 @@ DASHBOARD = {
     # Of our own.
     *("status", "source", "window", "missing", "currency", "by_currency", "models"),
     *("reconciliation", "advice", "as_of", "provisional"),
+    *("overall", "daily", "investment", "conversion_rate"),
 }
 
 
@@ -71,6 +83,12 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
     insert("ad_actuals", spend=Decimal(2), impressions=100, clicks=2)
     insert("model_accuracy")
     insert("spend_reconciliation")
+    insert(
+        "investment_summary", scope="overall", outlook="projected", projected_end=date(2027, 3, 7),
+        projected_end_low=date(2027, 2, 7), accounts_missing=Jsonb({"43": 1}),
+        unconverted=Jsonb({"JPY": 1}),
+    )  # fmt: skip
+    insert("investment_summary", scope="currency", outlook="no_total")
     insert("fetch_log", duration_seconds=1.5)
 
     def answered(name: str) -> Any:
@@ -92,7 +110,7 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
     }
     reasons = {
         *("leaky", "no_prediction", "no_delivery", "invalid", "too_young", "too_old"),
-        *("incomplete_history", "unscored"),
+        *("incomplete_history", "unscored", "ambiguous", "unmatched"),
     }
     ml_accuracy = {**plain(*ML_ACCURACY), "excluded": plain(*reasons)}
     completeness = ("revenue_completeness", "conversions_completeness")
@@ -101,6 +119,22 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
         "window": plain("since", "until"),
         "missing": [plain("account_id", "days", "of_days")],
         "by_currency": [plain(*AMOUNTS)],
+        "overall": {**plain(*AMOUNTS), "unconverted": None},
+        "daily": [
+            plain(
+                *("report_date", "currency", "spend", "revenue", "roas", "conversions", "cpa"),
+                "conversion_rate",
+            )
+        ],
+        "investment": {
+            **plain(*INVESTMENT),
+            "burn_per_day": plain("last_7_days", "last_28_days", "settled_28_days"),
+            "projected_end_ci95": [None],
+            **dict.fromkeys(("to_date", "last_7_days", "last_28_days"), plain(*FIGURES)),
+            "by_currency": [plain("currency", *FIGURES)],
+            "accounts_missing": [plain("account_id", "days")],
+            "unconverted": [plain("currency", "days")],
+        },
         "ml_accuracy": ml_accuracy,
         "models": [ml_accuracy],
         "reconciliation": [plain("currency", "verdict", "account_days", "spend_difference")],
@@ -173,7 +207,7 @@ def test_a_sync_answers_with_exactly_its_keys(
     )
 )
 def test_an_amount_keeps_its_digits_on_the_way_through_json(amount: Decimal) -> None:
-    text = answers.as_json({"amount": answers.number(amount)})
+    text = answers.as_json({"amount": json_numbers.number(amount)})
     assert json.loads(text, parse_float=Decimal, parse_int=Decimal) == {"amount": amount}
 
 
@@ -190,7 +224,7 @@ def test_an_amount_keeps_its_digits_on_the_way_through_json(amount: Decimal) -> 
     ],
 )
 def test_an_amount_is_a_json_number(amount: str, text: str) -> None:
-    assert answers.as_json([answers.number(Decimal(amount))]) == f"[\n  {text}\n]"
+    assert answers.as_json([json_numbers.number(Decimal(amount))]) == f"[\n  {text}\n]"
 
 
 def test_names_days_and_instants_are_text_as_they_are() -> None:

@@ -68,7 +68,7 @@ def summary(**values: Any) -> dict[str, Any]:
             {"currency": "EUR", "verdict": "exact", "account_days": 7, "spend_difference": 0}
         ],
         "advice": None,
-        "provisional": [],
+        "provisional": [], "overall": None, "daily": [], "investment": None,
     } | values  # fmt: skip
 
 

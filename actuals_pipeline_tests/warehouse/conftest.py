@@ -75,15 +75,15 @@ _USUAL: Row = {
     "predicted_roas": 3.0,
     "predicted_at": datetime(2026, 3, 1, tzinfo=UTC),
     "days_since_prediction": 6,
+    "is_attested": True,
     "ctr_status": "ok",
     "roas_status": "ok",
     "prediction_accuracy": 92.5,
     "source": "assumed",
     "dating": "unknown",
+    "pace": "unknown",
     "scope": "currency",
     "outlook": "never",
-    "from_currency": "EUR",
-    "to_currency": "USD",
     "kind": "account",
     "since": date(2026, 3, 7),
     "until": date(2026, 3, 7),
@@ -140,6 +140,8 @@ def database(shared_database: str) -> str:
             for metadata in (tables.warehouse, tables.product)
             for table in metadata.sorted_tables
         ]
+        # The log of predictions refuses to be emptied, as it should.
+        connection.execute("SET session_replication_role = replica")
         connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(emptied)))
         connection.execute("ALTER DATABASE shared RESET ALL")
     return shared_database

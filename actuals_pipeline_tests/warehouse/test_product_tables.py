@@ -10,8 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from actuals_pipeline.accuracy.contract import DAILY_FIGURES, PREDICTIONS
-from actuals_pipeline.errors import SchemaOutOfDate, WarehouseError
+from actuals_pipeline.accuracy.contract import DAILY_FIGURES
 from actuals_pipeline.frames import check_frame
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.videos import VIDEOS
@@ -100,50 +99,10 @@ def test_videos_of_another_shape_are_read_as_text_and_utc(
     assert records(got) == [("7", "120210000000000001", want)]
 
 
-def test_predictions_of_another_shape_are_read_as_text_fractions_and_utc(shop: Shop) -> None:
-    warehouse = shop(
-        "CREATE TABLE public.predictions (id bigint, video_id int, model_name varchar(9), "
-        "model_version int, predicted_ctr numeric(5, 4), predicted_roas real, logged_at timestamp)",
-        "INSERT INTO public.predictions VALUES (9007199254740993, 7, 'ctr', 2, 0.025, 2.5, "
-        "'2026-03-02 01:00'), (1, 8, 'ctr', 2, NULL, NULL, '2026-03-01 23:30')",
-    )
-    got = product.predictions(warehouse)
-    check_frame(got, PREDICTIONS)
-    assert records(got) == [
-        ("1", "8", "ctr", "2", None, None, utc(2026, 3, 1, 23, 30)),
-        ("9007199254740993", "7", "ctr", "2", 0.025, 2.5, utc(2026, 3, 2, 1)),
-    ]
-
-
 def test_tables_without_rows_keep_their_contracts(warehouse: Warehouse) -> None:
     check_frame(product.videos(warehouse), VIDEOS)
-    check_frame(product.predictions(warehouse), PREDICTIONS)
     check_frame(history.ads_since_launch(warehouse, [], MARCH_7), DAILY_FIGURES)
     assert history.account_time_zones(warehouse) == {}
-
-
-@pytest.mark.parametrize(
-    ("statement", "reason"),
-    [
-        ("CREATE TABLE public.other (id int)", 'relation "public.predictions" does not exist'),
-        ("CREATE TABLE public.predictions (id int)", 'column "video_id" does not exist'),
-        (
-            """CREATE TABLE public.predictions AS SELECT 1 AS id, 1 AS video_id, '' AS model_name,
-            '' AS model_version, '2,5 %' AS predicted_ctr, 3 AS predicted_roas, now() AS logged_at
-            """,
-            'type double precision: "2,5 %"',
-        ),
-    ],
-    ids=["no table", "no column", "no number"],
-)
-def test_a_product_table_that_cannot_be_read_says_which_and_why(
-    shop: Shop, statement: str, reason: str
-) -> None:
-    with pytest.raises(WarehouseError, match=r"public\.predictions .*README") as caught:
-        product.predictions(shop(statement))
-    assert reason in str(caught.value)
-    # Not ours to migrate.
-    assert not isinstance(caught.value, SchemaOutOfDate)
 
 
 def test_an_ads_past_is_every_known_day_up_to_and_including_the_last(

@@ -251,7 +251,7 @@ def _by_week(parts: pd.DataFrame) -> pd.DataFrame:
         n_pairs=total(parts["n_pairs"]),
         clicks=total(parts["clicks"]),
         purchases=total(parts["purchases"]),
-        coverage_spend=1 - quotient(total(uncounted * n_rows), total(n_rows)),
+        coverage_spend=np.clip(1 - quotient(total(uncounted * n_rows), total(n_rows)), 0, 1),
         ln_calibration=mean["calibration"],
         standard_error=error["calibration"],
         lower=mean["calibration"] - bounds["calibration"],
