@@ -9,7 +9,6 @@ import psycopg
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline_tests.orchestration.conftest import Pipeline, Row
 
-
 ASSETS = ("raw_meta_insights", "meta_account_totals")
 
 
