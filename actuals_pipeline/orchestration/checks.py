@@ -6,13 +6,17 @@ from typing import Any, LiteralString
 
 import dagster as dg
 
+from actuals_pipeline.accuracy.drift.decisions import decisions
 from actuals_pipeline.findings import worst
 from actuals_pipeline.meta import health
 from actuals_pipeline.orchestration.descriptions import META_POOL
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
+from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.serving import doctor
 from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse.store import read
+from actuals_pipeline.warehouse.tables import TABLES
 
 HEALTH_CHECK = dg.AssetCheckKey(dg.AssetKey("raw_meta_insights"), "the_installation_is_healthy")
 """The one check that no run of the daily assets makes: a job of its own does, once a day."""
@@ -105,6 +109,7 @@ def checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         _predictions_usable(),
         _currencies_converted(),
         _investment_kept(),
+        _models_watched(),
         _installation_healthy(settings),
     ]
 
@@ -256,6 +261,40 @@ def _investment_kept() -> dg.AssetChecksDefinition:
         )
 
     return the_investment_is_not_overspent
+
+
+def _models_watched() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="model_drift",
+        name="no_model_has_drifted",
+        description=(
+            "No model version is surely off by more than is tolerated, or has surely changed; if "
+            "one is, since when, and what to do."
+        ),
+    )
+    def no_model_has_drifted(
+        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
+    ) -> dg.AssetCheckResult:
+        as_of = window_of(context.partition_keys).until
+        table, day = TABLES["model_drift"], DayWindow.inclusive(as_of, as_of)
+        drifted = [
+            {
+                "model_name": each.model_name,
+                "model_version": each.model_version,
+                "metric": each.metric,
+                "state": each.standing.state.value,
+                "breach_start": each.standing.breach_start,
+                "action": each.action.value,
+                "reason": each.reason,
+            }
+            for each in decisions(read(postgres.warehouse(), table, day)).metrics
+            if each.standing.breach_start is not None
+        ]
+        return dg.AssetCheckResult(
+            passed=not drifted, severity=dg.AssetCheckSeverity.WARN, metadata=_listed(drifted)
+        )
+
+    return no_model_has_drifted
 
 
 def _installation_healthy(settings: Settings) -> dg.AssetChecksDefinition:
