@@ -99,6 +99,14 @@ ORDER BY sequence
 """
 
 
+_NOT_HANDED_OVER = """
+SELECT request_key, action, requested_at, attempts, last_attempt_at, last_error
+FROM actuals.retrain_requests
+WHERE delivered_at IS NULL AND last_error IS NOT NULL
+ORDER BY requested_at, request_key
+"""
+
+
 def checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     """Every check of the code location."""
     return [
@@ -110,6 +118,7 @@ def checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         _currencies_converted(),
         _investment_kept(),
         _models_watched(),
+        _requests_handed_over(),
         _installation_healthy(settings),
     ]
 
@@ -295,6 +304,26 @@ def _models_watched() -> dg.AssetChecksDefinition:
         )
 
     return no_model_has_drifted
+
+
+def _requests_handed_over() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="retrain_states",
+        name="every_retrain_request_was_handed_over",
+        description=(
+            "Whoever receives ACTUALS_RETRAIN_WEBHOOK has taken every request; what was not is "
+            "tried again for about a week, and stays in `retrain_requests`."
+        ),
+    )
+    def every_retrain_request_was_handed_over(
+        postgres: WarehouseResource,
+    ) -> dg.AssetCheckResult:
+        failed = _rows(postgres, _NOT_HANDED_OVER, {})
+        return dg.AssetCheckResult(
+            passed=not failed, severity=dg.AssetCheckSeverity.WARN, metadata=_listed(failed)
+        )
+
+    return every_retrain_request_was_handed_over
 
 
 def _installation_healthy(settings: Settings) -> dg.AssetChecksDefinition:

@@ -44,6 +44,7 @@ CHECKS = {
     ("revenue_development", "revenue_matures_as_before"),
     ("prediction_accuracy", "every_prediction_is_usable"),
     ("model_drift", "no_model_has_drifted"),
+    ("retrain_states", "every_retrain_request_was_handed_over"),
     ("investment_summary", "no_currency_is_left_out_of_the_investment"),
     ("investment_summary", "the_investment_is_not_overspent"),
 }

@@ -207,3 +207,24 @@ def test_no_pairs_are_no_models(
     assert nothing.success
     assert checks_of(nothing)["no_model_has_drifted"].passed
     assert rows(warehouse, "model_drift") == rows(warehouse, "retrain_states") == []
+
+
+def test_a_request_that_nobody_takes_is_told(
+    dagster_instance: dg.DagsterInstance, database: str, filled: Warehouse
+) -> None:
+    day, noon = on(sunday(13))
+    asked = run(dagster_instance, database, day, noon)
+    assert checks_of(asked)["every_retrain_request_was_handed_over"].passed
+    (key,) = keys(filled)
+    drift.note_attempt(filled, key, noon)
+    drift.note_outcome(filled, key, error="it answered HTTP 500", now=noon)
+    check = checks_of(run(dagster_instance, database, day, noon))[
+        "every_retrain_request_was_handed_over"
+    ]
+    assert not check.passed
+    assert check.severity == dg.AssetCheckSeverity.WARN
+    (told,) = examples(check)
+    assert (told["request_key"], told["last_error"]) == (key, "it answered HTTP 500")
+    drift.note_outcome(filled, key, error=None, now=noon)
+    taken = run(dagster_instance, database, day, noon)
+    assert checks_of(taken)["every_retrain_request_was_handed_over"].passed
