@@ -23,7 +23,11 @@ GRAPH = {
     "ad_actuals": ("actuals", "pandas postgres", "meta_account_totals raw_meta_insights videos"),
     "spend_reconciliation": ("actuals", "pandas postgres", "ad_actuals meta_account_totals"),
     "revenue_development": ("accuracy", "pandas postgres", "ad_actuals"),
-    "prediction_accuracy": ("accuracy", "pandas postgres", "ad_actuals predictions videos"),
+    "prediction_accuracy": (
+        "accuracy",
+        "pandas postgres",
+        "ad_actuals predictions revenue_development videos",
+    ),
     "model_accuracy": ("accuracy", "pandas postgres", "ad_actuals prediction_accuracy videos"),
     "investment_summary": ("investment", "pandas postgres", "ad_actuals meta_account_totals"),
 }

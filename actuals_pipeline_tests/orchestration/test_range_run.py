@@ -99,7 +99,7 @@ def test_each_day_of_a_range_shows_its_own_figures(pipeline: Pipeline, today: da
         for asset in ("ad_actuals", "meta_account_totals"):
             assert {name: shown[asset].get(name) for name in figures} == pytest.approx(figures)
         for row in pipeline.rows("model_accuracy"):
-            if row["as_of_date"] == day:
+            if row["as_of_date"] == day and row["protocol"] == "launch_to_date":
                 version = f"{row['model_name']} {row['model_version']}"
                 accuracy = f"accuracy of {version} (%)"
                 assert shown["model_accuracy"][f"pairs of {version}"] == row["n_pairs"] > 0
