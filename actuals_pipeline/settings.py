@@ -131,6 +131,33 @@ class Settings(BaseModel):
         ge=1,
         description="A video older than this is not compared any more (days).",
     )
+    evaluation_days: int = Field(
+        365,
+        alias="ACTUALS_EVALUATION_DAYS",
+        ge=28,
+        description="An ad first shown longer ago is in no launch window and no headline (days).",
+    )
+    ctr_tolerance: float = Field(
+        0.20,
+        alias="ACTUALS_CTR_TOLERANCE",
+        ge=0,
+        le=10,
+        description="How far off a CTR, over the prediction, is as good as right.",
+    )
+    roas_tolerance: float = Field(
+        0.15,
+        alias="ACTUALS_ROAS_TOLERANCE",
+        ge=0,
+        le=10,
+        description="How far off a ROAS, over the prediction, is as good as right.",
+    )
+    order_value_cv: float = Field(
+        0.8,
+        alias="ACTUALS_ORDER_VALUE_CV",
+        ge=0,
+        le=100,
+        description="Standard deviation of a purchase's value over its mean, an assumption.",
+    )
     reconciliation_tolerance: Decimal = Field(
         Decimal("0.005"),
         alias="ACTUALS_RECONCILIATION_TOLERANCE",

@@ -11,6 +11,7 @@ How much of a day is known, and what it will have come to:
     dating           whether purchases stand on the day of the impression or their own
     purchase_delay   how long after the click people buy
     account_curves   the best known curve of each account, and the curves to look up
+    curve_watch      whether the newest days mature like those before
     cape_cod         the ROAS of ads whose revenue is still coming in
 
 What may be said of these figures; columns in, columns or figures out:

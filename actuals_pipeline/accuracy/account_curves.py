@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -27,6 +27,7 @@ import pandas as pd
 
 from actuals_pipeline.accuracy.columns import Flags, Floats, Labels, Positions
 from actuals_pipeline.accuracy.contract import REVENUE_DEVELOPMENT
+from actuals_pipeline.accuracy.curve_watch import Pace, pace
 from actuals_pipeline.accuracy.dating import LEAST_PURCHASES, Dating, Evidence, evidence, newest
 from actuals_pipeline.accuracy.development import LAST_COHORTS, Growth, Triangle, growth
 from actuals_pipeline.accuracy.purchase_delay import (
@@ -116,13 +117,15 @@ class AccountHistory:
         ages_so_far = end - start - np.arange(len(cells))
         cells[ages_so_far[:, np.newaxis] <= AGES] = np.nan
         is_settled = (ages_so_far > SETTLED_AFTER_DAYS) & np.isfinite(cells[:, :, 0]).any(axis=1)
-        return Known(cells, self.settled[start : max(end, 0)][is_settled])
+        first = self.first + timedelta(days=start)
+        return Known(first, cells, self.settled[start : max(end, 0)][is_settled])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
     """What was known of an account's report days at some instant; as in `AccountHistory`."""
 
+    first: date
     cells: Floats
     settled: Floats
 
@@ -158,19 +161,26 @@ class AccountCurve:
     dating: Dating
     n_cohorts: int
     """Report days that the curve of revenue rests on."""
+    pace: Pace
+    """Whether the newest days mature like those before."""
 
 
-NOTHING_KNOWN: Final = AccountCurve(assumed(), np.full(len(AGES), np.nan), "assumed", "unknown", 0)
+NOTHING_KNOWN: Final = AccountCurve(
+    assumed(), np.full(len(AGES), np.nan), "assumed", "unknown", 0, "unknown"
+)
 
 
-def account_curve(known: Known) -> AccountCurve:
-    """The curve from the best source that there is."""
+def account_curve(known: Known, *, n_accounts: int = 1) -> AccountCurve:
+    """The curve from the best source that there is; `n_accounts` are watched for a change."""
     found = known.evidence
     grown = growth(known.triangle("revenue"))
     revenue, source, n_cohorts = _revenue(known, found, grown)
     clicks = growth(known.triangle("clicks"))
     measured = clicks.shares if _is_enough(clicks) else np.full(len(AGES), np.nan)
-    return AccountCurve(revenue, measured, source, found.dating, n_cohorts)
+    now = pace(
+        known.triangle("revenue"), known.triangle("purchases"), known.first, n_accounts=n_accounts
+    )
+    return AccountCurve(revenue, measured, source, found.dating, n_cohorts, now)
 
 
 def _revenue(known: Known, found: Evidence, grown: Growth) -> tuple[Maturing, Source, int]:
@@ -207,7 +217,7 @@ def develop(
     """
     named = sorted({*accounts, *histories})
     curves = [
-        (day, account_id, account_curve(histories[account_id].before(day)))
+        (day, account_id, account_curve(histories[account_id].before(day), n_accounts=len(named)))
         if account_id in histories
         else (day, account_id, NOTHING_KNOWN)
         for day in sorted(as_of_days)
@@ -231,6 +241,7 @@ def develop(
                 "source": repeated([curve.source for *_, curve in curves]),
                 "dating": repeated([curve.dating for *_, curve in curves]),
                 "n_cohorts": np.repeat([curve.n_cohorts for *_, curve in curves], len(AGES)),
+                "pace": repeated([curve.pace for *_, curve in curves]),
             }
         ),
         REVENUE_DEVELOPMENT,

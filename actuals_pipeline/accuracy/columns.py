@@ -87,10 +87,11 @@ def codes_of(name: str, labels: Labels, n_rows: int) -> tuple[Positions, npt.NDA
 
 
 def quotient(above: Floats, below: Floats) -> Floats:
-    """`above / below`, NaN where `below` is zero."""
+    """`above / below`, NaN where `below` is zero; infinite where no float is large enough."""
     above, below = np.broadcast_arrays(np.asarray(above, float), np.asarray(below, float))
     out = np.full(above.shape, np.nan)
-    np.divide(above, below, out=out, where=below != 0)
+    with np.errstate(over="ignore"):
+        np.divide(above, below, out=out, where=below != 0)
     return out
 
 

@@ -9,9 +9,6 @@ from __future__ import annotations
 from actuals_pipeline.frames import Column, Contract, Kind, at_least_zero, at_most, one_of
 from actuals_pipeline.report_days import SETTLED_AFTER_DAYS
 
-LAUNCH_TO_DATE = "launch_to_date"
-"""The protocol that compares with everything since launch, up to and including the as-of day."""
-
 PAIR_STATUSES = (
     "leaked",
     "no_delivery",
@@ -19,6 +16,7 @@ PAIR_STATUSES = (
     "invalid_prediction",
     "too_young",
     "too_old",
+    "immature",
     "incomplete_history",
     "eligible",
 )
@@ -34,11 +32,17 @@ METRIC_STATUSES = (
 )
 """What one predicted metric can be compared with; the first that applies, in this order."""
 
+VERDICTS = ("within_tolerance", "under", "over", "unresolved")
+"""What is said of a pair that can be compared; see `verdict.py`."""
+
 CURVE_SOURCES = ("revisions", "click_windows", "assumed")
 """How a curve of maturing revenue is known, the best first."""
 
 DATINGS = ("impression", "conversion", "unknown")
 """The day on which purchases stand; unknown is treated like conversion."""
+
+PACES = ("as_before", "changed", "unknown")
+"""How the newest days mature, against those before; unknown where there are too few."""
 
 DIRECTIONS = ("over", "under", "exact")
 """The prediction against the actual."""
@@ -98,19 +102,63 @@ PREDICTIONS = Contract(
 )
 """What models said, as they said it: even a value that makes no sense is kept and judged."""
 
-DAILY_FIGURES = Contract(
-    "ad_actuals",
-    key=("account_id", "ad_id", "report_date"),
+REVISIONS = Contract(
+    "ad_actuals_revisions",
+    key=("account_id", "ad_id", "report_date", "as_of_date"),
     columns=(
         Column("account_id", Kind.TEXT, "Ad account, digits"),
         _AD_ID,
         Column("report_date", Kind.DAY, "Report day"),
+        Column("as_of_date", Kind.DAY, "Day from whose end on this is what was known"),
         Column("currency", Kind.TEXT, "Currency of the account", "ISO 4217"),
         *_FIGURES,
     ),
     rules=at_least_zero("impressions", "clicks", "spend"),
 )
-"""What is read of the daily actuals: all days since launch."""
+"""What came to be known of an ad's report day, and when; zeros once Meta lists it no more."""
+
+KNOWN_CHANGES = Contract(
+    "known_changes",
+    key=("is_reconstructed", "account_id", "ad_id", "known_on"),
+    columns=(
+        Column("is_reconstructed", Kind.FLAG, "Of the ledger for days before the account was seen"),
+        Column("account_id", Kind.TEXT, "Ad account, digits"),
+        _AD_ID,
+        Column("known_on", Kind.DAY, "Day from whose end on the change is known"),
+        Column("currency", Kind.TEXT, "Currency of the account", "ISO 4217"),
+        *_FIGURES,
+        Column("settled_spend", Kind.DECIMAL, "Part of the spend that becomes settled", _MONEY),
+        Column("first_shown_on", Kind.DAY, "First report day with impressions", nullable=True),
+        Column("last_shown_on", Kind.DAY, "Last report day with impressions", nullable=True),
+    ),
+)
+"""By how much the totals of an ad changed on a day: the sums up to a day are what was known then.
+
+Changes of any size and sign: a restatement takes back what was known before.
+"""
+
+_IS_RECONSTRUCTED = Column(
+    "is_reconstructed",
+    Kind.FLAG,
+    "Whether the earliest known figures stand for those of a day on which none were known",
+)
+
+_COMPLETENESS = (
+    Column(
+        "completeness",
+        Kind.NUMBER,
+        "Share of the final revenue that should be known, by spend; missing = not asked",
+        "fraction",
+        nullable=True,
+    ),
+    Column(
+        "completeness_se",
+        Kind.NUMBER,
+        "Standard error of the completeness over the completeness",
+        "fraction",
+        nullable=True,
+    ),
+)
 
 _FIGURES_TO_DATE = (
     *_FIGURES,
@@ -132,14 +180,88 @@ AD_TO_DATE = Contract(
         *_FIGURES_TO_DATE,
         Column("delivery_start", Kind.INSTANT, "Start of first_delivery_on", "UTC", nullable=True),
         Column("day_end", Kind.INSTANT, "Midnight after the as-of day", "UTC"),
+        _IS_RECONSTRUCTED,
     ),
 )
 """One ad as of one day: what it did since its launch."""
 
+KNOWN_DAYS = Contract(
+    "known_days",
+    key=("account_id", "report_date"),
+    columns=(
+        Column("account_id", Kind.TEXT, "Ad account, digits"),
+        Column("report_date", Kind.DAY, "Report day"),
+        Column("known_since", Kind.DAY, "Account's day on which it was first fetched whole"),
+    ),
+)
+"""Which report days of an account are known whole, and since when."""
+
+KNOWN_ACCOUNT_DAYS = Contract(
+    "known_account_days",
+    key=("is_reconstructed", "account_id", "report_date", "known_on"),
+    columns=(
+        Column("is_reconstructed", Kind.FLAG, "Of the ledger for days before the account was seen"),
+        Column("account_id", Kind.TEXT, "Ad account, digits"),
+        Column("report_date", Kind.DAY, "Report day"),
+        Column("known_on", Kind.DAY, "Day from whose end on the change is known"),
+        _IMPRESSIONS,
+        _CLICKS,
+        _SPEND,
+        _REVENUE,
+    ),
+)
+"""By how much the figures of an account's report day changed on a day, as KNOWN_CHANGES."""
+
+_WINDOW_KEY = ("as_of_date", "protocol", "ad_id")
+_WINDOW = (
+    Column("account_id", Kind.TEXT, "Ad account, digits"),
+    _AD_ID,
+    Column("since", Kind.DAY, "First report day of the window"),
+    Column("until", Kind.DAY, "Last report day of it, so far"),
+    Column("known_by", Kind.DAY, "Day by whose end the figures were known"),
+    _IS_RECONSTRUCTED,
+)
+_MATURES_ON = Column("matures_on", Kind.DAY, "Day at whose end the window is final")
+
+ASKED_WINDOWS = Contract(
+    "asked_windows",
+    key=_WINDOW_KEY,
+    columns=(_AS_OF_DATE, _PROTOCOL, *_WINDOW, _MATURES_ON),
+)
+"""The first days of an ad that a prediction is compared with, as of a day."""
+
+WINDOW_DAYS = Contract(
+    "window_days",
+    key=(*(column.name for column in _WINDOW), "report_date"),
+    columns=(
+        *_WINDOW,
+        Column("report_date", Kind.DAY, "Report day"),
+        Column("known_on", Kind.DAY, "Day on which these figures came to be known"),
+        *_FIGURES,
+    ),
+    rules=at_least_zero("impressions", "clicks", "spend"),
+)
+"""One report day of a window, as known by its `known_by`; see `launch_windows.READ`."""
+
+WINDOW_FIGURES = Contract(
+    "window_figures",
+    key=_WINDOW_KEY,
+    columns=(
+        _AS_OF_DATE,
+        _PROTOCOL,
+        *_WINDOW,
+        _MATURES_ON,
+        *_FIGURES,
+        *_COMPLETENESS,
+    ),
+    rules=at_least_zero("impressions", "clicks", "spend"),
+)
+"""What one ad did in a window, as of a day."""
+
 DELIVERED_ADS = Contract(
     "delivered_ads",
-    key=("as_of_date", "ad_id"),
-    columns=(_AS_OF_DATE, _AD_ID, _VIDEO_ID, _ACCOUNT_ID, _CURRENCY, _SPEND),
+    key=("as_of_date", "protocol", "ad_id"),
+    columns=(_AS_OF_DATE, _PROTOCOL, _AD_ID, _VIDEO_ID, _ACCOUNT_ID, _CURRENCY, _SPEND),
     rules=at_least_zero("spend"),
 )
 """One ad that a prediction could be compared with as of one day, predicted or not."""
@@ -170,10 +292,20 @@ PAIRS = Contract(
         ),
         _IS_ATTESTED,
         *_FIGURES_TO_DATE,
+        Column(
+            "matures_on",
+            Kind.DAY,
+            "Day at whose end the comparison is final; missing where it never is",
+            nullable=True,
+        ),
+        *_COMPLETENESS,
+        Column("is_provisional", Kind.FLAG, "Whether the figures may still change by much"),
+        _IS_RECONSTRUCTED,
     ),
     rules=(
         one_of("status", PAIR_STATUSES),
         *at_least_zero("days_since_prediction", "impressions", "clicks", "spend"),
+        *at_least_zero("completeness", "completeness_se"),
         *_SHARE_RULES,
     ),
 )
@@ -216,7 +348,7 @@ def _scores(metric: str, unit: str) -> dict[str, Column]:
 _CTR, _ROAS = _scores("ctr", "fraction"), _scores("roas", "multiple")
 
 SCORED_PAIRS = Contract(
-    "prediction_accuracy",
+    "scored_pairs",
     key=_PAIR_KEY,
     columns=(*PAIRS.columns, *(scores[part] for part in _CTR for scores in (_CTR, _ROAS))),
     rules=(
@@ -234,6 +366,84 @@ SCORED_PAIRS = Contract(
     ),
 )
 """A pair with its errors and accuracies."""
+
+
+def _judged(metric: str, unit: str, more: Column) -> tuple[Column, ...]:
+    def number(name: str, meaning: str, unit: str = "") -> Column:
+        return Column(f"{metric}_{name}", Kind.NUMBER, meaning, unit, nullable=True)
+
+    return (
+        number("low", "Low end of the actual's 95 % interval", unit),
+        number("high", "High end of it", unit),
+        number("z", "How far the actual is off", "standard deviations; + = more than predicted"),
+        Column(f"{metric}_verdict", Kind.TEXT, "What may be said of the prediction", nullable=True),
+        Column(f"{metric}_is_discovery", Kind.FLAG, "Off beyond chance among all that count"),
+        more,
+        number("ceiling", "Accuracy to expect of a prediction that is exactly true", "fraction"),
+    )
+
+
+JUDGED_PAIRS = Contract(
+    "prediction_accuracy",
+    key=_PAIR_KEY,
+    columns=(
+        *SCORED_PAIRS.columns,
+        Column("campaign_id", Kind.TEXT, "Campaign of the ad", nullable=True),
+        Column("adset_id", Kind.TEXT, "Ad set of the ad", nullable=True),
+        Column(
+            "dispersion", Kind.NUMBER, "Variance of the clicks over a binomial's", nullable=True
+        ),
+        Column("order_value", Kind.NUMBER, "Mean value of a purchase", _MONEY, nullable=True),
+        *_judged(
+            "ctr",
+            "fraction",
+            Column(
+                "ctr_more_impressions",
+                Kind.NUMBER,
+                "Impressions more until an unresolved CTR is told from chance",
+                "impressions",
+                nullable=True,
+            ),
+        ),
+        *_judged(
+            "roas",
+            "multiple",
+            Column(
+                "roas_more_purchases",
+                Kind.NUMBER,
+                "Purchases more until an unresolved ROAS is told from chance",
+                "purchases",
+                nullable=True,
+            ),
+        ),
+        Column(
+            "roas_relative_se",
+            Kind.NUMBER,
+            "Standard error of the ROAS over the ROAS",
+            "fraction",
+            nullable=True,
+        ),
+        Column(
+            "baseline_ctr",
+            Kind.NUMBER,
+            "CTR of the account in the 28 days before launch",
+            "fraction",
+            nullable=True,
+        ),
+        Column(
+            "baseline_roas",
+            Kind.NUMBER,
+            "ROAS of the account in the 28 days before launch",
+            "multiple",
+            nullable=True,
+        ),
+    ),
+    rules=(
+        *SCORED_PAIRS.rules,
+        *(one_of(f"{metric}_verdict", VERDICTS) for metric in ("ctr", "roas")),
+    ),
+)
+"""A scored pair with what may be concluded from it."""
 
 MODEL_ACCURACY = Contract(
     "model_accuracy",
@@ -263,6 +473,43 @@ MODEL_ACCURACY = Contract(
             "percent",
             nullable=True,
         ),
+        Column(
+            "prediction_accuracy_low",
+            Kind.NUMBER,
+            "Low end of its 95 % interval by campaign; missing below ten campaigns",
+            "percent",
+            nullable=True,
+        ),
+        Column("prediction_accuracy_high", Kind.NUMBER, "High end of it", "percent", nullable=True),
+        Column("n_clusters", Kind.COUNT, "Campaigns of those pairs", "campaigns"),
+        Column(
+            "noise_ceiling",
+            Kind.NUMBER,
+            "Accuracy to expect of a perfect model on the same volumes",
+            "percent",
+            nullable=True,
+        ),
+        Column(
+            "baseline_accuracy",
+            Kind.NUMBER,
+            "Accuracy of the account's own rates of the 28 days before each launch",
+            "percent",
+            nullable=True,
+        ),
+        Column(
+            "accuracy_of_achievable",
+            Kind.NUMBER,
+            "Where the accuracy lies between baseline (0) and ceiling (1)",
+            "fraction",
+            nullable=True,
+        ),
+        Column(
+            "unresolved_share",
+            Kind.NUMBER,
+            "Share of the pairs' verdicts that need more data",
+            "fraction",
+            nullable=True,
+        ),
         Column("n_pairs", Kind.COUNT, "Pairs in prediction_accuracy", "pairs"),
         Column("n_ctr", Kind.COUNT, "Pairs in ctr_mae", "pairs"),
         Column("n_roas", Kind.COUNT, "Pairs in roas_mae", "pairs"),
@@ -273,6 +520,8 @@ MODEL_ACCURACY = Contract(
         Column("n_invalid", Kind.COUNT, "Without one usable predicted value", "pairs"),
         Column("n_too_young", Kind.COUNT, "Video too young to compare", "pairs"),
         Column("n_too_old", Kind.COUNT, "Video too old to compare", "pairs"),
+        Column("n_immature", Kind.COUNT, "Launch window not final yet", "pairs"),
+        Column("n_reconstructed", Kind.COUNT, "Of n_pairs: figures learnt afterwards", "pairs"),
         Column(
             "n_incomplete_history", Kind.COUNT, "Days since launch that were not fetched", "pairs"
         ),
@@ -327,6 +576,7 @@ REVENUE_DEVELOPMENT = Contract(
         Column("source", Kind.TEXT, "How the share of revenue is known"),
         Column("dating", Kind.TEXT, "The day on which purchases stand"),
         Column("n_cohorts", Kind.COUNT, "Report days that the share rests on", "days"),
+        Column("pace", Kind.TEXT, "How the newest days mature, against those before"),
     ),
     rules=(
         *at_least_zero(
@@ -335,6 +585,7 @@ REVENUE_DEVELOPMENT = Contract(
         at_most("age_days", SETTLED_AFTER_DAYS),
         one_of("source", CURVE_SOURCES),
         one_of("dating", DATINGS),
+        one_of("pace", PACES),
     ),
 )
 """How much of a report day's revenue and clicks is known at each age, as of one day."""

@@ -1,7 +1,9 @@
 """What each ad did from its launch up to the end of a day, for many days at once.
 
-Nothing later than the as-of day is looked at, not even to learn the ad's account; so the figures
-of a past day do not depend on what happened since, restated amounts apart.
+Only what was known by the end of the as-of day is looked at, restated amounts included, not even
+the ad's account is learnt later; so the figures of a past day do not depend on what came since.
+Of days before the pipeline first saw an account nothing is known as of that day: there the earliest
+known figures stand in, and the row says so (`is_reconstructed`).
 
 Units: spend and revenue exact, in the account's currency; instants in UTC.
 """
@@ -17,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from actuals_pipeline.accuracy.contract import AD_TO_DATE, DAILY_FIGURES
+from actuals_pipeline.accuracy.contract import AD_TO_DATE, KNOWN_CHANGES
 from actuals_pipeline.frames import check_frame, conform, empty_frame, refuse_rows
 from actuals_pipeline.money import ZERO, ratio, running_totals
-from actuals_pipeline.report_days import SETTLED_AFTER_DAYS, day_start, time_zone
+from actuals_pipeline.report_days import day_start, time_zone
 
 _ORDINALS = 4_000_000
 """More than any `date.toordinal()`, so that (ad, day) fits one sortable integer."""
@@ -28,34 +30,61 @@ _ORDINALS = 4_000_000
 
 def launch_to_date(
     ads: pd.DataFrame,
-    actuals: pd.DataFrame,
+    changes: pd.DataFrame,
     time_zones: Mapping[str, str],
     as_of_days: Sequence[date],
     *,
     default_zone: str,
+    seen_since: Mapping[str, date] | None = None,
 ) -> pd.DataFrame:
     """The AD_TO_DATE frame: one row for each of `as_of_days` and each ad, in that order.
 
-    `ads` has one row per ad (`ad_id`, `video_id`, `created_at`); `actuals` keeps DAILY_FIGURES
-    and may hold other ads, which are ignored.  `time_zones` gives the IANA name by account; an
-    ad without any figure so far, or of an account not listed, lives in `default_zone`.  An ad
-    without figures has zeros.  `FrameMismatch` when an ad has two accounts or two currencies.
+    `ads` has one row per ad (`ad_id`, `video_id`, `created_at`); `changes` keeps KNOWN_CHANGES
+    (see `as_known.changes_of`) and may hold other ads, which are ignored.  `time_zones` gives the
+    IANA name by account; an ad without any figure so far, or of an account not listed, lives in
+    `default_zone`.  `seen_since` gives the day on which each account was first seen; as of days
+    before it the reconstructed changes count.  An ad without figures has zeros.  `FrameMismatch`
+    when an ad has two accounts or two currencies.
     """
-    check_frame(actuals, DAILY_FIGURES, exact=False)
+    check_frame(changes, KNOWN_CHANGES, exact=False)
     days = sorted(set(as_of_days))
     if not days or ads.empty:
         return empty_frame(AD_TO_DATE)
-    ledger = _Ledger.of(actuals, ads["ad_id"])
+    is_reconstructed = changes["is_reconstructed"]
+    known = _to_date(ads, changes[~is_reconstructed], time_zones, days, default_zone)
+    if not is_reconstructed.any():
+        return conform(known.assign(is_reconstructed=False), AD_TO_DATE)
+    imagined = _to_date(ads, changes[is_reconstructed], time_zones, days, default_zone)
+    first_seen = imagined["account_id"].map(seen_since or {})
+    unseen = first_seen.notna() & (
+        imagined["as_of_date"] < first_seen.where(first_seen.notna(), date.min)
+    )
+    rows = pd.concat(
+        [
+            known[~unseen].assign(is_reconstructed=False),
+            imagined[unseen].assign(is_reconstructed=True),
+        ]
+    )
+    return conform(rows.sort_index(), AD_TO_DATE)
+
+
+def _to_date(
+    ads: pd.DataFrame,
+    changes: pd.DataFrame,
+    time_zones: Mapping[str, str],
+    days: Sequence[date],
+    default_zone: str,
+) -> pd.DataFrame:
+    ledger = _Ledger.of(changes, ads["ad_id"])
     ad = np.tile(np.arange(len(ads)), len(days))
     as_of_dates = pd.Series(np.repeat(np.array(days, dtype=object), len(ads)), dtype=object)
     as_of = np.repeat(np.array([day.toordinal() for day in days]), len(ads))
 
     account = ledger.latest("account_id", ad, as_of)
     zones = account.map(lambda account_id: time_zones.get(account_id, default_zone))
-    first_delivery = ledger.first_delivery(ad, as_of)
+    first_delivery = ledger.latest("first_shown_on", ad, as_of)
     spend = ledger.sums("spend", ad, as_of)
-    settled_spend = ledger.sums("spend", ad, as_of - SETTLED_AFTER_DAYS - 1)
-    return conform(
+    return (
         ads.iloc[ad]
         .reset_index(drop=True)
         .assign(
@@ -68,76 +97,72 @@ def launch_to_date(
             },
             spend=spend,
             first_delivery_on=first_delivery,
-            last_delivery_on=ledger.last_delivery(ad, as_of),
-            settled_spend_share=ratio(settled_spend, spend),
+            last_delivery_on=ledger.latest("last_shown_on", ad, as_of),
+            settled_spend_share=ratio(ledger.sums("settled_spend", ad, as_of), spend),
             delivery_start=_day_starts(first_delivery, zones),
             day_end=_day_starts(_next_days(as_of_dates), zones),
-        ),
-        AD_TO_DATE,
+        )
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Ledger:
-    """The days of numbered ads, by ad and day, with totals that run from each ad's launch."""
+    """The changes of numbered ads, by ad and day, with totals that run from each ad's launch."""
 
     rows: pd.DataFrame
     keys: npt.NDArray[np.int64]
-    delivered_days: pd.Series[Any]
-    delivered_keys: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, actuals: pd.DataFrame, ad_ids: pd.Series[str]) -> _Ledger:
+    def of(cls, changes: pd.DataFrame, ad_ids: pd.Series[str]) -> _Ledger:
         """The ledger of `ad_ids`, numbered by position."""
         numbers = pd.Series(np.arange(len(ad_ids)), index=pd.Index(ad_ids))
-        rows = actuals[actuals["ad_id"].isin(ad_ids)]
+        rows = changes[changes["ad_id"].isin(ad_ids)]
         _refuse_two_accounts(rows)
-        keys = rows["ad_id"].map(numbers).astype("int64") * _ORDINALS + rows["report_date"].map(
+        keys = rows["ad_id"].map(numbers).astype("int64") * _ORDINALS + rows["known_on"].map(
             date.toordinal
         ).astype("int64")
         rows = rows.assign(key=keys).sort_values("key", ignore_index=True)
         ad = rows["key"] // _ORDINALS
-        delivered = rows["impressions"] > 0
         return cls(
             rows=rows.assign(
-                **{name: running_totals(rows[name], ad) for name in ("spend", "revenue")},
+                **{
+                    name: running_totals(rows[name], ad)
+                    for name in ("spend", "revenue", "settled_spend")
+                },
                 **{
                     name: rows.groupby(ad)[name].cumsum()
                     for name in ("impressions", "clicks", "conversions")
                 },
+                first_shown_on=_running_day(rows["first_shown_on"], ad, last=False),
+                last_shown_on=_running_day(rows["last_shown_on"], ad, last=True),
             ),
             keys=rows["key"].to_numpy(),
-            delivered_days=rows.loc[delivered, "report_date"],
-            delivered_keys=rows.loc[delivered, "key"].to_numpy(),
         )
 
     def sums(self, name: str, ad: npt.NDArray[Any], until: npt.NDArray[Any]) -> pd.Series[Any]:
-        """The total of `name` for each ad up to and including the day `until` (an ordinal)."""
-        found = self._found(self.keys, ad, until)
+        """The total of `name` for each ad as known at the end of the day `until` (an ordinal)."""
+        found = self._found(ad, until)
         zero = ZERO if self.rows[name].dtype == object else 0
         return _take(self.rows[name], found, zero)
 
     def latest(self, name: str, ad: npt.NDArray[Any], until: npt.NDArray[Any]) -> pd.Series[Any]:
-        """The value of `name` on the ad's last day up to `until`, or missing."""
-        return _take(self.rows[name].astype(object), self._found(self.keys, ad, until), None)
+        """The value of `name` on the ad's last change up to `until`, or missing."""
+        return _take(self.rows[name].astype(object), self._found(ad, until), None)
 
-    def first_delivery(self, ad: npt.NDArray[Any], until: npt.NDArray[Any]) -> pd.Series[Any]:
-        """The ad's first day with impressions, if that is not after `until`, or None."""
-        first = np.searchsorted(self.delivered_keys, ad * _ORDINALS)
-        found = self._found(self.delivered_keys, ad, until)
-        return _take(self.delivered_days, np.where(found >= 0, first, -1), None)
+    def _found(self, ad: npt.NDArray[Any], until: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Position of each ad's last change up to `until`, or -1."""
+        last = np.searchsorted(self.keys, ad * _ORDINALS + until, side="right") - 1
+        return np.where(last >= np.searchsorted(self.keys, ad * _ORDINALS), last, -1)
 
-    def last_delivery(self, ad: npt.NDArray[Any], until: npt.NDArray[Any]) -> pd.Series[Any]:
-        """The ad's last day with impressions up to `until`, or None."""
-        return _take(self.delivered_days, self._found(self.delivered_keys, ad, until), None)
 
-    @staticmethod
-    def _found(
-        keys: npt.NDArray[np.int64], ad: npt.NDArray[Any], until: npt.NDArray[Any]
-    ) -> npt.NDArray[Any]:
-        """Position of each ad's last row up to `until`, or -1."""
-        last = np.searchsorted(keys, ad * _ORDINALS + until, side="right") - 1
-        return np.where(last >= np.searchsorted(keys, ad * _ORDINALS), last, -1)
+def _running_day(days: pd.Series[Any], ad: pd.Series[int], *, last: bool) -> pd.Series[Any]:
+    """For each row the earliest (or last) day of its ad so far, or None."""
+    ordinals = days.map(lambda day: day.toordinal() if day is not None else None).astype("Int64")
+    by_ad = ordinals.groupby(ad)
+    running = (by_ad.cummax() if last else by_ad.cummin()).groupby(ad).ffill()
+    return running.map(
+        lambda ordinal: None if pd.isna(ordinal) else date.fromordinal(ordinal)
+    ).astype(object)
 
 
 def _take(values: pd.Series[Any], positions: npt.NDArray[Any], otherwise: object) -> pd.Series[Any]:
@@ -167,5 +192,5 @@ def _refuse_two_accounts(rows: pd.DataFrame) -> None:
     for name in ("account_id", "currency"):
         first = rows.groupby("ad_id")[name].transform("first")
         refuse_rows(
-            rows, DAILY_FIGURES, name, rows[name].ne(first), "is the same all the ad's life"
+            rows, KNOWN_CHANGES, name, rows[name].ne(first), "is the same all the ad's life"
         )

@@ -181,7 +181,8 @@ def _reach(confidence: float, power: float) -> float:
 
 
 def _inverse_square(error: Floats) -> Floats:
-    with np.errstate(divide="ignore"):
+    # A prediction of 1e-183 is off by a number whose square no float holds: nothing is needed.
+    with np.errstate(divide="ignore", over="ignore"):
         return np.asarray(1 / error**2)
 
 

@@ -18,13 +18,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from actuals_pipeline.accuracy.as_known import Knowledge
 from actuals_pipeline.accuracy.contract import (
     DELIVERED_ADS,
-    LAUNCH_TO_DATE,
     PAIRS,
     PREDICTIONS,
 )
 from actuals_pipeline.accuracy.launch_to_date import launch_to_date
+from actuals_pipeline.accuracy.protocols import (
+    HEADLINE,
+    HEADLINE_UNATTESTED,
+    LAUNCH_D7,
+    LAUNCH_TO_DATE,
+)
 from actuals_pipeline.frames import check_frame, conform, empty_frame, first_that_applies
 from actuals_pipeline.report_days import day_start, time_zone
 from actuals_pipeline.videos import VIDEOS, one_video_per_ad
@@ -35,29 +41,26 @@ _SERIES = ["ad_id", "model_name", "model_version"]
 def pair(
     predictions: pd.DataFrame,
     videos: pd.DataFrame,
-    actuals: pd.DataFrame,
+    changes: pd.DataFrame,
     time_zones: Mapping[str, str],
     as_of_days: Sequence[date],
     *,
-    fetched_days: Mapping[str, Sequence[date]] | None = None,
-    protocol: str = LAUNCH_TO_DATE,
+    known_days: pd.DataFrame | None = None,
     min_age_hours: int,
     max_age_days: int,
     default_zone: str,
 ) -> pd.DataFrame:
-    """The PAIRS frame, ordered by key: one row per as-of day, ad, model version and protocol.
+    """The PAIRS frame of launch_to_date, by key: one row per as-of day, ad and model version.
 
     A row stands for every ad of a video that existed and had a prediction by the end of the
     as-of day, which is midnight after it in the account's zone (`default_zone` while the account
-    is unknown).  `actuals` holds all days since launch; later ones than the as-of day are not
-    looked at.  A video's age counts from `created_at` to the end of the as-of day.
-    `fetched_days` gives, by account, the report days that are known whole (None: all of them); an
-    ad with unknown days between its video's creation and the as-of day is not compared, because
-    its launch may lie in them.
+    is unknown).  `changes` (KNOWN_CHANGES) holds what came to be known of all days since launch;
+    what was learnt after the as-of day is not looked at.  A video's age counts from `created_at`
+    to the end of the as-of day.  `known_days` (KNOWN_DAYS) gives the report days that were fetched
+    whole (None: all of them, at once); an ad with days unknown between its video's creation and
+    the as-of day is not compared, because its launch may lie in them.
     `FrameMismatch` when a frame breaks its contract.
     """
-    if protocol != LAUNCH_TO_DATE:
-        raise ValueError(f"{protocol!r} is no known protocol")
     check_frame(predictions, PREDICTIONS, exact=False)
     check_frame(videos, VIDEOS, exact=False)
     # Without either figure nothing was predicted (table 1.2: excluded, counted as no prediction).
@@ -68,7 +71,15 @@ def pair(
     )
     ads = one_video_per_ad(videos)
     ads = ads[ads["ad_id"].isin(predictions["ad_id"])].reset_index(drop=True)
-    to_date = launch_to_date(ads, actuals, time_zones, as_of_days, default_zone=default_zone)
+    knowledge = Knowledge.of(known_days, time_zones, default_zone)
+    to_date = launch_to_date(
+        ads,
+        changes,
+        time_zones,
+        as_of_days,
+        default_zone=default_zone,
+        seen_since=knowledge.seen_since,
+    )
     if to_date.empty:
         return empty_frame(PAIRS)
     logged = _logged(predictions[predictions["ad_id"].isin(ads["ad_id"])])
@@ -86,19 +97,23 @@ def pair(
     prediction = logged.iloc[chosen].reset_index(drop=True)
     since = rows["day_end"] - prediction["logged_at"]
     rows = rows.assign(
-        protocol=protocol,
+        protocol=LAUNCH_TO_DATE,
         prediction_id=prediction["prediction_id"],
         predicted_ctr=prediction["predicted_ctr"],
         predicted_roas=prediction["predicted_roas"],
         predicted_at=prediction["logged_at"],
         days_since_prediction=since.dt.days,
         is_attested=prediction["is_attested"],
+        matures_on=None,
+        completeness=np.nan,
+        completeness_se=np.nan,
+        is_provisional=~rows["settled_spend_share"].ge(1),
     )
     status = _statuses(
         rows,
         leaked=pd.Series(in_time[existing] < 0),
         ambiguous=prediction["is_ambiguous"],
-        is_whole=_history_is_whole(rows, fetched_days, time_zones, default_zone),
+        is_whole=knowledge.is_whole(rows, until=rows["as_of_date"], known_by=rows["as_of_date"]),
         min_age_hours=min_age_hours,
         max_age_days=max_age_days,
     )
@@ -109,31 +124,46 @@ def pair(
 
 def delivered_ads(
     videos: pd.DataFrame,
-    actuals: pd.DataFrame,
+    changes: pd.DataFrame,
     time_zones: Mapping[str, str],
     as_of_days: Sequence[date],
     *,
+    seen_since: Mapping[str, date] | None = None,
+    evaluation_days: int,
     min_age_hours: int,
     max_age_days: int,
     default_zone: str,
 ) -> pd.DataFrame:
     """The DELIVERED_ADS frame: every ad that a prediction could be compared with, by as-of day.
 
-    The ads of a video of eligible age that were shown by the end of the as-of day, predicted or
-    not, with their spend since launch.  This is what a model's coverage is a share of.
+    The ads that were shown by the end of the as-of day, predicted or not, with their spend since
+    launch: of launch_to_date those whose video is of eligible age, of the headlines those whose
+    first seven days are final and no older than `evaluation_days`.  This is what a model's coverage
+    is a share of.
     """
     check_frame(videos, VIDEOS, exact=False)
     to_date = launch_to_date(
-        one_video_per_ad(videos), actuals, time_zones, as_of_days, default_zone=default_zone
+        one_video_per_ad(videos),
+        changes,
+        time_zones,
+        as_of_days,
+        default_zone=default_zone,
+        seen_since=seen_since,
     )
-    age = to_date["day_end"] - to_date["created_at"]
-    comparable = (
-        (to_date["impressions"] > 0)
-        & (age > pd.Timedelta(0))
+    shown = to_date[to_date["impressions"] > 0]
+    age = shown["day_end"] - shown["created_at"]
+    is_of_age = (
+        (age > pd.Timedelta(0))
         & (age >= pd.Timedelta(hours=min_age_hours))
         & (age <= pd.Timedelta(days=max_age_days))
     )
-    delivered = conform(to_date[comparable].reset_index(drop=True), DELIVERED_ADS)
+    since = shown["as_of_date"] - shown["first_delivery_on"]
+    is_final = (since >= LAUNCH_D7.matures_after) & (since <= timedelta(days=evaluation_days))
+    by_protocol = {LAUNCH_TO_DATE: is_of_age, HEADLINE: is_final, HEADLINE_UNATTESTED: is_final}
+    found = pd.concat([shown[rows].assign(protocol=name) for name, rows in by_protocol.items()])
+    delivered = conform(
+        found.sort_values(list(DELIVERED_ADS.key), ignore_index=True), DELIVERED_ADS
+    )
     check_frame(delivered, DELIVERED_ADS)
     return delivered
 
@@ -227,29 +257,6 @@ def _latest_before(
     found = np.full(len(asked), -1, dtype=np.int64)
     found[joined["row"]] = joined["position"].fillna(-1)
     return found
-
-
-def _history_is_whole(
-    rows: pd.DataFrame,
-    fetched_days: Mapping[str, Sequence[date]] | None,
-    time_zones: Mapping[str, str],
-    default_zone: str,
-) -> pd.Series[bool]:
-    """Whether each day from the video's creation to the eve of the as-of day was fetched.
-
-    The as-of day itself may not have begun yet for an account in the west.
-    """
-    is_whole = pd.Series(data=True, index=rows.index)
-    if fetched_days is None:
-        return is_whole
-    for account_id, of_account in rows.groupby("account_id"):
-        zone = time_zones.get(str(account_id), default_zone)
-        known = np.sort([day.toordinal() for day in fetched_days.get(str(account_id), ())])
-        created = of_account["created_at"].dt.tz_convert(zone).dt.date.map(date.toordinal)
-        as_of = of_account["as_of_date"].map(date.toordinal)
-        n_known = np.searchsorted(known, as_of) - np.searchsorted(known, created)
-        is_whole[of_account.index] = n_known >= (as_of - created)
-    return is_whole
 
 
 def _statuses(

@@ -37,9 +37,6 @@ from actuals_pipeline.accuracy.noise import (
 )
 from actuals_pipeline.frames import first_that_applies
 
-VERDICTS = ("within_tolerance", "under", "over", "unresolved")
-"""What is said of a pair that can be compared."""
-
 CTR_TOLERANCE = 0.20
 ROAS_TOLERANCE = 0.15
 """How far off, over the prediction, is as good as right; chosen as dashboards of this kind do."""
@@ -146,8 +143,8 @@ def roas_verdicts(
 def verdicts(predicted: Column, interval: Interval, *, tolerance: float) -> pd.DataFrame:
     """One row a pair: `verdict`, `direction` and `is_within_tolerance`, by any interval.
 
-    `verdict` is one of `VERDICTS`, missing where prediction or interval are; `direction` is
-    "under", "over" or missing.
+    `verdict` is one of `contract.VERDICTS`, missing where prediction or interval are;
+    `direction` is "under", "over" or missing.
     """
     if not 0 <= tolerance < np.inf:
         raise ValueError(f"A tolerance is at least 0, not {tolerance}.")
@@ -193,7 +190,8 @@ def _judged(
 
 
 def _relative_error(predicted: Floats, actual: Floats) -> Floats:
-    return (predicted - actual) / np.where(predicted > 0, predicted, np.nan)
+    with np.errstate(over="ignore"):
+        return np.asarray((predicted - actual) / np.where(predicted > 0, predicted, np.nan))
 
 
 def _enough_within(

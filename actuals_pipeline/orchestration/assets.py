@@ -1,7 +1,7 @@
 """The assets: each loads frames, calls one plain function and says which slices it covers.
 
-    Meta -> raw_meta_insights -> ad_actuals -> prediction_accuracy -> model_accuracy
-        |                        `-> revenue_development
+    Meta -> raw_meta_insights -> ad_actuals -> revenue_development -> prediction_accuracy
+        |                                                             `-> model_accuracy
         `-> meta_account_totals -> spend_reconciliation, investment_summary
 
 A run covers a range of partitions; an hour, a day and a backfill are the same code path.
@@ -16,8 +16,8 @@ import dagster as dg
 import pandas as pd
 
 from actuals_pipeline.accuracy.account_curves import AccountHistory, cohorts_of, develop
-from actuals_pipeline.accuracy.pair import delivered_ads, pair, unmatched_videos
-from actuals_pipeline.accuracy.score import score, score_models
+from actuals_pipeline.accuracy.models import score_models
+from actuals_pipeline.accuracy.pair import unmatched_videos
 from actuals_pipeline.actuals.normalize import normalize
 from actuals_pipeline.actuals.reconcile import of_one_fetch, reconcile
 from actuals_pipeline.meta.parse import parse_insights
@@ -33,6 +33,7 @@ from actuals_pipeline.orchestration.figures import (
     investment_by_day,
     scores_by_day,
 )
+from actuals_pipeline.orchestration.launches import Launches
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.reactions import reacting_to_errors
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
@@ -174,6 +175,9 @@ def reconciled(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     return spend_reconciliation
 
 
+PROTOCOLS = 3
+"""Ways in which each prediction is compared, a row each."""
+
 CURVE_DAYS = 28
 """As-of days whose curves are made at once: of all accounts together, a few megabytes."""
 
@@ -220,25 +224,20 @@ def scored(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         deps=["ad_actuals", "videos", "predictions"],
     )
     def prediction_accuracy(
-        context: dg.AssetExecutionContext, postgres: WarehouseResource
+        context: dg.AssetExecutionContext,
+        revenue_development: StoredDays,
+        postgres: WarehouseResource,
     ) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
         _log_unseen_predictions(context, warehouse)
         predictions = prediction_log.predictions(warehouse)
-        launched = _launched_videos(warehouse, product.videos(warehouse))
-        fetched_days = history.fetched_days(warehouse)
+        launches = Launches(warehouse, settings)
 
         def scored_pairs(days: DayWindow) -> CoveredRows:
-            pairs = pair(
-                predictions,
-                **launched(days),
-                as_of_days=list(days),
-                fetched_days=fetched_days,
-                **_eligibility(settings),
-            )
-            return CoveredRows(score(pairs), (Slice(days),))
+            pairs = launches.judged_pairs(predictions, days, revenue_development.read(days))
+            return CoveredRows(pairs, (Slice(days),))
 
-        return Parts(_as_of_parts(window, len(predictions)), scored_pairs)
+        return Parts(_as_of_parts(window, PROTOCOLS * len(predictions)), scored_pairs)
 
     return prediction_accuracy
 
@@ -255,21 +254,19 @@ def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         postgres: WarehouseResource,
     ) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
-        videos, predictions = product.videos(warehouse), prediction_log.predictions(warehouse)
-        launched = _launched_videos(warehouse, videos)
+        launches, predictions = Launches(warehouse, settings), prediction_log.predictions(warehouse)
 
         def judged_models(days: DayWindow) -> CoveredRows:
-            delivered = delivered_ads(
-                **launched(days), as_of_days=list(days), **_eligibility(settings)
-            )
             unmatched = unmatched_videos(
-                predictions, videos, list(days), default_zone=settings.time_zone_name
+                predictions, launches.videos, list(days), default_zone=settings.time_zone_name
             )
-            models = score_models(prediction_accuracy.read(days), delivered, unmatched)
+            models = score_models(
+                prediction_accuracy.read(days), launches.delivered(days), unmatched
+            )
             scores_by_day(context, models)
             return CoveredRows(models, (Slice(days),))
 
-        return Parts(_as_of_parts(window, len(videos)), judged_models)
+        return Parts(_as_of_parts(window, len(launches.videos)), judged_models)
 
     return model_accuracy
 
@@ -343,28 +340,6 @@ def _daily_asset(
         return asset
 
     return decorate
-
-
-def _launched_videos(
-    warehouse: Warehouse, videos: pd.DataFrame
-) -> Callable[[DayWindow], dict[str, Any]]:
-    """What is known of the product's ads, for comparing as of some days."""
-    time_zones = history.account_time_zones(warehouse)
-
-    def known(as_of_days: DayWindow) -> dict[str, Any]:
-        ad_ids = videos["ad_id"].tolist()
-        actuals = history.ads_since_launch(warehouse, ad_ids, as_of_days)
-        return {"videos": videos, "actuals": actuals, "time_zones": time_zones}
-
-    return known
-
-
-def _eligibility(settings: Settings) -> dict[str, Any]:
-    return {
-        "min_age_hours": settings.min_age_hours,
-        "max_age_days": settings.max_age_days,
-        "default_zone": settings.time_zone_name,
-    }
 
 
 def _days_of_fetch(totals: pd.DataFrame) -> dict[tuple[str, date], date]:

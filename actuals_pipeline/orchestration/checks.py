@@ -51,6 +51,18 @@ GROUP BY account_id, action_type
 ORDER BY account_id, action_type
 """
 
+_CHANGED_CURVES = """
+SELECT
+    now.account_id, now.as_of_date, now.age_days, now.source, now.revenue_share,
+    before.revenue_share AS revenue_share_28_days_before
+FROM actuals.revenue_development AS now
+LEFT JOIN actuals.revenue_development AS before
+    ON before.as_of_date = now.as_of_date - 28 AND before.account_id = now.account_id
+    AND before.age_days = now.age_days
+WHERE now.as_of_date = %(until)s AND now.pace = 'changed' AND now.age_days IN (1, 3)
+ORDER BY now.account_id, now.age_days
+"""
+
 _UNUSABLE_PREDICTIONS = """
 SELECT DISTINCT ad_id, model_name, model_version, predicted_ctr, predicted_roas
 FROM actuals.prediction_accuracy
@@ -89,6 +101,7 @@ def checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         _accounts_fetched(),
         _purchases_counted(settings),
         _spend_reconciled(settings),
+        _revenue_matures(),
         _predictions_usable(),
         _currencies_converted(),
         _investment_kept(),
@@ -164,6 +177,27 @@ def _spend_reconciled(settings: Settings) -> dg.AssetChecksDefinition:
         )
 
     return ads_add_up_to_metas_total
+
+
+def _revenue_matures() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="revenue_development",
+        name="revenue_matures_as_before",
+        description=(
+            "The newest days of every account have grown like those before, as of the last day of "
+            "the run.  WARN: the tracking may be broken, or Meta counts otherwise; until the curve "
+            "has learnt it, young figures are off, and a model may look as if it had changed."
+        ),
+    )
+    def revenue_matures_as_before(
+        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
+    ) -> dg.AssetCheckResult:
+        changed = _rows(postgres, _CHANGED_CURVES, _days(context))
+        return dg.AssetCheckResult(
+            passed=not changed, severity=dg.AssetCheckSeverity.WARN, metadata=_listed(changed)
+        )
+
+    return revenue_matures_as_before
 
 
 def _predictions_usable() -> dg.AssetChecksDefinition:

@@ -9,6 +9,8 @@ from decimal import Decimal
 import dagster as dg
 import pandas as pd
 
+from actuals_pipeline.accuracy.protocols import LAUNCH_TO_DATE
+
 
 def figures_by_day(
     context: dg.AssetExecutionContext, figures: pd.DataFrame, *, asset: str | None = None
@@ -19,19 +21,21 @@ def figures_by_day(
 
 
 def scores_by_day(context: dg.AssetExecutionContext, models: pd.DataFrame) -> None:
-    """Attach each model version's accuracy as of each day to its partition."""
+    """Attach each model version's accuracies as of each day to its partition."""
     for key, day in models.groupby("as_of_date"):
         scores: dict[str, float | int] = {}
-        for name, version, n_pairs, accuracy in zip(
+        for protocol, name, version, n_pairs, accuracy in zip(
+            day["protocol"],
             day["model_name"],
             day["model_version"],
             day["n_pairs"],
             day["prediction_accuracy"],
             strict=True,
         ):
-            scores[f"pairs of {name} {version}"] = int(n_pairs)
+            which = "" if protocol == LAUNCH_TO_DATE else f"{protocol.replace('_', ' ')} "
+            scores[f"{which}pairs of {name} {version}"] = int(n_pairs)
             if not math.isnan(accuracy):
-                scores[f"accuracy of {name} {version} (%)"] = float(accuracy)
+                scores[f"{which}accuracy of {name} {version} (%)"] = float(accuracy)
         context.add_asset_metadata(scores, partition_key=str(key))
 
 

@@ -12,9 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from actuals_pipeline.accuracy.protocols import (
+    HEADLINE,
+    HEADLINE_UNATTESTED,
+    LAUNCH_D7,
+    LAUNCH_LTD28,
+    LAUNCH_TO_DATE,
+)
 from actuals_pipeline.accuracy.rounding import at_the_edge
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.serving import investment, queries
@@ -23,7 +30,10 @@ from actuals_pipeline.serving.json_numbers import CENTS, RATE, Number, number, r
 from actuals_pipeline.serving.queries import DayOfMoney, Money
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.connection import Warehouse
-from actuals_pipeline.warehouse.prediction_chain import Chain
+
+if TYPE_CHECKING:
+    # Reading the log takes pandas, which takes longer to load than most answers.
+    from actuals_pipeline.warehouse.prediction_chain import Chain
 
 SCHEDULE = "hourly_actuals"
 JOB = "actuals_job"
@@ -355,30 +365,47 @@ def _amounts(part: Money) -> dict[str, Any]:
 
 
 def _ml_accuracy(row: queries.Row) -> dict[str, Any]:
-    accuracy = row["prediction_accuracy"]
+    """One model version under one protocol: the dashboard's numbers with what they rest on.
+
+    `protocol` names what each metric is compared with; `is_provisional` says that the figures may
+    still change, `is_attested` whether the database dated the predictions (null: some of both).
+    """
+    protocol = row["protocol"]
+    is_final = protocol != LAUNCH_TO_DATE
+    compared = (LAUNCH_D7.name, LAUNCH_LTD28.name) if is_final else (protocol, protocol)
     return {
         "model_name": row["model_name"],
         "model_version": row["model_version"],
         "ctr_mae": row["ctr_mae"],
         "roas_mae": row["roas_mae"],
-        "prediction_accuracy": None if accuracy is None else float(at_the_edge(accuracy) or 0),
+        "prediction_accuracy": _percent(row["prediction_accuracy"]),
+        "prediction_accuracy_ci95": _interval(row),
+        "noise_ceiling": _percent(row["noise_ceiling"]),
+        "baseline_accuracy": _percent(row["baseline_accuracy"]),
+        "accuracy_of_achievable": row["accuracy_of_achievable"],
         "basis": "relative_to_predicted",
         "weighting": "equal_per_pair",
-        "protocol": row["protocol"],
+        "protocol": dict(zip(("ctr", "roas"), compared, strict=True)),
+        "is_provisional": not is_final,
+        "is_attested": {HEADLINE: True, HEADLINE_UNATTESTED: False}.get(protocol),
         "as_of": row["as_of_date"],
         "n_ads": row["n_pairs"],
         "n_ctr": row["n_ctr"],
         "n_roas": row["n_roas"],
         "n_predicted": row["n_predicted"],
+        "n_clusters": row["n_clusters"],
+        "n_reconstructed": row["n_reconstructed"],
         "coverage_ads": row["coverage_ads"],
         "coverage_spend": row["coverage_spend"],
-        "settled_spend_share": row["settled_spend_share"],
+        "matured_share_spend": row["settled_spend_share"],
+        "unresolved_share": row["unresolved_share"],
         "excluded": {
             "leaky": row["n_leaked"],
             "no_prediction": row["n_no_prediction"],
             "no_delivery": row["n_no_delivery"],
             "ambiguous": row["n_ambiguous"],
             "invalid": row["n_invalid"],
+            "immature": row["n_immature"],
             "too_young": row["n_too_young"],
             "too_old": row["n_too_old"],
             "incomplete_history": row["n_incomplete_history"],
@@ -386,6 +413,16 @@ def _ml_accuracy(row: queries.Row) -> dict[str, Any]:
             "unmatched": row["n_unmatched"],
         },
     }
+
+
+def _percent(value: float | None) -> float | None:
+    """With one decimal, as the dashboard has it."""
+    return None if value is None else float(at_the_edge(value) or 0)
+
+
+def _interval(row: queries.Row) -> list[float | None] | None:
+    ends = [_percent(row[f"prediction_accuracy_{end}"]) for end in ("low", "high")]
+    return None if None in ends else ends
 
 
 def verified(chain: Chain, expect: str | None) -> dict[str, Any]:

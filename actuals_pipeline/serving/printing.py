@@ -62,9 +62,10 @@ def print_summary(answer: Mapping[str, Any]) -> None:
         return
     _show(console, _money_table(f"Actuals, {days}", _with_overall(answer)))
     _print_trend(console, answer)
-    if answer["models"]:
-        _show(console, _models_table(answer["models"]))
-        for model in answer["models"]:
+    for title, models in _by_protocol(answer["models"]).items():
+        _show(console, _models_table(f"{title}, as of {models[0]['as_of']}", models))
+        for model in models:
+            _say(console, _beside_chance(model))
             _say(console, _left_out(model))
     _say(console, _reconciliation(answer["reconciliation"]))
     if answer["advice"]:
@@ -417,8 +418,23 @@ def _money_table(title: str, found: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _models_table(models: Sequence[Mapping[str, Any]]) -> Table:
-    title = f"Prediction accuracy as of {models[0]['as_of']}"
+def _by_protocol(
+    models: Sequence[Mapping[str, Any]],
+) -> dict[str, list[Mapping[str, Any]]]:
+    """The rows by what they are compared with, in words."""
+    by_title: dict[str, list[Mapping[str, Any]]] = {}
+    for model in models:
+        if model["is_provisional"]:
+            title = "Prediction accuracy since launch, provisional"
+        elif model["is_attested"]:
+            title = "Prediction accuracy, final and attested"
+        else:
+            title = "Prediction accuracy of imported history, unattested"
+        by_title.setdefault(title, []).append(model)
+    return by_title
+
+
+def _models_table(title: str, models: Sequence[Mapping[str, Any]]) -> Table:
     table = _table(title, "model", "accuracy", "CTR MAE", "ROAS MAE", "ads", "coverage")
     for model in models:
         table.add_row(
@@ -430,6 +446,24 @@ def _models_table(models: Sequence[Mapping[str, Any]]) -> Table:
             _shown(model["coverage_ads"], "{:.0%}"),
         )
     return table
+
+
+def _beside_chance(model: Mapping[str, Any]) -> str:
+    """What an accuracy is worth: its interval, the best possible, and what costs nothing."""
+    name = f"{model['model_name']} {model['model_version']}"
+    if model["prediction_accuracy"] is None:
+        return f"{name}: nothing can be said yet."
+    ends = model["prediction_accuracy_ci95"]
+    between = (
+        f"{ends[0]:.1f} to {ends[1]:.1f} % with 95 % confidence"
+        if ends
+        else "too few campaigns for an interval"
+    )
+    return (
+        f"{name}: {between}; a perfect model would score "
+        f"{_shown(model['noise_ceiling'], '{:.1f} %')} on these volumes, the account's own rates "
+        f"{_shown(model['baseline_accuracy'], '{:.1f} %')}."
+    )
 
 
 def _left_out(model: Mapping[str, Any]) -> str:

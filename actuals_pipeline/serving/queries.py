@@ -186,8 +186,16 @@ SELECT *
 FROM actuals.model_accuracy
 WHERE as_of_date = (
     SELECT max(as_of_date) FROM actuals.model_accuracy WHERE as_of_date <= %(until)s
-)
-ORDER BY n_pairs DESC, model_name, model_version DESC
+) AND (protocol <> 'headline_unattested' OR n_pairs > 0)
+ORDER BY
+    -- What may be quoted first, if there is anything; then what moves; imports at the end.
+    CASE
+        WHEN protocol = 'headline' AND n_pairs > 0 THEN 0
+        WHEN protocol = 'launch_to_date' THEN 1
+        WHEN protocol = 'headline' THEN 2
+        ELSE 3
+    END,
+    n_pairs DESC, model_name, model_version DESC
 """
 
 _RECONCILED: LiteralString = """
@@ -384,7 +392,11 @@ def provisional(warehouse: Warehouse, window: DayWindow) -> list[Row]:
 
 
 def models(warehouse: Warehouse, until: date) -> list[Row]:
-    """Accuracy of each model version as of the last scored day, the one with most pairs first."""
+    """Accuracy of each model version and protocol as of the last scored day.
+
+    Final, attested comparisons first, then those of everything since launch, then imports; of each
+    the version with most pairs first.
+    """
     return _all(warehouse, _MODELS, {"until": until})
 
 

@@ -2,72 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Collection, Mapping
+from datetime import date
 from typing import Any
-
-import pandas as pd
 
 from actuals_pipeline.report_days import SETTLED_AFTER_DAYS, DayWindow
 from actuals_pipeline.warehouse.connection import Warehouse
-from actuals_pipeline.warehouse.store import frame_of
-from actuals_pipeline.warehouse.tables import ad_actuals
-
-_HISTORY_COLUMNS = (
-    "account_id",
-    "ad_id",
-    "report_date",
-    "currency",
-    "impressions",
-    "clicks",
-    "spend",
-    "conversions",
-    "revenue",
-)
-
-
-def ads_since_launch(
-    warehouse: Warehouse, ad_ids: Sequence[str], as_of_days: DayWindow
-) -> pd.DataFrame:
-    """What is known of the given ads up to each of `as_of_days`, by ad and day.
-
-    One row a day, as in `ad_actuals`, from 28 days before the first as-of day on, because what was
-    settled by then is asked for.  Of the days before, at most three rows an ad: everything up
-    to its first day with impressions, from there to its last one, and since then, each under the
-    last day that it holds.  So totals, first and last delivery as of those days are what all days
-    would give, and a long history takes no memory.
-    """
-    columns = [ad_actuals.columns[name] for name in _HISTORY_COLUMNS]
-    values = {
-        "ads": list(ad_ids),
-        "daily_from": as_of_days.start - timedelta(days=SETTLED_AFTER_DAYS + 1),
-        "end": as_of_days.end,
-    }
-    with warehouse.transaction() as connection:
-        rows = connection.execute(_SINCE_LAUNCH, values).fetchall()
-    return frame_of(columns, rows)
-
-
-_SINCE_LAUNCH = """
-WITH before AS (
-    SELECT
-        actual.*,
-        min(report_date) FILTER (WHERE impressions > 0) OVER of_ad AS first_delivery,
-        max(report_date) FILTER (WHERE impressions > 0) OVER of_ad AS last_delivery
-    FROM actuals.ad_actuals AS actual
-    WHERE ad_id = ANY(%(ads)s) AND report_date < %(daily_from)s
-    WINDOW of_ad AS (PARTITION BY ad_id)
-)
-SELECT account_id, ad_id, max(report_date) AS report_date, currency, sum(impressions)::bigint,
-       sum(clicks)::bigint, sum(spend), sum(conversions)::bigint, sum(revenue)
-FROM before
-GROUP BY account_id, ad_id, currency, report_date <= first_delivery, report_date <= last_delivery
-UNION ALL
-SELECT account_id, ad_id, report_date, currency, impressions, clicks, spend, conversions, revenue
-FROM actuals.ad_actuals
-WHERE ad_id = ANY(%(ads)s) AND report_date >= %(daily_from)s AND report_date < %(end)s
-ORDER BY ad_id, report_date, account_id
-"""
 
 
 def cohorts(
@@ -189,17 +129,6 @@ def account_time_zones(warehouse: Warehouse) -> dict[str, str]:
         SELECT DISTINCT ON (account_id) account_id, time_zone
         FROM actuals.meta_account_totals
         ORDER BY account_id, report_date DESC
-    """
-    with warehouse.transaction() as connection:
-        return dict(connection.execute(query).fetchall())
-
-
-def fetched_days(warehouse: Warehouse) -> dict[str, list[date]]:
-    """The report days of each account that were fetched whole."""
-    query = """
-        SELECT account_id, array_agg(report_date)
-        FROM actuals.meta_account_totals
-        GROUP BY account_id
     """
     with warehouse.transaction() as connection:
         return dict(connection.execute(query).fetchall())

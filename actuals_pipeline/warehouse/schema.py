@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
-_UNDECLARED = ("0004_as_of.sql", "0005_completeness.sql", "0010_prediction_log.sql")
+_UNDECLARED = (
+    "0004_as_of.sql",
+    "0005_completeness.sql",
+    "0010_prediction_log.sql",
+    "0013_known_days.sql",
+)
 """Functions, triggers, and the views over the revisions, which SQLAlchemy cannot declare."""
 
 _UPGRADE_LOCK = 7_302_511_418

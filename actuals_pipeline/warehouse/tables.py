@@ -116,6 +116,10 @@ def _tallied(name: str, comment: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False, server_default=text("0"), comment=comment)
 
 
+def _flagged(name: str, comment: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, server_default=text("false"), comment=comment)
+
+
 def _tally(name: str, comment: str) -> Column[object]:
     """Counts by name, those that are zero left out."""
     return Column(name, JSONB, nullable=False, server_default=text("'{}'::jsonb"), comment=comment)
@@ -266,6 +270,7 @@ ad_actuals_revisions = Table(
     ),
     *_not_negative("impressions", "clicks", "link_clicks", "reach", "spend"),
     *_finite("spend", "revenue"),
+    Index(None, "as_of_date"),
     comment=(
         "One row is what came to be known of one ad's report day on one day; the newest row up to "
         "a day is what was known then."
@@ -443,6 +448,12 @@ revenue_development = Table(
         comment="When this was last computed; not again once the day had begun everywhere.",
         info={"provenance": "latest"},
     ),
+    Column(
+        "pace",
+        Text,
+        nullable=False,
+        comment="How the newest days mature against those before: as_before, changed, unknown.",
+    ),
     CheckConstraint("age_days BETWEEN 0 AND 28", name="age_days"),
     CheckConstraint("revenue_share >= 0 AND revenue_share < 'Infinity'", name="revenue_share"),
     CheckConstraint(
@@ -452,6 +463,7 @@ revenue_development = Table(
     CheckConstraint("source IN ('revisions', 'click_windows', 'assumed')", name="source"),
     CheckConstraint("dating IN ('impression', 'conversion', 'unknown')", name="dating"),
     CheckConstraint("n_cohorts >= 0", name="n_cohorts"),
+    CheckConstraint("pace IN ('as_before', 'changed', 'unknown')", name="pace"),
     comment="One row is one account and age: how much of a day's revenue is known by then.",
     info={"day": "as_of_date"},
 )
@@ -461,7 +473,7 @@ def _model_keys() -> list[Column[str]]:
     return [
         _key("model_name", "Model that predicted."),
         _key("model_version", "Its version."),
-        _key("protocol", "Which days count; launch_to_date: first delivery to as_of_date."),
+        _key("protocol", "Which days count: launch_to_date, launch_d7, launch_ltd28, headline."),
     ]
 
 
@@ -517,15 +529,70 @@ prediction_accuracy = Table(
         server_default=text("false"),
         comment="Whether this database dated the prediction; false: its time is only claimed.",
     ),
+    Column(
+        "campaign_id",
+        Text,
+        comment="Campaign of the ad; its ads share budget, audience and weather.",
+    ),
+    Column("adset_id", Text, comment="Ad set of the ad."),
+    Column(
+        "matures_on",
+        Date,
+        comment="Day at whose end a launch window is final; else null.",
+    ),
+    _rate(
+        "completeness",
+        "Share of the final revenue that should be known, by spend; null: not asked.",
+    ),
+    _rate("completeness_se", "Standard error of completeness / completeness."),
+    _flagged("is_provisional", "Whether the figures may still change by much; in no headline."),
+    _flagged(
+        "is_reconstructed",
+        "Whether figures learnt later stand for those of a day without any.",
+    ),
+    _rate("dispersion", "Variance of the campaign's clicks / that of independent impressions."),
+    _rate("order_value", "Mean value of a purchase, drawn to the account's; major units."),
+    _rate("ctr_low", "Low end of the 95-percent interval of actual_ctr (Wilson), a fraction."),
+    _rate("ctr_high", "High end of it, a fraction."),
+    _rate("ctr_z", "Standard deviations that the clicks are off; + is more than predicted."),
+    Column("ctr_verdict", Text, comment="within_tolerance, under, over or unresolved."),
+    _flagged("ctr_is_discovery", "Whether it is off beyond chance; one in ten such is not."),
+    _rate(
+        "ctr_more_impressions",
+        "Impressions more, about, until an unresolved CTR is told from chance.",
+    ),
+    _rate("ctr_ceiling", "Accuracy to expect of a prediction that is exactly true, a fraction."),
+    _rate("roas_low", "Low end of the 95-percent interval of actual_roas, a multiple."),
+    _rate("roas_high", "High end of it, a multiple."),
+    _rate("roas_z", "Standard deviations that the revenue is off; + is more than predicted."),
+    Column("roas_verdict", Text, comment="within_tolerance, under, over or unresolved."),
+    _flagged(
+        "roas_is_discovery",
+        "Whether it is off beyond chance; one in ten such is not.",
+    ),
+    _rate(
+        "roas_more_purchases",
+        "Purchases more, about, until an unresolved ROAS is told from chance.",
+    ),
+    _rate("roas_ceiling", "Accuracy to expect of a prediction that is exactly true, a fraction."),
+    _rate("roas_relative_se", "Standard error of actual_roas / actual_roas."),
+    _rate("baseline_ctr", "CTR of the account in the 28 days before first delivery, a fraction."),
+    _rate("baseline_roas", "ROAS of the account in the 28 days before first delivery."),
     CheckConstraint(
         "status IN ('eligible', 'leaked', 'no_delivery', 'ambiguous', 'invalid_prediction', "
-        "'too_young', 'too_old', 'incomplete_history')",
+        "'too_young', 'too_old', 'immature', 'incomplete_history')",
         name="status",
     ),
     CheckConstraint("ctr_accuracy BETWEEN 0 AND 1", name="ctr_accuracy"),
     CheckConstraint("roas_accuracy BETWEEN 0 AND 1", name="roas_accuracy"),
     *_not_negative("impressions", "clicks", "spend"),
     *_finite("spend", "revenue"),
+    CheckConstraint(
+        "ctr_verdict IN ('within_tolerance', 'under', 'over', 'unresolved')", name="ctr_verdict"
+    ),
+    CheckConstraint(
+        "roas_verdict IN ('within_tolerance', 'under', 'over', 'unresolved')", name="roas_verdict"
+    ),
     Index(None, "ad_id"),
     comment="One row is one ad, model version and protocol, as of a day.",
     info={"day": "as_of_date"},
@@ -561,6 +628,21 @@ model_accuracy = Table(
     _tallied(
         "n_unmatched", "Predicted videos that are unknown or run as no ad; not in n_predicted."
     ),
+    _rate(
+        "prediction_accuracy_low",
+        "Low end of its 95-percent interval, percent; null below ten campaigns.",
+    ),
+    _rate("prediction_accuracy_high", "High end of it, percent."),
+    _tallied("n_clusters", "Campaigns of the pairs."),
+    _rate("noise_ceiling", "Accuracy to expect of a perfect model on the same volumes, percent."),
+    _rate(
+        "baseline_accuracy",
+        "Accuracy that the account's rates before each launch would have had, percent.",
+    ),
+    _rate("accuracy_of_achievable", "Where the accuracy lies from baseline (0) to ceiling (1)."),
+    _rate("unresolved_share", "Share of the pairs' verdicts that need more data."),
+    _tallied("n_immature", "Left out: the launch window is not final yet."),
+    _tallied("n_reconstructed", "Of n_pairs: rest on figures learnt afterwards."),
     CheckConstraint("prediction_accuracy BETWEEN 0 AND 100", name="prediction_accuracy"),
     comment="One row is one model version and protocol, as of a day.",
     info={"day": "as_of_date"},
@@ -700,7 +782,7 @@ def _number(name: str, comment: str) -> Column[float]:
     return Column(name, Double, nullable=False, comment=comment)
 
 
-def _flag(name: str, comment: str) -> Column[bool]:
+def _whether(name: str, comment: str) -> Column[bool]:
     return Column(name, Boolean, nullable=False, comment=comment)
 
 
@@ -736,7 +818,7 @@ model_drift = Table(
     *_bounded("normalised_entropy", "Log loss over that of the account's own rate; CTR only."),
     *_bounded("wape_excess", "WAPE less that of a perfect model, a fraction; ROAS only."),
     _rate("rank_correlation", "Spearman's, of actual with predicted within the week, -1 to 1."),
-    _flag("is_eligible", "Whether the week has enough in it to conclude from."),
+    _whether("is_eligible", "Whether the week has enough in it to conclude from."),
     _rate("z", "ln_calibration against the version's weeks before, standard deviations."),
     _number("cusum_up", "CUSUM towards too much, standard deviations."),
     _number("cusum_down", "CUSUM towards too little, standard deviations."),
@@ -744,7 +826,7 @@ model_drift = Table(
     _number("ewma", "Moving average of z, standard deviations."),
     _number("ewma_lower", "Lower limit of ewma."),
     _number("ewma_upper", "Upper limit of ewma."),
-    _flag("is_alarm", "Whether one of the CUSUMs is above its limit."),
+    _whether("is_alarm", "Whether one of the CUSUMs is above its limit."),
     Column("changed_since", Date, comment="In an alarm: Monday of the week of the change."),
     Column(
         "state",
@@ -882,6 +964,20 @@ open_reports = Table(
     Column("submitted_at", _INSTANT, nullable=False, comment="When it was submitted."),
     Index(None, "report_run_id"),
     comment="One row is one asynchronous report that Meta still holds and nobody has read.",
+)
+
+known_days = Table(
+    "known_days",
+    warehouse,
+    _account_key(),
+    _report_day(),
+    Column(
+        "known_since",
+        Date,
+        nullable=False,
+        comment="Account-local day on which this report day was first fetched whole.",
+    ),
+    comment="One row is one account's report day, and since when it is known whole; append-only.",
 )
 
 fruitless_ads = Table(

@@ -10,7 +10,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from actuals_pipeline.accuracy.contract import DAILY_FIGURES, DELIVERED_ADS, PAIRS, PREDICTIONS
+from actuals_pipeline.accuracy.as_known import changes_of
+from actuals_pipeline.accuracy.contract import (
+    DELIVERED_ADS,
+    KNOWN_DAYS,
+    PAIRS,
+    PREDICTIONS,
+    REVISIONS,
+)
 from actuals_pipeline.frames import Contract, conform
 from actuals_pipeline.videos import VIDEOS
 
@@ -63,9 +70,15 @@ _PAIR = {
     "first_delivery_on": date(2026, 3, 3),
     "last_delivery_on": date(2026, 3, 9),
     "settled_spend_share": 0.0,
+    "matures_on": None,
+    "completeness": None,
+    "completeness_se": None,
+    "is_provisional": True,
+    "is_reconstructed": False,
 }
 _DELIVERED = {
     "as_of_date": date(2026, 3, 10),
+    "protocol": "launch_to_date",
     "ad_id": "a1",
     "video_id": "v1",
     "account_id": "42",
@@ -97,9 +110,20 @@ def videos_of() -> Frames:
 
 
 @pytest.fixture(scope="session")
-def actuals_of() -> Frames:
-    """Days of ad a1 in account 42, with each row's own values."""
-    return _builder(DAILY_FIGURES, _DAY)
+def revisions_of() -> Frames:
+    """Days of ad a1 in account 42, known on the day itself, with each row's own values."""
+    build = _builder(REVISIONS, _DAY)
+
+    def built(*rows: dict[str, Any]) -> pd.DataFrame:
+        return build(*({"as_of_date": (_DAY | row)["report_date"]} | row for row in rows))
+
+    return built
+
+
+@pytest.fixture(scope="session")
+def actuals_of(revisions_of: Frames) -> Frames:
+    """What is known of days of ad a1, each known on the day itself, with each row's own values."""
+    return lambda *rows: changes_of(revisions_of(*rows))
 
 
 @pytest.fixture(scope="session")
@@ -112,3 +136,10 @@ def pairs_of() -> Frames:
 def delivered_of() -> Frames:
     """Delivered ads, with each row's own values."""
     return _builder(DELIVERED_ADS, _DELIVERED)
+
+
+@pytest.fixture(scope="session")
+def known_days_of() -> Frames:
+    """Report days of account 42, known on the day itself unless a row says otherwise."""
+    build = _builder(KNOWN_DAYS, {"account_id": "42"})
+    return lambda *rows: build(*({"known_since": row["report_date"]} | row for row in rows))

@@ -13,15 +13,16 @@ from pandas.testing import assert_frame_equal
 
 from actuals_pipeline.accuracy.contract import (
     DELIVERED_ADS,
+    JUDGED_PAIRS,
     MODEL_ACCURACY,
     PAIR_STATUSES,
-    SCORED_PAIRS,
 )
+from actuals_pipeline.accuracy.models import score_models
 from actuals_pipeline.accuracy.pair import delivered_ads, pair
 from actuals_pipeline.accuracy.rounding import at_the_edge
-from actuals_pipeline.accuracy.score import score, score_models
 from actuals_pipeline.errors import FrameMismatch
 from actuals_pipeline.frames import check_frame, empty_frame
+from actuals_pipeline_tests.accuracy.judging import judged
 
 Frames = Callable[..., pd.DataFrame]
 
@@ -48,7 +49,7 @@ def model_of(pairs_of: Frames, delivered_of: Frames) -> Callable[..., dict[str, 
         known = [
             {name: value for name, value in ad.items() if name in DELIVERED_ADS.names} for ad in ads
         ]
-        return one(score_models(score(pairs_of(*ads)), delivered_of(*known)))
+        return one(score_models(judged(pairs_of(*ads)), delivered_of(*known)))
 
     return build
 
@@ -106,7 +107,7 @@ def test_coverage_is_a_share_of_all_delivered_ads_and_of_their_spend(
     pairs_of: Frames, delivered_of: Frames
 ) -> None:
     delivered = delivered_of({}, *({"ad_id": f"b{i}", "spend": Decimal("33.30")} for i in range(3)))
-    scored = score(pairs_of({}, {"ad_id": "b0", "status": "leaked"}))
+    scored = judged(pairs_of({}, {"ad_id": "b0", "status": "leaked"}))
     row = one(score_models(scored, delivered))
     assert row["coverage_ads"] == 0.25
     assert row["coverage_spend"] == pytest.approx(100 / 199.9)
@@ -132,7 +133,7 @@ def test_the_settled_share_is_weighted_by_spend(model_of: Callable[..., dict[str
 
 def test_versions_and_days_are_kept_apart(pairs_of: Frames, delivered_of: Frames) -> None:
     later = {"as_of_date": date(2026, 3, 11)}
-    scored = score(pairs_of({}, {"model_version": "2", "predicted_ctr": 0.0275}, later))
+    scored = judged(pairs_of({}, {"model_version": "2", "predicted_ctr": 0.0275}, later))
     got = score_models(scored, delivered_of({}, later))
     assert got[["as_of_date", "model_version"]].to_numpy().tolist() == [
         [AS_OF, "1"],
@@ -146,11 +147,11 @@ def test_an_eligible_pair_of_an_ad_that_was_not_delivered_is_refused(
     pairs_of: Frames, delivered_of: Frames
 ) -> None:
     with pytest.raises(FrameMismatch, match="is of a delivered ad"):
-        score_models(score(pairs_of({})), delivered_of({"ad_id": "another"}))
+        score_models(judged(pairs_of({})), delivered_of({"ad_id": "another"}))
 
 
 def test_no_pairs_are_no_models() -> None:
-    got = score_models(empty_frame(SCORED_PAIRS), empty_frame(DELIVERED_ADS))
+    got = score_models(empty_frame(JUDGED_PAIRS), empty_frame(DELIVERED_ADS))
     check_frame(got, MODEL_ACCURACY)
     assert got.empty
 
@@ -200,13 +201,13 @@ def test_row_order_changes_no_digit_and_every_pair_is_counted_once(
     pairs_of: Frames, delivered_of: Frames, *, rows: list[dict[str, Any]], order: Any
 ) -> None:
     ads = [{"ad_id": row["ad_id"], "spend": row["spend"]} for row in rows]
-    straight = score_models(score(pairs_of(*rows)), delivered_of(*ads))
+    straight = score_models(judged(pairs_of(*rows)), delivered_of(*ads))
     order.shuffle(rows)
     order.shuffle(ads)
-    shuffled = score_models(score(pairs_of(*rows)), delivered_of(*ads))
+    shuffled = score_models(judged(pairs_of(*rows)), delivered_of(*ads))
     assert_frame_equal(shuffled, straight, check_exact=True)
     parts = ["n_pairs", "n_unscored", "n_leaked", "n_no_delivery", "n_invalid", "n_too_young"]
-    parts += ["n_too_old", "n_incomplete_history", "n_ambiguous"]
+    parts += ["n_too_old", "n_immature", "n_incomplete_history", "n_ambiguous"]
     assert straight[parts].sum(axis=1).tolist() == straight["n_predicted"].tolist()
 
 
@@ -219,10 +220,10 @@ def test_row_order_changes_no_digit_of_the_mean_of_many_pairs(
         for i in range(400)
     ]
     delivered = delivered_of(*({"ad_id": row["ad_id"]} for row in rows))
-    straight = score_models(score(pairs_of(*rows)), delivered)
+    straight = score_models(judged(pairs_of(*rows)), delivered)
     for start in range(5):
         turned = pairs_of(*(rows[(i * 7 + start) % 400] for i in range(400)))
-        assert_frame_equal(score_models(score(turned), delivered), straight, check_exact=True)
+        assert_frame_equal(score_models(judged(turned), delivered), straight, check_exact=True)
 
 
 @settings(deadline=None, max_examples=8)
@@ -256,8 +257,8 @@ def test_a_prediction_made_after_delivery_began_never_changes_the_headline(
 
     def headline(*predictions: dict[str, Any]) -> pd.DataFrame:
         pairs = pair(predictions_of(*predictions), videos, actuals, {}, days, **AGES)
-        delivered = delivered_ads(videos, actuals, {}, days, **AGES)
-        return score_models(score(pairs), delivered)[["as_of_date", *HEADLINE]]
+        delivered = delivered_ads(videos, actuals, {}, days, evaluation_days=365, **AGES)
+        return score_models(judged(pairs), delivered)[["as_of_date", *HEADLINE]]
 
     hindsight = [row | {"prediction_id": f"z{i}"} for i, row in enumerate(late)]
     assert_frame_equal(headline(*in_time, *hindsight), headline(*in_time), check_exact=True)

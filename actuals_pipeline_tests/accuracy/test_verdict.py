@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from actuals_pipeline.accuracy.contract import VERDICTS
 from actuals_pipeline.accuracy.intervals import Interval, shrunken_order_value
-from actuals_pipeline.accuracy.verdict import VERDICTS, ctr_verdicts, roas_verdicts, verdicts
+from actuals_pipeline.accuracy.verdict import ctr_verdicts, roas_verdicts, verdicts
 
 NAN = float("nan")
 

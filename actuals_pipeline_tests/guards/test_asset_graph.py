@@ -23,7 +23,11 @@ GRAPH = {
     "ad_actuals": ("actuals", "pandas postgres", "meta_account_totals raw_meta_insights videos"),
     "spend_reconciliation": ("actuals", "pandas postgres", "ad_actuals meta_account_totals"),
     "revenue_development": ("accuracy", "pandas postgres", "ad_actuals"),
-    "prediction_accuracy": ("accuracy", "pandas postgres", "ad_actuals predictions videos"),
+    "prediction_accuracy": (
+        "accuracy",
+        "pandas postgres",
+        "ad_actuals predictions revenue_development videos",
+    ),
     "model_accuracy": ("accuracy", "pandas postgres", "ad_actuals prediction_accuracy videos"),
     "investment_summary": ("investment", "pandas postgres", "ad_actuals meta_account_totals"),
 }
@@ -35,6 +39,7 @@ CHECKS = {
     ("raw_meta_insights", "every_account_was_fetched"),
     ("raw_meta_insights", "the_purchase_action_type_occurs"),
     ("spend_reconciliation", "ads_add_up_to_metas_total"),
+    ("revenue_development", "revenue_matures_as_before"),
     ("prediction_accuracy", "every_prediction_is_usable"),
     ("investment_summary", "no_currency_is_left_out_of_the_investment"),
     ("investment_summary", "the_investment_is_not_overspent"),

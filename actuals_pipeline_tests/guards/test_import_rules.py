@@ -22,7 +22,7 @@ MAY_USE = {
     "alerts": set(),
     "graph_stand_in": set(),
     # What fetches leave for later ones is declared where it is used and kept where it lasts.
-    "warehouse": {"meta.memory"},
+    "warehouse": {"meta.memory", "accuracy.contract"},
     "orchestration": {
         *("meta", "actuals", "accuracy", "spend", "alerts", "warehouse", "settings", "serving"),
     },

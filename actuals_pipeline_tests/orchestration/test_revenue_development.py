@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+import dagster as dg
 import psycopg
 import pytest
 from psycopg import sql
@@ -15,7 +17,7 @@ from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.warehouse import history, months
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.tables import ad_actuals_revisions
-from actuals_pipeline_tests.orchestration.conftest import Pipeline
+from actuals_pipeline_tests.orchestration.conftest import Pipeline, checks_of, examples
 
 ASSET = "revenue_development"
 
@@ -66,19 +68,28 @@ def test_a_curve_is_computed_until_its_day_has_begun_everywhere_and_then_kept(
     assert {row["source"] for row in rows} == {"assumed"}
 
 
-def followed(pipeline: Pipeline, last: date, n_days: int) -> None:
-    """Report days of an account that grow for a week, known from their own day on."""
+SHARES = [0.55, 0.65, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0]
+
+
+def followed(
+    pipeline: Pipeline, last: date, n_days: int, *, slow_days: int = 0, slow: Sequence[float] = ()
+) -> None:
+    """Report days of an account that grow for a week, known from their own day on.
+
+    The last `slow_days` of them grow as `slow`.
+    """
     window = DayWindow.trailing(last, n_days)
-    shares = [0.55, 0.65, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0]
     insert = sql.SQL(
         "INSERT INTO actuals.ad_actuals_revisions (account_id, ad_id, report_date, as_of_date, "
-        "is_listed, currency, attribution_setting, impressions, clicks, spend, conversions, "
-        "revenue) VALUES ('43', '6', %s, %s, true, 'JPY', '7d_click_1d_view', 100, 10, 5, %s, %s)"
+        "is_listed, currency, attribution_setting, impressions, clicks, "
+        "link_clicks, spend, conversions, revenue) VALUES ('43', '6', %s, %s, true, 'JPY', "
+        "'7d_click_1d_view', 100, 10, 8, 5, %s, %s)"
     )
     with psycopg.connect(pipeline.environment["DATABASE_URL"]) as connection:
         months.make(connection, ad_actuals_revisions, months.months_of(window))
         for day in window:
-            for age, share in enumerate(shares):
+            is_slow = day > last - timedelta(days=slow_days)
+            for age, share in enumerate(slow if is_slow else SHARES):
                 if day + timedelta(days=age) <= last:
                     known = [day, day + timedelta(days=age), round(20 * share), 200 * share]
                     connection.execute(insert, known)
@@ -92,11 +103,33 @@ def test_an_account_whose_days_grew_has_a_curve_of_its_own(pipeline: Pipeline, t
     own = [row for row in pipeline.rows(ASSET) if row["account_id"] == "43"]
     assert {(row["source"], row["dating"]) for row in own} == {("revisions", "impression")}
     shares = [row["revenue_share"] for row in own]
-    assert shares[:8] == pytest.approx([0.55, 0.65, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0])
+    assert shares[:8] == pytest.approx(SHARES)
     assert shares[8:] == [1.0] * 21
     assert own[0]["n_cohorts"] == 79
+    assert {row["pace"] for row in own} == {"as_before"}
     others = [row for row in pipeline.rows(ASSET) if row["account_id"] == "42"]
     assert {row["source"] for row in others} == {"assumed"}
+
+
+def test_days_that_mature_otherwise_are_told_with_what_the_curve_was_and_is(
+    pipeline: Pipeline, today: date
+) -> None:
+    day = today - timedelta(days=3)
+    late = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0]
+    followed(pipeline, day - timedelta(days=1), 110, slow_days=25, slow=late)
+    pipeline.graph.world.now = datetime.combine(day, time(12), tzinfo=UTC)
+    run = pipeline.run(DayWindow.trailing(day, 29))
+    assert run.success
+    check = checks_of(run)["revenue_matures_as_before"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    told = examples(check)
+    assert [(row["account_id"], row["age_days"]) for row in told] == [("43", "1"), ("43", "3")]
+    for row in told:
+        assert float(row["revenue_share"]) < float(row["revenue_share_28_days_before"]) - 0.01
+    by_day = pipeline.rows(ASSET, "as_of_date", "account_id", "pace")
+    assert {row["pace"] for row in by_day if row["account_id"] == "42"} == {"unknown"}
+    before = {row["pace"] for row in by_day if row["as_of_date"] < day - timedelta(days=20)}
+    assert "changed" not in before
 
 
 def test_metas_click_windows_are_kept_with_its_totals(pipeline: Pipeline, today: date) -> None:

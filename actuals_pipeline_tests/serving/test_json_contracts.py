@@ -54,7 +54,9 @@ ML_ACCURACY = {
     *("ctr_mae", "roas_mae", "prediction_accuracy"),
     # Of our own: whose it is, as of when, over what, and what it leaves out.
     *("model_name", "model_version", "basis", "weighting", "protocol", "as_of", "n_ads", "n_ctr"),
-    *("n_roas", "n_predicted", "coverage_ads", "coverage_spend", "settled_spend_share"),
+    *("n_roas", "n_predicted", "coverage_ads", "coverage_spend", "matured_share_spend"),
+    *("prediction_accuracy_ci95", "noise_ceiling", "baseline_accuracy", "accuracy_of_achievable"),
+    *("is_provisional", "is_attested", "n_clusters", "n_reconstructed", "unresolved_share"),
     "excluded",
 }
 DASHBOARD = {
@@ -110,9 +112,13 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
     }
     reasons = {
         *("leaky", "no_prediction", "no_delivery", "invalid", "too_young", "too_old"),
-        *("incomplete_history", "unscored", "ambiguous", "unmatched"),
+        *("incomplete_history", "unscored", "immature", "ambiguous", "unmatched"),
     }
-    ml_accuracy = {**plain(*ML_ACCURACY), "excluded": plain(*reasons)}
+    ml_accuracy = {
+        **plain(*ML_ACCURACY),
+        "excluded": plain(*reasons),
+        "protocol": plain("ctr", "roas"),
+    }
     completeness = ("revenue_completeness", "conversions_completeness")
     assert answered("summary") == {
         **plain(*DASHBOARD),

@@ -55,7 +55,9 @@ def model(**values: Any) -> dict[str, Any]:
     return {
         "model_name": "ranker", "model_version": "1", "prediction_accuracy": 92.4,
         "ctr_mae": 0.25, "roas_mae": 0.15, "n_ads": 2, "coverage_ads": 0.5, "as_of": "2026-03-07",
-        "excluded": {"leaky": 1, "too_old": 0},
+        "excluded": {"leaky": 1, "too_old": 0}, "is_provisional": True, "is_attested": None,
+        "prediction_accuracy_ci95": [90.8, 94.1], "noise_ceiling": 93.0,
+        "baseline_accuracy": 88.4,
     } | values  # fmt: skip
 
 
@@ -112,6 +114,8 @@ def test_a_summary_in_words_and_numbers(show: Show) -> None:
     lines = lines_of(show(print_summary, summary()))
     assert "EUR 250 800.50 3.20x 45 5.56 1.50 % 50%" in lines
     assert "ranker 1 92.4 % 0.250 pp 0.15x 2 50%" in lines
+    said = "ranker 1: 90.8 to 94.1 % with 95 % confidence; a perfect model would score 93.0 %"
+    assert said in " ".join(lines)
     assert "ranker 1 leaves out: 1 leaky." in lines
     assert "Spend reconciles with Meta's own totals to the cent on 7 account-days." in lines
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -39,7 +39,18 @@ WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped
 ORDER BY attnum
 """
 
+ALLOWED_WORDS = r"""
+SELECT attname, substring(pg_get_constraintdef(pg_constraint.oid) FROM 'ANY \(\(?ARRAY\[''([^'']*)')
+FROM pg_constraint JOIN pg_attribute ON attrelid = conrelid AND attnum = ANY(conkey)
+WHERE conrelid = %s::regclass AND contype = 'c' AND cardinality(conkey) = 1
+  AND pg_get_constraintdef(pg_constraint.oid) LIKE '%%= ANY (%%ARRAY[%%'
+"""
+"""For each column that takes certain words only, the first of them."""
+
 CURRENCIES = {"from_currency": "USD", "to_currency": "EUR"}
+
+_WITHOUT_DAY = {"actuals.fruitless_ads": "ad_id", "actuals.retrain_states": "model_name"}
+"""Tables that have no day in the key, and a column of it in which rows can differ."""
 
 OF_KIND: Mapping[str, Any] = {
     "text": "some",
@@ -78,9 +89,15 @@ def tables_of(connection: psycopg.Connection) -> list[str]:
 
 
 def fill(connection: psycopg.Connection, table: str) -> None:
-    """Add three rows of different days, with something in every column."""
+    """Add three rows of different days, with something in every column.
+
+    The log of predictions writes itself: at the end of the transaction, of those that are added.
+    """
+    if table == "actuals.prediction_log":
+        return
     with connection.cursor(row_factory=dict_row) as cursor:
         columns = cursor.execute(COLUMNS, [table]).fetchall()
+    words: dict[str, Any] = dict(connection.execute(ALLOWED_WORDS, [table]).fetchall())
     if _is_partitioned(connection, table):
         months.make(connection, TABLES[table.split(".")[1]], months.months_of(DAYS))
     for number, day in enumerate(DAYS):
@@ -89,16 +106,18 @@ def fill(connection: psycopg.Connection, table: str) -> None:
             name = column["name"]
             if column["is_given"] and name not in _USUAL:
                 continue
-            value = (_USUAL | CURRENCIES).get(name, OF_KIND[column["kind"]])
+            value = (words | _USUAL | CURRENCIES).get(name, OF_KIND[column["kind"]])
             if isinstance(value, dict):
                 value = Jsonb(value)
             elif column["kind"] == "uuid":
                 value = uuid4()
             row[name] = day if column["kind"] == "date" else value
         # Where no day is in the key, something else must tell the rows apart.
-        row |= {name: f"{name} {number}" for name in ("fingerprint", "title") if name in row}
-        if table == "actuals.fruitless_ads":
-            row["ad_id"] = str(number)
+        for name in ("fingerprint", "title", "request_key", _WITHOUT_DAY.get(table)):
+            if name in row:
+                row[name] = f"{name} {number}"
+        monday = day - timedelta(days=day.weekday())
+        row |= {name: monday for name in ("week", "breach_start") if name in row}
         insert = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
             sql.Identifier(*table.split(".")),
             sql.SQL(", ").join(map(sql.Identifier, row)),
@@ -126,6 +145,7 @@ def test_every_row_of_an_earlier_revision_is_there_after_the_upgrade(
     with psycopg.connect(empty_database) as connection:
         for table in tables_of(connection):
             fill(connection, table)
+        connection.commit()
         before = contents(connection)
         seen_before = rows_of(connection, "public.performance_metrics")
     assert {len(rows) for rows in before.values()} == {len(DAYS)}
@@ -150,7 +170,10 @@ def test_an_upgrade_that_fails_halfway_leaves_a_populated_database_as_it_was(
     upgraded_to(empty_database, "0001")
     with psycopg.connect(empty_database, autocommit=True) as connection:
         for table in tables_of(connection):
-            fill(connection, table)
+            # The log fills itself with what is predicted, when that is committed.
+            if table != "actuals.prediction_log":
+                fill(connection, table)
+        connection.commit()
         before = contents(connection)
         name = sql.Identifier(connection.info.dbname)
         connection.execute(sql.SQL("ALTER DATABASE {} SET lock_timeout = '50ms'").format(name))

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from uuid import UUID
 
 import pandas as pd
@@ -10,13 +9,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from actuals_pipeline.accuracy.contract import DAILY_FIGURES
+from actuals_pipeline.accuracy.contract import KNOWN_CHANGES, KNOWN_DAYS
 from actuals_pipeline.frames import check_frame
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.videos import VIDEOS
-from actuals_pipeline.warehouse import history, product
+from actuals_pipeline.warehouse import as_known, history, product
 from actuals_pipeline.warehouse.connection import Warehouse
-from actuals_pipeline.warehouse.tables import ad_actuals, meta_account_totals
+from actuals_pipeline.warehouse.tables import meta_account_totals
 
 Insert = Callable[..., None]
 
@@ -101,34 +100,9 @@ def test_videos_of_another_shape_are_read_as_text_and_utc(
 
 def test_tables_without_rows_keep_their_contracts(warehouse: Warehouse) -> None:
     check_frame(product.videos(warehouse), VIDEOS)
-    check_frame(history.ads_since_launch(warehouse, [], MARCH_7), DAILY_FIGURES)
+    check_frame(as_known.known_changes(warehouse, [], MARCH_7, {}), KNOWN_CHANGES)
+    check_frame(as_known.known_days(warehouse), KNOWN_DAYS)
     assert history.account_time_zones(warehouse) == {}
-
-
-def test_an_ads_past_is_every_known_day_up_to_and_including_the_last(
-    warehouse: Warehouse, insert: Insert
-) -> None:
-    for account, ad, day, spend in (
-        ("42", "2", 5, "0.000001"),
-        ("43", "1", 7, "7.00"),
-        ("42", "1", 7, "7.10"),
-        ("42", "1", 6, "6"),
-        ("42", "1", 8, "8"),
-        ("42", "3", 6, "6"),
-    ):
-        report_date = date(2026, 3, day)
-        insert(
-            ad_actuals, account_id=account, ad_id=ad, report_date=report_date, spend=Decimal(spend)
-        )
-    got = history.ads_since_launch(warehouse, ["2", "1", "missing"], MARCH_7)
-    check_frame(got, DAILY_FIGURES)
-    rows = got.assign(day=got["report_date"].map(str), spend=got["spend"].map(str))
-    assert records(rows[["ad_id", "day", "account_id", "spend"]]) == [
-        ("1", "2026-03-06", "42", "6"),
-        ("1", "2026-03-07", "42", "7.10"),
-        ("1", "2026-03-07", "43", "7.00"),
-        ("2", "2026-03-05", "42", "0.000001"),
-    ]
 
 
 def test_an_account_lives_in_the_time_zone_that_it_had_last(

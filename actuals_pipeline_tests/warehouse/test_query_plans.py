@@ -17,7 +17,7 @@ from sqlalchemy import Table
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.serving import queries
 from actuals_pipeline.settings import Settings
-from actuals_pipeline.warehouse import embedded, history, months, store
+from actuals_pipeline.warehouse import as_known, embedded, history, months, store
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.fetch_memory import StoredFetchMemory
 from actuals_pipeline.warehouse.tables import ad_actuals, ad_actuals_revisions, raw_meta_insights
@@ -241,12 +241,12 @@ def test_a_reader_of_days_reads_their_months_only(
             warehouse, WINDOW, ["run"], Settings.from_environment({}), NOON
         ),
         lambda warehouse: (
-            history.ads_since_launch(warehouse, ["6001", "6190"], DayWindow.inclusive(DAY, DAY))[
+            as_known.known_changes(warehouse, ["6001", "6190"], DayWindow.inclusive(DAY, DAY), {})[
                 "ad_id"
             ].size
         ),
     ],
-    ids=["outcomes of ads", "ads since launch"],
+    ids=["outcomes of ads", "ads as known"],
 )
 def test_a_reader_of_ads_finds_them_by_their_id_in_every_month(filled: str, read: Reader) -> None:
     warehouse = ExplainedWarehouse(filled)

@@ -1,0 +1,60 @@
+"""What somebody without a model would have predicted: the account's rates before the launch.
+
+A model earns its keep only against what costs nothing.  For each ad that is the CTR and the ROAS
+of its account over the 28 days before the ad's first delivery, as known on the as-of day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from actuals_pipeline.accuracy.columns import Floats, quotient
+from actuals_pipeline.accuracy.contract import KNOWN_ACCOUNT_DAYS
+from actuals_pipeline.frames import check_frame
+
+BASELINE_DAYS = 28
+"""Days before a launch that the account's rates are taken from."""
+
+_FIGURES = ["impressions", "clicks", "spend", "revenue"]
+
+
+def account_rates(
+    pairs: pd.DataFrame, account_days: pd.DataFrame, seen_since: Mapping[str, date]
+) -> pd.DataFrame:
+    """`baseline_ctr` (fraction) and `baseline_roas` (multiple) of each row of `pairs`, its index.
+
+    `pairs` has `as_of_date`, `account_id` and `first_delivery_on`; `account_days` is a
+    KNOWN_ACCOUNT_DAYS frame that reaches `BASELINE_DAYS` before the first launch.  NaN before any
+    launch, and where nothing of the account is known of those days.
+    """
+    check_frame(account_days, KNOWN_ACCOUNT_DAYS, exact=False)
+    rates = pd.DataFrame(np.nan, index=pairs.index, columns=["baseline_ctr", "baseline_roas"])
+    days = account_days.assign(
+        day=account_days["report_date"].map(date.toordinal).astype("int64"),
+        **{name: account_days[name].astype("float64") for name in _FIGURES},
+    )
+    by_account = {str(account_id): part for account_id, part in days.groupby("account_id")}
+    launched = pairs[pairs["first_delivery_on"].notna()]
+    for (account_id, _), part in launched.groupby(["account_id", "as_of_date"]):
+        known, as_of = by_account.get(str(account_id)), part["as_of_date"].iloc[0]
+        if known is not None:
+            is_unseen = as_of < seen_since.get(str(account_id), as_of)
+            known = known[(known["is_reconstructed"] == is_unseen) & (known["known_on"] <= as_of)]
+            rates.loc[part.index] = _trailing(known, part["first_delivery_on"])
+    return rates
+
+
+def _trailing(known: pd.DataFrame, launches: pd.Series[Any]) -> Floats:
+    """The two rates of the days before each launch, shape `(n, 2)`."""
+    sums = known.groupby("day")[_FIGURES].sum()
+    totals = np.vstack([np.zeros(len(_FIGURES)), np.cumsum(sums.to_numpy(), axis=0)])
+    days = sums.index.to_numpy()
+    end = launches.map(date.toordinal).to_numpy(dtype="int64")
+    until, since = np.searchsorted(days, end), np.searchsorted(days, end - BASELINE_DAYS)
+    impressions, clicks, spend, revenue = (totals[until] - totals[since]).T
+    return np.column_stack([quotient(clicks, impressions), quotient(revenue, spend)])

@@ -1,0 +1,266 @@
+"""How good a model version was: its pairs summed up, beside chance and beside having no model.
+
+Of launch_to_date every eligible pair counts.  The headline takes each ad once: its CTR of the
+first seven days and its ROAS of the first 28, each when final, and a ROAS only if enough of its
+revenue is in.  Pairs of imported predictions make a headline of their own.
+
+What cannot be known is missing, never 0 and never 100.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from actuals_pipeline.accuracy.achievable import accuracy_of_achievable
+from actuals_pipeline.accuracy.bootstrap import bootstrap_intervals
+from actuals_pipeline.accuracy.contract import DELIVERED_ADS, JUDGED_PAIRS, MODEL_ACCURACY
+from actuals_pipeline.accuracy.protocols import (
+    HEADLINE,
+    HEADLINE_UNATTESTED,
+    LAUNCH_D7,
+    LAUNCH_LTD28,
+    LAUNCH_TO_DATE,
+)
+from actuals_pipeline.accuracy.sums import mean_of
+from actuals_pipeline.accuracy.uncertainty import clusters_of
+from actuals_pipeline.frames import check_frame, conform, refuse_rows
+from actuals_pipeline.money import ZERO, exact_sums, ratio
+
+_MODEL = list(MODEL_ACCURACY.key)
+_AD = list(DELIVERED_ADS.key)
+_RUN = ["as_of_date", "protocol"]
+_SERIES = ["as_of_date", "ad_id", "model_name", "model_version"]
+_METRICS = ("ctr", "roas")
+_NONE_UNMATCHED = pd.DataFrame(
+    columns=["as_of_date", "model_name", "model_version", "n_unmatched"], dtype=object
+)
+
+
+def score_models(
+    judged: pd.DataFrame, delivered: pd.DataFrame, unmatched: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """The MODEL_ACCURACY frame: one row per as-of day, model version and protocol, by key.
+
+    `judged` is a JUDGED_PAIRS frame, of which launch_to_date is summed up as it is and the launch
+    windows make the headlines; `delivered` the DELIVERED_ADS frame of the same days (see
+    `pair.delivered_ads`), which coverage is a share of; `unmatched` counts the predicted videos
+    without an ad (see `pair.unmatched_videos`; None: there are none).  Only `eligible` pairs make
+    the headline; each pair weighs the same.  `coverage_spend` and `settled_spend_share` are
+    missing where the amounts are of several currencies.  `FrameMismatch` when an eligible pair's
+    ad is not among the delivered.
+    """
+    check_frame(judged, JUDGED_PAIRS, exact=False)
+    check_frame(delivered, DELIVERED_ADS, exact=False)
+    to_date = judged[judged["protocol"].eq(LAUNCH_TO_DATE)]
+    pairs = _with_headline(pd.concat([to_date, headline_pairs(judged)]), delivered)
+    models = (
+        pairs[_MODEL]
+        .drop_duplicates(ignore_index=True)
+        .merge(_counts(pairs), on=_MODEL, validate="one_to_one")
+        .merge(_means(pairs), on=_MODEL, validate="one_to_one")
+        .merge(_money(pairs), on=_MODEL, validate="one_to_one")
+        .merge(_against_chance(pairs), on=_MODEL, validate="one_to_one")
+        .merge(_delivered_by_day(delivered), how="left", on=_RUN, validate="many_to_one")
+        .merge(
+            _NONE_UNMATCHED if unmatched is None else unmatched,
+            how="left",
+            on=["as_of_date", "model_name", "model_version"],
+            validate="many_to_one",
+        )
+    )
+    n_delivered = models["n_delivered"].fillna(0)
+    accuracy = conform(
+        models.assign(
+            n_unmatched=models["n_unmatched"].fillna(0),
+            n_no_prediction=n_delivered - models["n_answered"],
+            coverage_ads=ratio(models["n_pairs"], n_delivered),
+            coverage_spend=ratio(models["covered_spend"], models["delivered_spend"]).where(
+                models["n_delivered_currencies"] <= 1
+            ),
+        ),
+        MODEL_ACCURACY,
+    )
+    check_frame(accuracy, MODEL_ACCURACY)
+    return accuracy
+
+
+def headline_pairs(judged: pd.DataFrame) -> pd.DataFrame:
+    """One row an ad and model version as of a day: final CTR and final ROAS side by side.
+
+    The columns of `judged`, the figures those of the first seven days but for what is said of
+    ROAS.  A metric that is not final has no accuracy; a row counts (`eligible`) if either is.
+    """
+    ctr = judged[judged["protocol"].eq(LAUNCH_D7.name)]
+    roas = judged[judged["protocol"].eq(LAUNCH_LTD28.name)].set_index(_SERIES)
+    roas = roas.reindex(pd.MultiIndex.from_frame(ctr[_SERIES])).set_axis(ctr.index)
+    of_roas = [name for name in judged.columns if "roas" in name]
+    final_ctr = ctr["status"].eq("eligible")
+    final_roas = roas["status"].eq("eligible") & roas["is_provisional"].eq(other=False)
+    pairs = ctr.assign(
+        **{name: roas[name] for name in of_roas},
+        protocol=np.where(ctr["is_attested"], HEADLINE, HEADLINE_UNATTESTED),
+        status=ctr["status"].where(~final_roas, "eligible"),
+        settled_spend_share=np.where(final_roas, 1.0, 0.0),
+    )
+    final = {"ctr": final_ctr, "roas": final_roas}
+    return pairs.assign(
+        **{
+            f"{metric}_{name}": pairs[f"{metric}_{name}"].where(final[metric])
+            for metric in _METRICS
+            for name in ("accuracy", "verdict")
+        }
+    )
+
+
+def _with_headline(scored: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
+    """The pairs in key order, with their accuracy, their ad's spend, and whether they count."""
+    comparable = delivered[[*_AD, "spend"]].rename(columns={"spend": "ad_spend"})
+    # One order, because adding floats in another gives other last digits.
+    pairs = scored.sort_values([*_MODEL, "ad_id"]).merge(
+        comparable, how="left", on=_AD, validate="many_to_one"
+    )
+    accuracy = pairs[["ctr_accuracy", "roas_accuracy"]].mean(axis=1)
+    is_eligible = pairs["status"].eq("eligible")
+    is_delivered = pairs["ad_spend"].notna()
+    refuse_rows(pairs, JUDGED_PAIRS, "status", is_eligible & ~is_delivered, "is of a delivered ad")
+    return pairs.assign(
+        accuracy=accuracy,
+        is_delivered=is_delivered,
+        is_eligible=is_eligible,
+        in_headline=is_eligible & accuracy.notna(),
+    )
+
+
+def _counts(pairs: pd.DataFrame) -> pd.DataFrame:
+    status, counted = pairs["status"], pairs["in_headline"]
+    flags = {
+        "n_pairs": counted,
+        "n_ctr": counted & pairs["ctr_accuracy"].notna(),
+        "n_roas": counted & pairs["roas_accuracy"].notna(),
+        "n_predicted": status.notna(),
+        "n_leaked": status.eq("leaked"),
+        "n_no_delivery": status.eq("no_delivery"),
+        "n_ambiguous": status.eq("ambiguous"),
+        "n_invalid": status.eq("invalid_prediction"),
+        "n_too_young": status.eq("too_young"),
+        "n_too_old": status.eq("too_old"),
+        "n_immature": status.eq("immature"),
+        "n_incomplete_history": status.eq("incomplete_history"),
+        "n_reconstructed": counted & pairs["is_reconstructed"],
+        "n_unscored": pairs["is_eligible"] & ~counted,
+        "n_answered": pairs["is_delivered"],
+    }
+    return pairs[_MODEL].assign(**flags).groupby(_MODEL)[list(flags)].sum().reset_index()
+
+
+def _means(pairs: pd.DataFrame) -> pd.DataFrame:
+    counted = pairs["in_headline"]
+    gaps = {
+        metric: (pairs[f"predicted_{metric}"] - pairs[f"actual_{metric}"])
+        .abs()
+        .where(counted & pairs[f"{metric}_accuracy"].notna())
+        for metric in ("ctr", "roas")
+    }
+    means = {
+        "ctr_mae": 100 * gaps["ctr"],
+        "roas_mae": gaps["roas"],
+        "prediction_accuracy": 100 * pairs["accuracy"].where(counted),
+    }
+    return pairs[_MODEL].assign(**means).groupby(_MODEL)[list(means)].mean().reset_index()
+
+
+def _money(pairs: pd.DataFrame) -> pd.DataFrame:
+    """By model: the delivered spend that its headline covers, and the settled share of it."""
+    counted = pairs["in_headline"]
+    spend = pairs["spend"].where(counted, ZERO).astype(float)
+    share = pairs["settled_spend_share"].fillna(0)
+    columns = pairs[_MODEL].assign(
+        covered_spend=pairs["ad_spend"].where(counted, ZERO),
+        settled=spend * share,
+        unsettled=spend * (1 - share),
+        currency=pairs["currency"].where(counted),
+    )
+    by_model = columns.groupby(_MODEL)
+    sums = by_model[["settled", "unsettled"]].sum()
+    # The two parts rather than the whole: so no rounding lifts the share above 1.
+    settled_share = ratio(sums["settled"], sums["settled"] + sums["unsettled"])
+    one_currency = by_model["currency"].nunique() <= 1
+    covered = exact_sums(columns, _MODEL, ["covered_spend"])
+    return covered.assign(settled_spend_share=settled_share.where(one_currency)).reset_index()
+
+
+def _delivered_by_day(delivered: pd.DataFrame) -> pd.DataFrame:
+    by_day = delivered.groupby(_RUN)
+    return (
+        exact_sums(delivered, _RUN, ["spend"])
+        .rename(columns={"spend": "delivered_spend"})
+        .assign(n_delivered=by_day.size(), n_delivered_currencies=by_day["currency"].nunique())
+        .reset_index()
+    )
+
+
+def _against_chance(pairs: pd.DataFrame) -> pd.DataFrame:
+    """By model: the interval of its accuracy, the ceiling, the baseline, and what is unresolved."""
+    rows = [
+        dict(zip(_MODEL, key, strict=True)) | _beside_chance(part[part["in_headline"]], key)
+        for key, part in pairs.assign(cluster=clusters_of(pairs)).groupby(_MODEL)
+    ]
+    return pd.DataFrame(rows, columns=[*_MODEL, *_BESIDE])
+
+
+_BESIDE = (
+    "prediction_accuracy_low",
+    "prediction_accuracy_high",
+    "n_clusters",
+    "noise_ceiling",
+    "baseline_accuracy",
+    "accuracy_of_achievable",
+    "unresolved_share",
+)
+
+
+def _beside_chance(counted: pd.DataFrame, key: tuple[Any, ...]) -> dict[str, float]:
+    found = bootstrap_intervals(
+        {"accuracy": mean_of(100 * counted["accuracy"])},
+        counted["cluster"],
+        seed_text=" ".join(["model_accuracy", *map(str, key)]),
+    )["accuracy"]
+    ceiling = _mean_of_pairs(counted, {each: counted[f"{each}_ceiling"] for each in _METRICS})
+    baselines = {each: _accuracy_of(counted, each) for each in _METRICS}
+    baseline = _mean_of_pairs(counted, baselines)
+    # All three on the pairs that have a baseline, or they could not be compared.
+    known = pd.concat(baselines, axis=1).notna().any(axis=1)
+    part = counted[known]
+    like = {each: part[f"{each}_ceiling"].where(baselines[each].notna()) for each in _METRICS}
+    own = {each: part[f"{each}_accuracy"].where(baselines[each].notna()) for each in _METRICS}
+    achieved = accuracy_of_achievable(
+        _mean_of_pairs(part, own), baseline=baseline, ceiling=_mean_of_pairs(part, like)
+    )
+    verdicts = pd.concat([counted[f"{each}_verdict"] for each in _METRICS]).dropna()
+    return {
+        "prediction_accuracy_low": found.low,
+        "prediction_accuracy_high": found.high,
+        "n_clusters": found.n_clusters,
+        "noise_ceiling": ceiling,
+        "baseline_accuracy": baseline,
+        "accuracy_of_achievable": achieved,
+        "unresolved_share": float(verdicts.eq("unresolved").mean()) if len(verdicts) else np.nan,
+    }
+
+
+def _mean_of_pairs(pairs: pd.DataFrame, by_metric: dict[str, pd.Series[float]]) -> float:
+    """The mean over pairs, in percent, of the mean over the metrics that each is scored on."""
+    scored = {
+        each: values.where(pairs[f"{each}_accuracy"].notna()) for each, values in by_metric.items()
+    }
+    return float(100 * pd.concat(scored, axis=1).mean(axis=1).mean())
+
+
+def _accuracy_of(pairs: pd.DataFrame, metric: str) -> pd.Series[float]:
+    """The accuracy that the baseline would have had as a prediction of each pair."""
+    predicted, actual = pairs[f"baseline_{metric}"], pairs[f"actual_{metric}"]
+    accuracy = 1 - (predicted - actual).abs() / predicted.where(predicted > 0)
+    return accuracy.clip(0, 1).where(pairs[f"{metric}_accuracy"].notna())

@@ -1,0 +1,145 @@
+"""What the warehouse knows of the product's ads as of some days, ready to be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from actuals_pipeline.accuracy.account_curves import Curves
+from actuals_pipeline.accuracy.as_known import Knowledge
+from actuals_pipeline.accuracy.baseline import BASELINE_DAYS, account_rates
+from actuals_pipeline.accuracy.columns import Floats
+from actuals_pipeline.accuracy.launch_windows import (
+    SharesOf,
+    asked_windows,
+    launch_pairs,
+    window_figures,
+)
+from actuals_pipeline.accuracy.pair import delivered_ads, pair
+from actuals_pipeline.accuracy.score import score
+from actuals_pipeline.accuracy.uncertainty import Assumptions, judge
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse import as_known, history, product
+from actuals_pipeline.warehouse.connection import Warehouse
+
+
+class Launches:
+    """The ads of the product's videos, as the warehouse knew them on past days."""
+
+    def __init__(self, warehouse: Warehouse, settings: Settings) -> None:
+        self._warehouse = warehouse
+        self._settings = settings
+
+    @cached_property
+    def videos(self) -> pd.DataFrame:
+        """The videos that run as an ad."""
+        return product.videos(self._warehouse)
+
+    def judged_pairs(
+        self, predictions: pd.DataFrame, days: DayWindow, development: pd.DataFrame
+    ) -> pd.DataFrame:
+        """Every prediction against what its ad did, under each protocol, as of each of `days`.
+
+        `development` is `revenue_development` on those days.
+        """
+        pairs = pair(
+            predictions,
+            self.videos,
+            self._changes(days),
+            self._time_zones,
+            list(days),
+            known_days=self._known_days,
+            **self._ages,
+        )
+        asked = asked_windows(
+            pairs, self._seen_since, evaluation_days=self._settings.evaluation_days
+        )
+        window_days = as_known.window_days(self._warehouse, asked)
+        launched = launch_pairs(
+            pairs,
+            window_figures(asked, window_days, _shares(development)),
+            self.videos,
+            self._time_zones,
+            known_days=self._known_days,
+            evaluation_days=self._settings.evaluation_days,
+            default_zone=self._settings.time_zone_name,
+        )
+        scored = score(pd.concat([pairs, launched], ignore_index=True))
+        return judge(
+            scored,
+            places=as_known.places_of_ads(self._warehouse, scored["ad_id"].unique().tolist()),
+            asked=asked,
+            days=window_days,
+            baselines=account_rates(scored, self._account_days(scored, days), self._seen_since),
+            assumptions=Assumptions(
+                self._settings.ctr_tolerance,
+                self._settings.roas_tolerance,
+                self._settings.order_value_cv,
+            ),
+        )
+
+    def delivered(self, days: DayWindow) -> pd.DataFrame:
+        """Every ad that a prediction could be compared with, as of each of `days`."""
+        return delivered_ads(
+            self.videos,
+            self._changes(days),
+            self._time_zones,
+            list(days),
+            seen_since=self._seen_since,
+            evaluation_days=self._settings.evaluation_days,
+            **self._ages,
+        )
+
+    def _changes(self, days: DayWindow) -> pd.DataFrame:
+        ad_ids = self.videos["ad_id"].tolist()
+        return as_known.known_changes(self._warehouse, ad_ids, days, self._seen_since)
+
+    def _account_days(self, pairs: pd.DataFrame, days: DayWindow) -> pd.DataFrame:
+        launches = pairs["first_delivery_on"].dropna()
+        oldest = min(launches, default=days.since) - timedelta(days=BASELINE_DAYS)
+        return as_known.known_account_days(self._warehouse, oldest, days, self._seen_since)
+
+    @cached_property
+    def _time_zones(self) -> Mapping[str, str]:
+        return history.account_time_zones(self._warehouse)
+
+    @cached_property
+    def _known_days(self) -> pd.DataFrame:
+        return as_known.known_days(self._warehouse)
+
+    @cached_property
+    def _seen_since(self) -> Mapping[str, date]:
+        zone = self._settings.time_zone_name
+        return Knowledge.of(self._known_days, self._time_zones, zone).seen_since
+
+    @property
+    def _ages(self) -> dict[str, Any]:
+        return {
+            "min_age_hours": self._settings.min_age_hours,
+            "max_age_days": self._settings.max_age_days,
+            "default_zone": self._settings.time_zone_name,
+        }
+
+
+def _shares(development: pd.DataFrame) -> SharesOf:
+    """How much of a day's revenue each account had at each age, as of each day."""
+    by_day = {day: Curves.of(rows) for day, rows in development.groupby("as_of_date")}
+    assumed = Curves.of(development.iloc[:0])
+
+    def shares(
+        as_of: pd.Series[Any], account_ids: pd.Series[Any], ages: pd.Series[Any]
+    ) -> tuple[Floats, Floats]:
+        share, error = np.empty(len(ages)), np.empty(len(ages))
+        for day in as_of.unique():
+            at = as_of.eq(day).to_numpy()
+            curves = by_day.get(day, assumed)
+            share[at], error[at] = curves.share(account_ids[at], ages[at])
+        return share, error
+
+    return shares
