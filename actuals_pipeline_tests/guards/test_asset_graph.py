@@ -31,6 +31,8 @@ GRAPH = {
     "model_accuracy": ("accuracy", "pandas postgres", "ad_actuals prediction_accuracy videos"),
     "model_statistics": ("accuracy", "pandas postgres", "prediction_accuracy"),
     "investment_summary": ("investment", "pandas postgres", "ad_actuals meta_account_totals"),
+    "model_drift": ("accuracy", "pandas postgres", "prediction_accuracy"),
+    "retrain_states": ("accuracy", "pandas postgres", "model_drift"),
 }
 """By asset: its group, its kinds, and what it is made of."""
 
@@ -49,6 +51,8 @@ CHECKS = {
     ("model_accuracy", "a_headline_covers_most_of_the_spend"),
     ("model_accuracy", "a_headline_rests_on_what_was_known"),
     ("model_statistics", "predictions_are_kept_on_the_whole"),
+    ("model_drift", "no_model_has_drifted"),
+    ("retrain_states", "every_retrain_request_was_handed_over"),
     ("investment_summary", "no_currency_is_left_out_of_the_investment"),
     ("investment_summary", "the_investment_is_not_overspent"),
 }
