@@ -45,7 +45,9 @@ ACCURACY_CHECKS = (
           -- What is above 1 is no fraction at all, and has a status of its own.
           AND predicted_ctr > 0 AND predicted_ctr <= 1
         GROUP BY as_of_date, model_name, model_version
-        HAVING percentile_cont(0.5) WITHIN GROUP (ORDER BY predicted_ctr / actual_ctr)
+        -- Of a few ads chance alone may make a median like that.
+        HAVING count(*) >= 10
+           AND percentile_cont(0.5) WITHIN GROUP (ORDER BY predicted_ctr / actual_ctr)
                NOT BETWEEN 1 / 30.0 AND 30
         ORDER BY as_of_date DESC, model_name, model_version
         """,
