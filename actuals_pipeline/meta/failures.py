@@ -119,7 +119,7 @@ _PERMISSION = _refused(
 _UNSIGNED = _app_refused(
     "signature missing or wrong", "set META_APP_SECRET to the secret of the app that made the token"
 )
-_OTHER_PRODUCT_LIMITS = (80001, 80002, 80005, 80006, 80008, 80009, 80014)
+_OTHER_PRODUCT_LIMITS = (80001, 80002, 80005, 80006, 80007, 80008, 80009, 80014)
 
 RULES: Final[Mapping[tuple[int, int | None], Rule]] = {
     # A subcode of None stands for every subcode without a row of its own.
@@ -142,9 +142,10 @@ RULES: Final[Mapping[tuple[int, int | None], Rule]] = {
     (368, None): _blocked("temporarily blocked for policy reasons"),
     (613, None): _blocked("calls reduced because of abuse"),
     (613, 1996): _blocked("inconsistent number of calls"),
-    # Too much asked for at once [EC]; 960 [SEEN].
+    # Too much asked for at once [EC]; 960, and 1504018 with code 2 [SEEN].
     (100, 1487534): _too_large("too much data"),
     (100, 1504018): _too_large("timed out"),
+    (2, 1504018): _too_large("timed out"),
     (2, 1504038): _too_large("timed out"),
     (-3, 1504045): _too_large("report too large"),
     (960, None): _too_large("timed out"),

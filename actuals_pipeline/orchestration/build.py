@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from actuals_pipeline.orchestration import assets, checks
+from actuals_pipeline.orchestration import assets, checks, model_watch
 from actuals_pipeline.orchestration.io_manager import PostgresIOManager
 from actuals_pipeline.orchestration.jobs import actuals_job, health_job, maintenance_job
 from actuals_pipeline.orchestration.partitions import daily_partitions
@@ -47,6 +47,8 @@ def build_definitions(
             assets.matured(settings, daily),
             assets.scored(settings, daily),
             assets.judged(settings, daily),
+            model_watch.drifted(settings, daily),
+            model_watch.decided(settings, daily),
             assets.invested(settings, daily),
         ]
     return dg.Definitions(

@@ -6,13 +6,17 @@ from typing import Any, LiteralString
 
 import dagster as dg
 
+from actuals_pipeline.accuracy.drift.decisions import decisions
 from actuals_pipeline.findings import worst
 from actuals_pipeline.meta import health
 from actuals_pipeline.orchestration.descriptions import META_POOL
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
+from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.serving import doctor
 from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse.store import read
+from actuals_pipeline.warehouse.tables import TABLES
 
 HEALTH_CHECK = dg.AssetCheckKey(dg.AssetKey("raw_meta_insights"), "the_installation_is_healthy")
 """The one check that no run of the daily assets makes: a job of its own does, once a day."""
@@ -95,6 +99,14 @@ ORDER BY sequence
 """
 
 
+_NOT_HANDED_OVER = """
+SELECT request_key, action, requested_at, attempts, last_attempt_at, last_error
+FROM actuals.retrain_requests
+WHERE delivered_at IS NULL AND last_error IS NOT NULL
+ORDER BY requested_at, request_key
+"""
+
+
 def checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     """Every check of the code location."""
     return [
@@ -105,6 +117,8 @@ def checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         _predictions_usable(),
         _currencies_converted(),
         _investment_kept(),
+        _models_watched(),
+        _requests_handed_over(),
         _installation_healthy(settings),
     ]
 
@@ -256,6 +270,60 @@ def _investment_kept() -> dg.AssetChecksDefinition:
         )
 
     return the_investment_is_not_overspent
+
+
+def _models_watched() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="model_drift",
+        name="no_model_has_drifted",
+        description=(
+            "No model version is surely off by more than is tolerated, or has surely changed; if "
+            "one is, since when, and what to do."
+        ),
+    )
+    def no_model_has_drifted(
+        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
+    ) -> dg.AssetCheckResult:
+        as_of = window_of(context.partition_keys).until
+        table, day = TABLES["model_drift"], DayWindow.inclusive(as_of, as_of)
+        drifted = [
+            {
+                "model_name": each.model_name,
+                "model_version": each.model_version,
+                "metric": each.metric,
+                "state": each.standing.state.value,
+                "breach_start": each.standing.breach_start,
+                "action": each.action.value,
+                "reason": each.reason,
+            }
+            for each in decisions(read(postgres.warehouse(), table, day)).metrics
+            if each.standing.breach_start is not None
+        ]
+        return dg.AssetCheckResult(
+            passed=not drifted, severity=dg.AssetCheckSeverity.WARN, metadata=_listed(drifted)
+        )
+
+    return no_model_has_drifted
+
+
+def _requests_handed_over() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="retrain_states",
+        name="every_retrain_request_was_handed_over",
+        description=(
+            "Whoever receives ACTUALS_RETRAIN_WEBHOOK has taken every request; what was not is "
+            "tried again for about a week, and stays in `retrain_requests`."
+        ),
+    )
+    def every_retrain_request_was_handed_over(
+        postgres: WarehouseResource,
+    ) -> dg.AssetCheckResult:
+        failed = _rows(postgres, _NOT_HANDED_OVER, {})
+        return dg.AssetCheckResult(
+            passed=not failed, severity=dg.AssetCheckSeverity.WARN, metadata=_listed(failed)
+        )
+
+    return every_retrain_request_was_handed_over
 
 
 def _installation_healthy(settings: Settings) -> dg.AssetChecksDefinition:

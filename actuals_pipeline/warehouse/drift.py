@@ -1,4 +1,4 @@
-"""What watching the models leaves: states, and requests to do something.
+"""What watching the models reads and leaves: matured pairs, states, requests to do something.
 
 A request is written once for each breach and never taken back; what is known of its delivery is
 added to its row.
@@ -7,16 +7,81 @@ added to its row.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, LiteralString, NamedTuple
 
+import pandas as pd
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.store import frame_of
+from actuals_pipeline.warehouse.tables import prediction_accuracy
+
+HISTORY_WEEKS = 104
+"""Weeks that are looked back; a version that is older is judged by these."""
+LOOKED_FOR_DAYS = 7
+"""Days from its maturity on in which a pair is looked for, should a day have been left out."""
+PROTOCOLS = ("launch_d7", "launch_ltd28")
+"""Those whose comparisons become final."""
 
 DAYS_BETWEEN_REQUESTS = 14
+
+
+_PAIR_COLUMNS = (
+    *("ad_id", "model_name", "model_version", "protocol", "status", "ctr_status", "roas_status"),
+    *("matures_on", "is_attested", "is_provisional", "currency", "campaign_id", "impressions"),
+    *("clicks", "spend", "conversions", "predicted_ctr", "predicted_roas", "actual_ctr"),
+    *("actual_roas", "baseline_ctr", "baseline_roas", "dispersion", "roas_relative_se"),
+)
+
+
+def matured_pairs(warehouse: Warehouse, until: date) -> pd.DataFrame:
+    """Every pair of a launch window that matured up to `until`, as it was on that day.
+
+    A pair that has matured does not change any more, so it is read as of the first day on which
+    it is stored with its maturity.  Revenue that was grown by a curve which no longer held on
+    that day is provisional.
+    """
+    columns = [prediction_accuracy.columns[name] for name in _PAIR_COLUMNS]
+    values = {
+        "since": until - timedelta(weeks=HISTORY_WEEKS),
+        "until": until,
+        "days": LOOKED_FOR_DAYS,
+        "protocols": list(PROTOCOLS),
+    }
+    query = sql.SQL(_MATURED).format(
+        sql.SQL(", ").join(
+            sql.SQL(_IS_PROVISIONAL)
+            if column.name == "is_provisional"
+            else sql.Identifier(column.name)
+            for column in columns
+        )
+    )
+    with warehouse.transaction() as connection:
+        rows = connection.execute(query, values).fetchall()
+    return frame_of(columns, rows)
+
+
+# By the days since maturity, of which there is an index: a pair is stored daily for months.
+_MATURED = """
+SELECT DISTINCT ON (model_name, model_version, ad_id, protocol) {}
+FROM actuals.prediction_accuracy AS pair
+WHERE as_of_date - matures_on >= 0 AND as_of_date - matures_on < %(days)s
+  AND protocol = ANY(%(protocols)s)
+  AND as_of_date >= %(since)s AND as_of_date <= %(until)s
+ORDER BY model_name, model_version, ad_id, protocol, as_of_date
+"""
+
+_IS_PROVISIONAL = """
+is_provisional OR protocol = 'launch_ltd28' AND EXISTS (
+    SELECT FROM actuals.revenue_development AS curve
+    WHERE curve.as_of_date = pair.as_of_date AND curve.account_id = pair.account_id
+      AND curve.age_days = 0 AND curve.pace = 'changed'
+)
+"""
 
 
 class RetrainState(NamedTuple):

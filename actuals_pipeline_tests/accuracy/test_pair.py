@@ -324,10 +324,11 @@ logged_predictions = st.lists(
             "predicted_ctr": st.sampled_from([0.02, 0.0, -1.0, float("nan"), float("inf")]),
             "predicted_roas": st.sampled_from([2.0, -1.0, float("nan")]),
             "logged_at": hours,
+            "is_attested": st.booleans(),
         }
     ),
     max_size=12,
-).map(lambda rows: [row | {"prediction_id": f"p{i}"} for i, row in enumerate(rows)])
+).map(lambda rows: [row | {"prediction_id": f"p{i}", "sequence": i} for i, row in enumerate(rows)])
 made_videos = st.lists(hours, min_size=3, max_size=3).map(
     lambda made: [
         {"video_id": f"v{i}", "ad_id": f"a{i}", "created_at": at} for i, at in enumerate(made, 1)
@@ -353,6 +354,10 @@ def midnight(day: date, zone: str) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
+def said(row: dict[str, Any]) -> str:
+    return f"{row['predicted_ctr']} {row['predicted_roas']}"
+
+
 def expected_row(
     video: dict[str, Any], version: str, as_of: date, logged: list[Any], days: list[Any]
 ) -> dict[str, Any] | None:
@@ -360,7 +365,7 @@ def expected_row(
     zone = ZONE_OF_AD[video["ad_id"]][1] if past else "UTC"
     end = midnight(as_of + timedelta(days=1), zone)
     mine = sorted(
-        (row["logged_at"], row["prediction_id"])
+        (row["logged_at"], row["sequence"], row["is_attested"], said(row))
         for row in logged
         if (row["video_id"], row["model_version"]) == (video["video_id"], version)
         and row["logged_at"] < end
@@ -370,12 +375,15 @@ def expected_row(
         return None
     shown = sorted(row["report_date"] for row in past if row["impressions"])
     in_time = [one for one in mine if not shown or one[0] < midnight(shown[0], zone)]
-    chosen = next(row for row in logged if row["prediction_id"] == (in_time or mine)[-1][1])
+    last = ([one for one in in_time if one[2]] or in_time or mine)[-1]
+    chosen = next(row for row in logged if row["sequence"] == last[1])
+    at_once = {one[3] for one in mine if (one[0], one[2]) == (last[0], last[2])}
     valid = 0 <= chosen["predicted_ctr"] <= 1 or 0 <= chosen["predicted_roas"] < float("inf")
     too_young = end - video["created_at"] < timedelta(hours=24)
     reasons = [
         ("leaked", not in_time),
         ("no_delivery", not shown),
+        ("ambiguous", len(at_once) > 1),
         ("invalid_prediction", not valid),
         ("too_young", too_young),
         ("eligible", True),

@@ -140,6 +140,13 @@ def omni(_account_id: str) -> str:
 
 def serve(account: Account, port: Connection) -> None:
     """Answer for `account` until the process is ended; tells its port when it can."""
+    with server_of(account) as server:
+        port.send(server.server_address[1])
+        server.serve_forever()
+
+
+def server_of(account: Account) -> ThreadingHTTPServer:
+    """A server that answers for `account` on a port of this computer, once it is run."""
     totals = account.totals()
     node = {"account_id": ACCOUNT, "name": "B", "currency": "EUR", "timezone_name": "Europe/Berlin"}
 
@@ -168,9 +175,7 @@ def serve(account: Account, port: Connection) -> None:
         def log_message(self, *_: object) -> None:
             """Nothing: a line for each request would be measured too."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        port.send(server.server_address[1])
-        server.serve_forever()
+    return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
 
 @contextmanager

@@ -30,6 +30,8 @@ GRAPH = {
     ),
     "model_accuracy": ("accuracy", "pandas postgres", "ad_actuals prediction_accuracy videos"),
     "investment_summary": ("investment", "pandas postgres", "ad_actuals meta_account_totals"),
+    "model_drift": ("accuracy", "pandas postgres", "prediction_accuracy"),
+    "retrain_states": ("accuracy", "pandas postgres", "model_drift"),
 }
 """By asset: its group, its kinds, and what it is made of."""
 
@@ -41,6 +43,8 @@ CHECKS = {
     ("spend_reconciliation", "ads_add_up_to_metas_total"),
     ("revenue_development", "revenue_matures_as_before"),
     ("prediction_accuracy", "every_prediction_is_usable"),
+    ("model_drift", "no_model_has_drifted"),
+    ("retrain_states", "every_retrain_request_was_handed_over"),
     ("investment_summary", "no_currency_is_left_out_of_the_investment"),
     ("investment_summary", "the_investment_is_not_overspent"),
 }

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from threading import Thread
 
 import pytest
 
 from actuals_pipeline.errors import InputError, MetaRefused, SettingsError
 from actuals_pipeline.graph_stand_in.faults import Fault
 from actuals_pipeline.graph_stand_in.server import GraphStandIn, running_stand_in
-from actuals_pipeline.graph_stand_in.world import World
+from actuals_pipeline.graph_stand_in.world import AccountPlan, World
 from actuals_pipeline.meta.accounts import (
     AccountFetch,
     fetch_account,
@@ -25,9 +26,13 @@ from actuals_pipeline.meta.accounts import (
     totals_frame,
 )
 from actuals_pipeline.meta.client import FetchUsage, InsightsClient, MetaAccount
-from actuals_pipeline.meta.memory import ProcessMemory
+from actuals_pipeline.meta.limits import WAIT_BUDGET_SECONDS
+from actuals_pipeline.meta.memory import ProcessMemory, RequestSize
+from actuals_pipeline.meta.reports import LONGEST_POLL_SECONDS
 from actuals_pipeline.meta.spool import Spool
 from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline_tests.benchmarks.fetch_month import Account, server_of
+from actuals_pipeline_tests.benchmarks.fetch_month import fetch as fetch_month
 
 PROVENANCE = {"run_id": "run-1", "api_version": "v26.0"}
 NewClient = Callable[..., InsightsClient]
@@ -209,3 +214,110 @@ def test_accounts_come_back_in_the_order_asked_whatever_became_of_them(
     )
     assert [fetch.account_id for fetch in fetches] == ["77", account_id, "78"]
     assert [fetch.outcome for fetch in fetches] == ["refused", "complete", "refused"]
+
+
+def test_one_budget_bounds_limits_repetitions_and_reports_and_the_log_tells_them_apart(
+    new_client: NewClient,
+    stand_in: GraphStandIn,
+    account_id: str,
+    window: DayWindow,
+    sleeps: list[float],
+) -> None:
+    limit = {"acc_id_util_pct": 100, "reset_time_duration": 100}
+    stand_in.faults.add(
+        Fault({"headers": {"X-Ad-Account-Usage": json.dumps(limit)}}, kind="account"),
+        Fault({"error": {"code": 2}, "status": 503}, kind="insights", times=2),
+        Fault({"job_status": "Job Running"}, kind="run", times=None),
+    )
+    fetch = fetch_account(
+        account_id,
+        window,
+        new_client(size=RequestSize(as_report=True)),
+        purchase_action_type=omni,
+        expects_stand_in=True,
+        clock=lambda: stand_in.world.now,
+    )
+    assert fetch.outcome == "rate_limited"
+    log = fetch.log_row("run-1")
+    assert log["throttled_seconds"] == 100
+    assert log["backoff_seconds"] == 1 + 2
+    assert log["polling_seconds"] > 100
+    waited = log["throttled_seconds"] + log["backoff_seconds"] + log["polling_seconds"]
+    assert waited == sum(sleeps)
+    assert WAIT_BUDGET_SECONDS - LONGEST_POLL_SECONDS < waited <= WAIT_BUDGET_SECONDS
+
+
+KINDS = {
+    "account": ("account",),
+    "insights": ("insights", "unknown"),
+    "submit": ("insights_async",),
+    "poll": ("run",),
+    "report": ("run_insights",),
+}
+"""What we call a call, and what the stand-in calls it; of an unknown ad it knows no kind."""
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_every_call_is_counted_those_that_failed_and_those_by_id_too(
+    *, ends_well: bool, new_client: NewClient, account_id: str, window: DayWindow
+) -> None:
+    plan = AccountPlan(account_id, "Stand-in Berlin (EUR)", "EUR", "Europe/Berlin", 60)
+    world = World(now=datetime(2026, 3, 8, 15, tzinfo=UTC), accounts=[plan], deleted_in_lists=False)
+    with running_stand_in(world) as other:
+        too_large = {"error": {"code": 100, "subcode": 1487534}}
+        other.faults.add(
+            Fault({"error": {"code": 2}, "status": 503}, kind="account"),
+            Fault({"drop_connection": True}, params="level=account"),
+            Fault({"truncate": True}, params="level=ad"),
+            Fault(too_large, kind="insights", params="level=ad", times=3),
+            Fault({"error": {"code": 100, "subcode": 33}}, kind="run"),
+            Fault({"error": {"code": 2601}}, kind="run_insights"),
+        )
+        if not ends_well:
+            other.faults.add(Fault({"error": {"code": 98765}}, path="/120", kind="insights"))
+        ads = [ad.ad_id for ad in world.ads(account_id)]
+        memory = ProcessMemory(ads={account_id: [*ads, "120000000000000009"]})
+        fetch = fetch_account(
+            account_id,
+            window,
+            new_client(graph_url=other.url, memory=memory),
+            purchase_action_type=omni,
+            expects_stand_in=True,
+            clock=lambda: world.now,
+        )
+        served = Counter(call.kind for call in other.calls)
+    assert fetch.outcome == ("complete" if ends_well else "failed")
+    log = fetch.log_row("run-1")
+    assert log["calls_by_kind"] == {
+        ours: sum(served[kind] for kind in theirs) for ours, theirs in KINDS.items()
+    }
+    assert log["calls"] == sum(served.values())
+    assert sum(log["retries_by_class"].values()) == log["retries"] == 4
+
+
+def test_a_month_of_150_ads_takes_eleven_calls_at_most_and_ten_as_it_usually_is(
+    new_client: NewClient, account_id: str
+) -> None:
+    """Every ad delivering on every day fills nine pages of 500; node and totals are two more."""
+    everything = Account(ads=150, days=28)
+    with server_of(everything) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        month = fetch_month(f"http://127.0.0.1:{server.server_address[1]}", everything.window)
+        server.shutdown()
+    assert (len(month.rows), month.outcome) == (150 * 28, "complete")
+    assert month.usage.calls_by_kind == {"account": 1, "insights": 10}
+
+    plan = AccountPlan(account_id, "Stand-in Berlin (EUR)", "EUR", "Europe/Berlin", 150)
+    world = World(now=datetime(2026, 3, 8, 15, tzinfo=UTC), accounts=[plan])
+    with running_stand_in(world) as other:
+        usual = fetch_account(
+            account_id,
+            everything.window,
+            new_client(graph_url=other.url),
+            purchase_action_type=omni,
+            expects_stand_in=True,
+            clock=lambda: world.now,
+        )
+        assert usual.outcome == "complete"
+        assert len(usual.rows) == len(world.truth(account_id, everything.window)) > 1_500
+        assert usual.usage.calls == len(other.calls) <= 10

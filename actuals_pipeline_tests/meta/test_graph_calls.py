@@ -96,6 +96,30 @@ def test_a_wait_beyond_the_budget_is_left_to_the_caller(
     assert (sleeps, caught.value.retry_after) == ([], 36000)
 
 
+def test_a_call_is_repeated_as_long_as_the_runs_budget_has_time_for_it(
+    new_client: NewClient,
+    new_limits: Callable[..., Limits],
+    stand_in: GraphStandIn,
+    account_id: str,
+    sleeps: list[float],
+) -> None:
+    limits = new_limits(budget_seconds=10)
+    stand_in.faults.add(Fault({"error": {"code": 2}, "status": 503}, times=None))
+    first, second = new_client(limits=limits), new_client(limits=limits)
+    with pytest.raises(MetaUnavailable):
+        first.account(account_id)
+    assert sleeps == [1, 2, 4]
+    # Of the same run: what one client waited, another cannot wait any more.
+    with pytest.raises(MetaUnavailable):
+        second.account(account_id)
+    assert sleeps == [1, 2, 4, 1, 2]
+    assert (first.usage.backoff_seconds, second.usage.backoff_seconds) == (7, 3)
+    assert (first.usage.throttled_seconds, first.usage.polling_seconds) == (0, 0)
+    with pytest.raises(MetaUnavailable):
+        new_client(limits=limits).account(account_id)
+    assert len(sleeps) == 5
+
+
 def test_usage_headers_of_good_answers_are_obeyed_before_the_next_call(
     client: InsightsClient, stand_in: GraphStandIn, account_id: str, sleeps: list[float]
 ) -> None:

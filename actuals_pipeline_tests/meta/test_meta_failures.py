@@ -23,6 +23,7 @@ from actuals_pipeline.meta.graph import RETRY_DELAYS_SECONDS
 from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.meta.memory import RequestSize
 from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.settings import PROJECT_ROOT
 
 NewClient = Callable[..., InsightsClient]
 
@@ -46,11 +47,12 @@ CASES: dict[Reaction, list[tuple[int, int | None]]] = {
         (17, 2446079),
         (613, 1487742),
         (32, None),
-        *((code, None) for code in (80001, 80002, 80005, 80006, 80008, 80009, 80014)),
+        *((code, None) for code in (80001, 80002, 80005, 80006, 80007, 80008, 80009, 80014)),
     ],
     Reaction.SPLIT: [
         (100, 1487534),
         (100, 1504018),
+        (2, 1504018),
         (2, 1504038),
         (-3, 1504045),
         (960, None),
@@ -137,6 +139,21 @@ def test_every_row_of_the_table_has_a_case() -> None:
     alike = {(2601, None), (80000, None), (80003, None), (80004, None), (100, 3018)}
     assert set(failures.RULES) - generated - alike <= listed
     assert set(CASES) == set(Reaction)
+
+
+def test_the_page_about_failures_has_a_row_for_every_case_and_every_rule() -> None:
+    rows = (PROJECT_ROOT / "docs" / "failures.md").read_text("utf-8").splitlines()
+    told = {row.split(" | ")[0].removeprefix("| ") for row in rows if row.startswith("| ")}
+    not_known = {(100, 4242), (190, 999), (299, 1), (300, None), (987654, 1)}
+    for codes in {each for cases in CASES.values() for each in cases} - not_known:
+        code, subcode = codes
+        with_subcode = f"{code}/{subcode}" if codes in failures.RULES and subcode else str(code)
+        assert ("200-299" if code in range(200, 300) else with_subcode) in told, codes
+    for code, words, _ in failures.BY_MESSAGE:
+        assert f'{code}, with "{words}" in its message' in told
+    assert "HTTP 5xx, no answer, an answer that is no JSON" in told
+    assert "HTTP 429 without a code" in told
+    assert "100/33, of a report run younger than a minute" in told
 
 
 @pytest.mark.parametrize(

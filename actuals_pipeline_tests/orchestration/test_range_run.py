@@ -63,6 +63,8 @@ def test_a_run_stores_what_meta_has_to_the_cent_and_materializes_every_day_at_on
         "ads_add_up_to_metas_total": True,
         "revenue_matures_as_before": True,
         "every_prediction_is_usable": True,
+        "no_model_has_drifted": True,
+        "every_retrain_request_was_handed_over": True,
         "no_currency_is_left_out_of_the_investment": True,
         "the_investment_is_not_overspent": True,
     }

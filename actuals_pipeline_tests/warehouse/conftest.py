@@ -82,6 +82,7 @@ _USUAL: Row = {
     "source": "assumed",
     "dating": "unknown",
     "pace": "unknown",
+    "computed_at": datetime(2026, 3, 8, 6, tzinfo=UTC),
     "scope": "currency",
     "outlook": "never",
     "kind": "account",

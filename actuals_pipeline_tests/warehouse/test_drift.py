@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Table
+from sqlalchemy import Boolean, Table
 
+from actuals_pipeline.accuracy.drift.contract import DRIFT_PAIRS
+from actuals_pipeline.frames import check_frame
 from actuals_pipeline.warehouse import drift
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.drift import NewRequest, RetrainState
-from actuals_pipeline.warehouse.tables import retrain_requests, retrain_states
+from actuals_pipeline.warehouse.tables import (
+    prediction_accuracy,
+    retrain_requests,
+    retrain_states,
+    revenue_development,
+)
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 MONDAY = date(2026, 3, 2)
@@ -112,3 +120,66 @@ def test_a_request_waits_until_it_is_handed_over(warehouse: Warehouse) -> None:
 def test_postgres_refuses_what_makes_no_sense(warehouse: Warehouse, values: dict[str, Any]) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
         write(warehouse, request(**values))
+
+
+def test_matured_pairs_are_read_as_they_were_when_they_matured(
+    warehouse: Warehouse, insert: Callable[..., None]
+) -> None:
+    def pair(as_of: date, **values: Any) -> None:
+        insert(
+            prediction_accuracy,
+            as_of_date=as_of,
+            **{
+                "status": "eligible",
+                "model_name": "m",
+                "model_version": "1",
+                "protocol": "launch_d7",
+                "ctr_status": "ok",
+                "roas_status": "ok",
+                "video_id": "v",
+                "prediction_id": "p",
+                "predicted_at": NOW,
+                "matures_on": MONDAY,
+                **{
+                    column.name: False
+                    for column in prediction_accuracy.columns
+                    if isinstance(column.type, Boolean)
+                },
+                **values,
+            },
+        )
+
+    days = {age: MONDAY + timedelta(days=age) for age in (-1, 1, 2, 9)}
+    # Not mature yet; then, the day after, as it is; restated later; too late to look.
+    for age, clicks in ((-1, 1), (1, 2), (2, 3)):
+        pair(days[age], ad_id="1", clicks=clicks)
+    pair(days[9], ad_id="2")
+    pair(days[1], ad_id="3", protocol="launch_to_date")
+    pair(days[1], ad_id="4", matures_on=None)
+    pair(
+        days[1],
+        ad_id="5",
+        protocol="launch_ltd28",
+        account_id="42",
+        clicks=5,
+        spend=Decimal("1.50"),
+    )
+    found = drift.matured_pairs(warehouse, until=days[9])
+    assert found[["ad_id", "clicks"]].to_numpy().tolist() == [["1", 2], ["5", 5]]
+    assert found["spend"].iloc[1] == Decimal("1.50")
+    assert not found["is_provisional"].any()
+    check_frame(found, DRIFT_PAIRS)
+    # The curve that its revenue was grown by does not hold any more.
+    for account_id in ("42", "43"):
+        insert(
+            revenue_development,
+            as_of_date=days[1],
+            account_id=account_id,
+            pace="changed" if account_id == "42" else "as_before",
+            source="revisions",
+            computed_at=NOW,
+            dating="unknown",
+        )
+    provisional = drift.matured_pairs(warehouse, until=days[9])
+    assert provisional["is_provisional"].tolist() == [False, True]
+    assert drift.matured_pairs(warehouse, until=MONDAY).empty

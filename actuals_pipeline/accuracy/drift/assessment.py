@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from operator import attrgetter
@@ -114,12 +115,18 @@ def _newer_pairs(of_model: pd.DataFrame, version: str) -> Callable[[date], int]:
     """How many matured pairs the versions had by the end of a week that began after `version`."""
     began = of_model.groupby("model_version")["week"].min()
     newer = of_model[of_model["model_version"].map(began) > began[version]]
+    if newer.empty:
+        return lambda _: 0
+    # The same ads are counted once by each metric.
+    counted = newer.pivot_table(
+        index="week", columns=["model_version", "metric"], values="n_pairs", aggfunc="sum"
+    )
+    known = counted.fillna(0).cumsum().T.groupby(level="model_version").max().sum()
+    mondays, totals = known.index.tolist(), known.tolist()
 
     def pairs_by(monday: date) -> int:
-        known = newer[newer["week"] <= monday]
-        # The same ads are counted once by each metric.
-        by_metric = known.groupby(["model_version", "metric"])["n_pairs"].sum()
-        return int(by_metric.groupby("model_version").max().sum()) if len(by_metric) else 0
+        weeks = bisect_right(mondays, monday)
+        return int(totals[weeks - 1]) if weeks else 0
 
     return pairs_by
 

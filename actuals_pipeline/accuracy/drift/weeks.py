@@ -17,7 +17,6 @@ beyond what chance alone gives a perfect model.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import date
 from typing import Any
 
@@ -50,15 +49,12 @@ _RATIOS = ("calibration", "skill", "entropy", "excess")
 """What is a ratio of two sums over pairs, whose terms are `<name>_above` and `<name>_below`."""
 
 
-def model_weeks(
-    pairs: pd.DataFrame, *, as_of: date, held_back: Collection[date] = ()
-) -> pd.DataFrame:
+def model_weeks(pairs: pd.DataFrame, *, as_of: date) -> pd.DataFrame:
     """One row a model version, metric and closed week, as `MODEL_WEEKS`, ordered by its key.
 
     `pairs` are those known as of `as_of` (`DRIFT_PAIRS`; other columns are ignored); the weeks
     that had ended by then count, pairs without a day on which they matured do not.  Provisional
-    and unattested pairs are left out.  `held_back` names weeks (Mondays) of which nothing may be
-    concluded: a check had failed, or the maturity curve itself was in alarm.
+    and unattested pairs are left out.
     """
     check_frame(pairs, DRIFT_PAIRS, exact=False)
     rows = pd.concat([_matured(pairs, metric, as_of) for metric in PROTOCOLS], ignore_index=True)
@@ -66,7 +62,7 @@ def model_weeks(
         return empty_frame(MODEL_WEEKS)
     weeks = _by_week(_by_currency(rows))
     weeks["week"] = weeks["week"].dt.date.astype(object)
-    weeks["is_eligible"] = _is_eligible(weeks) & ~weeks["week"].isin(list(held_back))
+    weeks["is_eligible"] = _is_eligible(weeks)
     return conform(weeks, MODEL_WEEKS)
 
 

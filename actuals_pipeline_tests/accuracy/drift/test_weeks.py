@@ -118,11 +118,6 @@ def test_a_week_with_too_little_is_not_eligible(
     assert week(n, **columns).is_eligible == eligible
 
 
-def test_a_week_that_is_held_back_is_not_eligible() -> None:
-    row = only(model_weeks(pairs_of(), as_of=SUNDAY, held_back=[FIRST_MONDAY]))
-    assert not row.is_eligible
-
-
 def test_the_order_of_the_rows_does_not_matter() -> None:
     random = np.random.default_rng(2)
     pairs = pairs_of(200, clicks=random.integers(100, 300, 200))
