@@ -24,7 +24,7 @@ from actuals_pipeline.accuracy.protocols import (
     LAUNCH_LTD28,
     LAUNCH_TO_DATE,
 )
-from actuals_pipeline.accuracy.sums import mean_of
+from actuals_pipeline.accuracy.sums import mean_of, means_by
 from actuals_pipeline.accuracy.uncertainty import clusters_of
 from actuals_pipeline.frames import check_frame, conform, refuse_rows
 from actuals_pipeline.money import ZERO, exact_sums, ratio
@@ -169,7 +169,10 @@ def _means(pairs: pd.DataFrame) -> pd.DataFrame:
         "roas_mae": gaps["roas"],
         "prediction_accuracy": 100 * pairs["accuracy"].where(counted),
     }
-    return pairs[_MODEL].assign(**means).groupby(_MODEL)[list(means)].mean().reset_index()
+    by_model = pairs.groupby(_MODEL)
+    codes = by_model.ngroup().to_numpy().astype(np.int64)
+    models = by_model.size().index.to_frame(index=False)
+    return models.assign(**{name: means_by(codes, each) for name, each in means.items()})
 
 
 def _money(pairs: pd.DataFrame) -> pd.DataFrame:

@@ -31,7 +31,7 @@ from actuals_pipeline.accuracy.verdict import (
 )
 from actuals_pipeline.frames import Kind, check_frame, conform
 
-_RUN = ["as_of_date", "protocol"]
+_MODEL = ["as_of_date", "protocol", "model_name", "model_version"]
 _ADDED = JUDGED_PAIRS.columns[len(SCORED_PAIRS.columns) :]
 
 
@@ -106,7 +106,9 @@ def _overdispersion(rows: pd.DataFrame, days: pd.DataFrame) -> Floats:
 def _order_values(rows: pd.DataFrame) -> Floats:
     """The mean value of a purchase of each row's ad, drawn to its account's as of that day."""
     account = ["as_of_date", "account_id"]
-    ads = rows[rows["protocol"].eq(LAUNCH_TO_DATE)].drop_duplicates(["as_of_date", "ad_id"])
+    # One order, because adding floats in another gives other last digits.
+    ads = rows[rows["protocol"].eq(LAUNCH_TO_DATE)].sort_values(["as_of_date", "ad_id"])
+    ads = ads.drop_duplicates(["as_of_date", "ad_id"])
     sums = (
         ads[account]
         .assign(revenue=ads["revenue"].astype("float64"), conversions=ads["conversions"])
@@ -179,10 +181,14 @@ def _of_roas(rows: pd.DataFrame, assumptions: Assumptions) -> dict[str, npt.NDAr
 
 
 def _discoveries(rows: pd.DataFrame, p_values: pd.Series[float]) -> npt.NDArray[np.bool_]:
-    """Which pairs of a day and protocol are off by more than chance, among those that count."""
+    """Which pairs of a model version are off by more than chance, among those that count.
+
+    Not among those of all versions: beside one that is off everywhere, a good one would be blamed
+    for what chance does.
+    """
     found = np.zeros(len(rows), dtype=bool)
     counted = rows["status"].eq("eligible").to_numpy()
     eligible = rows[counted].assign(p=p_values.to_numpy()[counted], at=np.flatnonzero(counted))
-    for _, part in eligible.groupby(_RUN):
+    for _, part in eligible.groupby(_MODEL):
         found[part["at"]] = discoveries(part["p"])
     return found

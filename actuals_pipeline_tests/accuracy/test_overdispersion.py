@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import stats
 
 from actuals_pipeline.accuracy.intervals import wilson
 from actuals_pipeline.accuracy.overdispersion import overdispersion_by_campaign
@@ -32,12 +33,12 @@ def labels(shown: Counts) -> dict[str, Counts]:
 
 
 def test_one_ad_by_hand() -> None:
-    # 10 % of 100, 100, 200: expected 10, 10, 20; chi-square 4/9 + 4/9 + 0; the median of
+    # 10 % of 100 three times: expected 10; chi-square (14^2 + 8^2 + 6^2) / 9; the median of
     # chi-square with two degrees is 2 ln 2.
     frame = overdispersion_by_campaign(
-        [100, 100, 200, 0], [28, 2, 10, 0], ads=["a"] * 4, campaigns=["c"] * 4
+        [100, 100, 100, 0], [24, 2, 4, 0], ads=["a"] * 4, campaigns=["c"] * 4
     )
-    chi_square = (18**2 + 8**2) / 9 + 10**2 / 18
+    chi_square = (14**2 + 8**2 + 6**2) / 9
     assert frame.to_dict("records") == [
         {
             "campaign": "c",
@@ -45,6 +46,22 @@ def test_one_ad_by_hand() -> None:
             "n_ads": 1,
         }
     ]
+
+
+def test_two_days_have_one_degree_of_freedom_however_uneven_they_are() -> None:
+    frame = overdispersion_by_campaign([100, 900], [28, 72], ads=["a"] * 2, campaigns=["c"] * 2)
+    chi_square = 18**2 / 9 + 18**2 / 81
+    assert frame["overdispersion"].item() == pytest.approx(chi_square / stats.chi2.median(1))
+
+
+def test_large_days_count_for_more_than_small_ones() -> None:
+    # Squared, they are off by 1,200 and by 600 together; by Pearson it would be 3.7 and 6.7.
+    days, usual = [100, 100, 100, 2700], np.array([10, 10, 10, 270])
+    large, small = (
+        overdispersion_by_campaign(days, usual + off, ads=["a"] * 4, campaigns=["c"] * 4)
+        for off in ([-10, -10, -10, 30], [20, -10, -10, 0])
+    )
+    assert large["overdispersion"].item() == pytest.approx(2 * small["overdispersion"].item())
 
 
 @pytest.mark.parametrize("days", [3, 7, 28])
@@ -61,6 +78,16 @@ def test_with_the_factor_found_intervals_cover_as_often_as_they_promise(
     factor: float, days: int
 ) -> None:
     shown, clicks = daily_clicks(factor, campaigns=300, ads=20, days=days)
+    frame = overdispersion_by_campaign(shown.ravel(), clicks.ravel(), **labels(shown))
+    found = np.repeat(frame["overdispersion"].to_numpy(), 20)
+    low, high = wilson(clicks.sum(2).ravel(), shown.sum(2).ravel(), overdispersion=found)
+    assert 0.93 < np.mean((low <= 0.02) & (high >= 0.02)) < 0.97
+
+
+def test_intervals_cover_also_where_some_days_are_much_larger_than_others() -> None:
+    rng = np.random.default_rng(3)
+    shown = np.rint(np.exp(rng.normal(7.3, 0.5, (300, 20, 7)))).astype(np.int64)
+    clicks = rng.binomial(shown, rng.beta(0.02 * 999, 0.98 * 999, shown.shape))
     frame = overdispersion_by_campaign(shown.ravel(), clicks.ravel(), **labels(shown))
     found = np.repeat(frame["overdispersion"].to_numpy(), 20)
     low, high = wilson(clicks.sum(2).ravel(), shown.sum(2).ravel(), overdispersion=found)
