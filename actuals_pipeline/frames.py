@@ -196,12 +196,19 @@ def _check_cells(frame: pd.DataFrame, contract: Contract, column: Column) -> Non
 
 
 def _not_days(values: pd.Series[Any]) -> pd.Series[bool]:
-    bad = [type(cell) is not date for cell in values.tolist()]
+    cells = values.tolist()
+    # All of them at once first: cell by cell takes most of the time of a check.
+    if {*map(type, cells)} <= {date, type(None)}:
+        return pd.Series(data=False, index=values.index)
+    bad = [type(cell) is not date for cell in cells]
     return pd.Series(bad, index=values.index, dtype=bool)
 
 
 def _not_decimals(values: pd.Series[Any]) -> pd.Series[bool]:
-    bad = [type(cell) is not Decimal or not cell.is_finite() for cell in values.tolist()]
+    cells = values.tolist()
+    if {*map(type, cells)} == {Decimal} and all(map(Decimal.is_finite, cells)):
+        return pd.Series(data=False, index=values.index)
+    bad = [type(cell) is not Decimal or not cell.is_finite() for cell in cells]
     return pd.Series(bad, index=values.index, dtype=bool)
 
 
