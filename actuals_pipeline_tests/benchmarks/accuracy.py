@@ -244,7 +244,7 @@ class Launched:
         rng = np.random.default_rng(7)
         ad = np.arange(n_ads)
         self.ad_ids = pd.Series([f"12020{n:010d}" for n in ad], dtype="str")
-        self.first = pd.Series(
+        self.first: pd.Series[Any] = pd.Series(
             [AS_OF - timedelta(days=int(n)) for n in rng.integers(30, 60, n_ads)], dtype=object
         )
         ctr = np.clip(0.02 * np.exp(rng.normal(0, 0.4, n_ads)), 0, 0.3)
