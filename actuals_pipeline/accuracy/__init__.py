@@ -41,6 +41,11 @@ What may be said of these figures; columns in, columns or figures out:
     beta_prior       click rates drawn to their campaign's
     shrinkage        other estimates drawn to their mean
     two_rates        the chance that one click rate is above another
+    best_of_many     the chance of each of several to be the highest, and what a choice costs
+    always_valid     whether one is above another, for those who look every day
+  for what comes next, as advice
+    winners          the best ad of an ad set, and what is missing to say so
+    budget_advice    what to spend on each ad set
 
 Pure statistics: no clock, no database.  Undefined is NaN, never 0.
 """

@@ -589,3 +589,114 @@ REVENUE_DEVELOPMENT = Contract(
     ),
 )
 """How much of a report day's revenue and clicks is known at each age, as of one day."""
+
+COMPARISONS = ("better", "worse", "unresolved")
+"""A model version against the one before it, on the ads of both."""
+
+MODEL_STATISTICS = Contract(
+    "model_statistics",
+    key=("as_of_date", "model_name", "model_version", "protocol", "statistic", "segment"),
+    columns=(
+        _AS_OF_DATE,
+        *_MODEL,
+        _PROTOCOL,
+        Column("statistic", Kind.TEXT, "What is said, metric first"),
+        Column("segment", Kind.TEXT, "Of which part of the pairs; empty = all"),
+        Column("value", Kind.NUMBER, "The figure", "see unit"),
+        Column("low", Kind.NUMBER, "Low end of its 95 % interval", "see unit", nullable=True),
+        Column("high", Kind.NUMBER, "High end of it", "see unit", nullable=True),
+        Column("unit", Kind.TEXT, "Unit of the three"),
+        Column("n_pairs", Kind.COUNT, "Pairs that it rests on", "pairs"),
+        Column("n_clusters", Kind.COUNT, "Campaigns, or groups, of those pairs", "campaigns"),
+        Column("is_off", Kind.FLAG, "Whether a segment is off beyond chance, among all of them"),
+        Column("verdict", Kind.TEXT, "Of a comparison of two versions", nullable=True),
+    ),
+    rules=(*at_least_zero("n_pairs", "n_clusters"), one_of("verdict", COMPARISONS)),
+)
+"""One statistic of a model version's final pairs, or of a segment of them, as of a day."""
+
+METRICS = ("ctr", "roas")
+"""What ads are compared by."""
+
+OBSERVATIONAL = "observational"
+"""Meta chose who saw which ad; nobody was drawn by lot."""
+
+_OF_ADSET = (
+    Column("account_id", Kind.TEXT, "Ad account, digits"),
+    Column("adset_id", Kind.TEXT, "Ad set"),
+)
+
+KNOWN_AD_DAYS = Contract(
+    "known_ad_days",
+    key=("account_id", "ad_id", "report_date"),
+    columns=(
+        *_OF_ADSET,
+        Column("campaign_id", Kind.TEXT, "Campaign", nullable=True),
+        Column("currency", Kind.TEXT, "Currency of the account", "ISO 4217"),
+        _AD_ID,
+        Column("report_date", Kind.DAY, "Report day"),
+        _IMPRESSIONS,
+        _CLICKS,
+        Column("spend", Kind.NUMBER, "Money spent", _MONEY),
+        _CONVERSIONS,
+        Column("revenue", Kind.NUMBER, "Value of the purchases", _MONEY),
+    ),
+    rules=at_least_zero("impressions", "clicks", "spend"),
+)
+"""One report day of an ad as it was known on some day; money as float, for statistics."""
+
+
+def _number(name: str, meaning: str, unit: str) -> Column:
+    return Column(name, Kind.NUMBER, meaning, unit, nullable=True)
+
+
+WINNERS = Contract(
+    "winners",
+    key=("as_of_date", "adset_id", "metric", "ad_id"),
+    columns=(
+        _AS_OF_DATE,
+        *_OF_ADSET,
+        Column("metric", Kind.TEXT, "What the ads are compared by"),
+        _AD_ID,
+        Column("n_days", Kind.COUNT, "Whole days with delivery that count", "days"),
+        _number("rate", "Expected CTR (fraction) or ROAS (multiple)", "of the metric"),
+        _number("low", "Low end of its 95 % interval", "of the metric"),
+        _number("high", "High end of it", "of the metric"),
+        _number("p_best", "Chance that it is the best of the ad set's ads", "fraction"),
+        _number("expected_loss", "What choosing it gives away on average", "of the metric"),
+        _number(
+            "always_valid_p", "Chance of such a lead over every other, at any look", "fraction"
+        ),
+        Column("is_winner", Kind.FLAG, "Whether it may be called the best"),
+        Column("missing", Kind.TEXT, "What is missing for that; none: a winner", nullable=True),
+        Column("basis", Kind.TEXT, "What the comparison rests on"),
+    ),
+    rules=(
+        one_of("metric", METRICS),
+        one_of("basis", (OBSERVATIONAL,)),
+        *at_least_zero("n_days", "rate", "low", "p_best", "expected_loss", "always_valid_p"),
+        at_most("p_best", 1),
+        at_most("always_valid_p", 1),
+    ),
+)
+"""One ad that runs, against the others of its ad set, as of a day."""
+
+BUDGET_ADVICE = Contract(
+    "budget_advice",
+    key=("as_of_date", "account_id", "adset_id"),
+    columns=(
+        _AS_OF_DATE,
+        *_OF_ADSET,
+        Column("currency", Kind.TEXT, "Currency of the account", "ISO 4217"),
+        Column("spend_per_day", Kind.NUMBER, "Spend of a day with delivery, last 7 days", _MONEY),
+        _number("roas", "Final ROAS to expect of the last 28 days", "multiple"),
+        _number("marginal_roas", "What the next unit of spend a day brings", "multiple"),
+        _number("advised_spend_per_day", "Spend a day to go to next", _MONEY),
+        _number("exponent", "By how many percent revenue grows with 1 % of spend", "percent"),
+        _number("exponent_low", "Low end of its 95 % interval", "percent"),
+        _number("exponent_high", "High end of it", "percent"),
+        Column("reason", Kind.TEXT, "Why that, or why there is no advice"),
+    ),
+    rules=at_least_zero("spend_per_day", "roas", "marginal_roas", "advised_spend_per_day"),
+)
+"""One ad set that runs, and what might be spent on it, as of a day."""

@@ -23,6 +23,7 @@ STORED = [
     actuals.RECONCILIATION,
     accuracy.JUDGED_PAIRS,
     accuracy.MODEL_ACCURACY,
+    accuracy.MODEL_STATISTICS,
     accuracy.REVENUE_DEVELOPMENT,
     drift.MODEL_DRIFT,
     spend.INVESTMENT_SUMMARY,
