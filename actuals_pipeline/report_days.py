@@ -125,6 +125,11 @@ def day_start(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
 
 
+def over_everywhere(day: date) -> datetime:
+    """The instant, in UTC, at which `day` has ended in the last calendar on Earth (UTC-12)."""
+    return datetime.combine(day + timedelta(days=1), time(12), tzinfo=UTC)
+
+
 def is_settled(day: date, today: date) -> bool:
     """Whether Meta no longer restates `day`, seen on `today` in the same calendar."""
     return today - day > timedelta(days=SETTLED_AFTER_DAYS)

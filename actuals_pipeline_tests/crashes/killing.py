@@ -30,6 +30,8 @@ WRITTEN_TABLES = (
     "prediction_accuracy",
     "model_accuracy",
     "investment_summary",
+    "winners",
+    "budget_advice",
 )
 
 _POLL_SECONDS = 0.001

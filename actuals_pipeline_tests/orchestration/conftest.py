@@ -33,6 +33,8 @@ DAILY_ASSETS = (
     "prediction_accuracy",
     "model_accuracy",
     "investment_summary",
+    "winners",
+    "budget_advice",
 )
 
 FIGURES = (
