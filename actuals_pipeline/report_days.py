@@ -125,9 +125,12 @@ def day_start(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
 
 
-def over_everywhere(day: date) -> datetime:
-    """The instant, in UTC, at which `day` has ended in the last calendar on Earth (UTC-12)."""
-    return datetime.combine(day + timedelta(days=1), time(12), tzinfo=UTC)
+def over_everywhere(day: date, zones: Iterable[ZoneInfo]) -> datetime:
+    """The instant, in UTC, from which on `day` is over in all `zones`; in UTC if there are none."""
+    tomorrow = day + timedelta(days=1)
+    return max(
+        (day_start(tomorrow, zone) for zone in zones), default=day_start(tomorrow, ZoneInfo("UTC"))
+    )
 
 
 def is_settled(day: date, today: date) -> bool:

@@ -590,6 +590,31 @@ REVENUE_DEVELOPMENT = Contract(
 )
 """How much of a report day's revenue and clicks is known at each age, as of one day."""
 
+COMPARISONS = ("better", "worse", "unresolved")
+"""A model version against the one before it, on the ads of both."""
+
+MODEL_STATISTICS = Contract(
+    "model_statistics",
+    key=("as_of_date", "model_name", "model_version", "protocol", "statistic", "segment"),
+    columns=(
+        _AS_OF_DATE,
+        *_MODEL,
+        _PROTOCOL,
+        Column("statistic", Kind.TEXT, "What is said, metric first"),
+        Column("segment", Kind.TEXT, "Of which part of the pairs; empty = all"),
+        Column("value", Kind.NUMBER, "The figure", "see unit"),
+        Column("low", Kind.NUMBER, "Low end of its 95 % interval", "see unit", nullable=True),
+        Column("high", Kind.NUMBER, "High end of it", "see unit", nullable=True),
+        Column("unit", Kind.TEXT, "Unit of the three"),
+        Column("n_pairs", Kind.COUNT, "Pairs that it rests on", "pairs"),
+        Column("n_clusters", Kind.COUNT, "Campaigns, or groups, of those pairs", "campaigns"),
+        Column("is_off", Kind.FLAG, "Whether a segment is off beyond chance, among all of them"),
+        Column("verdict", Kind.TEXT, "Of a comparison of two versions", nullable=True),
+    ),
+    rules=(*at_least_zero("n_pairs", "n_clusters"), one_of("verdict", COMPARISONS)),
+)
+"""One statistic of a model version's final pairs, or of a segment of them, as of a day."""
+
 METRICS = ("ctr", "roas")
 """What ads are compared by."""
 

@@ -106,7 +106,9 @@ def _overdispersion(rows: pd.DataFrame, days: pd.DataFrame) -> Floats:
 def _order_values(rows: pd.DataFrame) -> Floats:
     """The mean value of a purchase of each row's ad, drawn to its account's as of that day."""
     account = ["as_of_date", "account_id"]
-    ads = rows[rows["protocol"].eq(LAUNCH_TO_DATE)].drop_duplicates(["as_of_date", "ad_id"])
+    # One order, because adding floats in another gives other last digits.
+    ads = rows[rows["protocol"].eq(LAUNCH_TO_DATE)].sort_values(["as_of_date", "ad_id"])
+    ads = ads.drop_duplicates(["as_of_date", "ad_id"])
     sums = (
         ads[account]
         .assign(revenue=ads["revenue"].astype("float64"), conversions=ads["conversions"])

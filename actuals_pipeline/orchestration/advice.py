@@ -10,9 +10,9 @@ import pandas as pd
 
 from actuals_pipeline.accuracy.account_curves import Curves
 from actuals_pipeline.accuracy.winners import ACTIVE_DAYS, DAYS_LOOKED_AT
-from actuals_pipeline.report_days import DayWindow, over_everywhere
+from actuals_pipeline.report_days import DayWindow, over_everywhere, time_zone
 from actuals_pipeline.settings import Settings
-from actuals_pipeline.warehouse import as_known
+from actuals_pipeline.warehouse import as_known, history
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.store import CoveredRows, Slice, read
 from actuals_pipeline.warehouse.tables import TABLES
@@ -34,7 +34,7 @@ class Advice:
     def on(self, days: DayWindow, development: pd.DataFrame) -> CoveredRows:
         """The advice on each of `days`; `development` is `revenue_development` on them."""
         kept = read(self.warehouse, TABLES[self.name], days)
-        lasting = _over_when_computed(kept)
+        lasting = self._over_when_computed(kept)
         rows = [kept[kept["as_of_date"].isin(lasting)]]
         rows += [
             self._on(day, development[development["as_of_date"].eq(day)])
@@ -52,9 +52,9 @@ class Advice:
         )
         return advice.assign(computed_at=self.clock())
 
-
-def _over_when_computed(rows: pd.DataFrame) -> set[date]:
-    """The as-of days that were over in every calendar when their rows were computed."""
-    computed = rows.groupby("as_of_date", as_index=False)["computed_at"].min()
-    days = zip(computed["as_of_date"], computed["computed_at"], strict=True)
-    return {day for day, at in days if at >= over_everywhere(day)}
+    def _over_when_computed(self, rows: pd.DataFrame) -> set[date]:
+        """The as-of days that were over for every account when their rows were computed."""
+        zones = [time_zone(name) for name in history.account_time_zones(self.warehouse).values()]
+        computed = rows.groupby("as_of_date", as_index=False)["computed_at"].min()
+        days = zip(computed["as_of_date"], computed["computed_at"], strict=True)
+        return {day for day, at in days if at >= over_everywhere(day, zones)}

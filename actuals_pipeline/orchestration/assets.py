@@ -1,7 +1,8 @@
 """The assets: each loads frames, calls one plain function and says which slices it covers.
 
     Meta -> raw_meta_insights -> ad_actuals -> revenue_development -> prediction_accuracy
-        |                                                             `-> model_accuracy
+        |                                                                 |-> model_accuracy
+        |                                                                 `-> model_statistics
         `-> meta_account_totals -> spend_reconciliation, investment_summary
 
 From ad_actuals and revenue_development come winners and budget_advice, which are advice: nothing
@@ -20,6 +21,7 @@ import pandas as pd
 
 from actuals_pipeline.accuracy.account_curves import AccountHistory, cohorts_of, develop
 from actuals_pipeline.accuracy.budget_advice import budget_advice as best_spend
+from actuals_pipeline.accuracy.model_statistics import model_statistics as statistics_of
 from actuals_pipeline.accuracy.models import score_models
 from actuals_pipeline.accuracy.pair import unmatched_videos
 from actuals_pipeline.accuracy.winners import winners as best_ads
@@ -275,6 +277,19 @@ def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         return Parts(_as_of_parts(window, len(launches.videos)), judged_models)
 
     return model_accuracy
+
+
+def described_models(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
+    """Everything else that is said of a model version's final comparisons, as of each day."""
+
+    @_daily_asset("model_statistics", settings, daily, group="accuracy")
+    def model_statistics(prediction_accuracy: StoredDays) -> Parts:
+        return Parts(
+            prediction_accuracy.parts(),
+            lambda days: CoveredRows(statistics_of(prediction_accuracy.read(days)), (Slice(days),)),
+        )
+
+    return model_statistics
 
 
 def invested(settings: Settings, daily: Daily) -> dg.AssetsDefinition:

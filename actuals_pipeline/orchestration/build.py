@@ -47,6 +47,7 @@ def build_definitions(
             assets.matured(settings, daily),
             assets.scored(settings, daily),
             assets.judged(settings, daily),
+            assets.described_models(settings, daily),
             model_watch.drifted(settings, daily),
             model_watch.decided(settings, daily),
             assets.invested(settings, daily),

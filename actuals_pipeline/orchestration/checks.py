@@ -1,17 +1,17 @@
 """What must hold of the tables after a run, each check named as the sentence it proves."""
 
-from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, LiteralString
 
 import dagster as dg
 
 from actuals_pipeline.accuracy.drift.decisions import decisions
 from actuals_pipeline.findings import worst
 from actuals_pipeline.meta import health
+from actuals_pipeline.orchestration.accuracy_checks import ACCURACY_CHECKS
 from actuals_pipeline.orchestration.descriptions import META_POOL
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
+from actuals_pipeline.orchestration.row_checks import RowCheck, days_of, found, listed
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.serving import doctor
 from actuals_pipeline.settings import Settings
@@ -20,9 +20,6 @@ from actuals_pipeline.warehouse.tables import TABLES
 
 HEALTH_CHECK = dg.AssetCheckKey(dg.AssetKey("raw_meta_insights"), "the_installation_is_healthy")
 """The one check that no run of the daily assets makes: a job of its own does, once a day."""
-
-_SHOWN = 50
-"""Offending rows listed in a check's metadata; the rest is counted."""
 
 _FAILED_FETCHES = """
 SELECT account_id, since, until, outcome, error_class, error_message
@@ -55,40 +52,12 @@ GROUP BY account_id, action_type
 ORDER BY account_id, action_type
 """
 
-_CHANGED_CURVES = """
-SELECT
-    now.account_id, now.as_of_date, now.age_days, now.source, now.revenue_share,
-    before.revenue_share AS revenue_share_28_days_before
-FROM actuals.revenue_development AS now
-LEFT JOIN actuals.revenue_development AS before
-    ON before.as_of_date = now.as_of_date - 28 AND before.account_id = now.account_id
-    AND before.age_days = now.age_days
-WHERE now.as_of_date = %(until)s AND now.pace = 'changed' AND now.age_days IN (1, 3)
-ORDER BY now.account_id, now.age_days
-"""
-
 _UNUSABLE_PREDICTIONS = """
 SELECT DISTINCT ad_id, model_name, model_version, predicted_ctr, predicted_roas
 FROM actuals.prediction_accuracy
 WHERE as_of_date >= %(since)s AND as_of_date <= %(until)s
   AND ('invalid_prediction' IN (status, ctr_status, roas_status) OR status = 'ambiguous')
 ORDER BY ad_id, model_name, model_version
-"""
-
-_UNCONVERTED = """
-SELECT as_of_date, overall.currency AS into_currency, missing.currency, days AS days_without_rate
-FROM actuals.investment_summary AS overall
-CROSS JOIN jsonb_each_text(unconverted) AS missing (currency, days)
-WHERE as_of_date >= %(since)s AND as_of_date <= %(until)s AND scope = 'overall'
-ORDER BY as_of_date DESC, missing.currency
-"""
-
-_OVERSPENT = """
-SELECT as_of_date, currency, spend_at_least, investment_total,
-       spend_at_least - investment_total AS beyond
-FROM actuals.investment_summary
-WHERE as_of_date >= %(since)s AND as_of_date <= %(until)s AND spend_at_least > investment_total
-ORDER BY as_of_date DESC
 """
 
 _PREDICTIONS_OF_NOTHING = """
@@ -98,6 +67,55 @@ WHERE video_id IS NULL
 ORDER BY sequence
 """
 
+
+_REVENUE_MATURES = RowCheck(
+    "revenue_development",
+    "revenue_matures_as_before",
+    "The newest days of every account have grown like those before, as of the last day of "
+    "the run.  WARN: the tracking may be broken, or Meta counts otherwise; until the curve "
+    "has learnt it, young figures are off, and a model may look as if it had changed.",
+    """
+    SELECT
+        now.account_id, now.as_of_date, now.age_days, now.source, now.revenue_share,
+        before.revenue_share AS revenue_share_28_days_before
+    FROM actuals.revenue_development AS now
+    LEFT JOIN actuals.revenue_development AS before
+        ON before.as_of_date = now.as_of_date - 28 AND before.account_id = now.account_id
+        AND before.age_days = now.age_days
+    WHERE now.as_of_date = %(until)s AND now.pace = 'changed' AND now.age_days IN (1, 3)
+    ORDER BY now.account_id, now.age_days
+    """,
+)
+
+_INVESTMENT_CHECKS = (
+    RowCheck(
+        "investment_summary",
+        "no_currency_is_left_out_of_the_investment",
+        "Every day on which another currency was spent or earned has an exchange rate; until "
+        "then the totals are unknown.  `actuals rates import` brings rates in.",
+        """
+        SELECT as_of_date, overall.currency AS into_currency, missing.currency,
+               days AS days_without_rate
+        FROM actuals.investment_summary AS overall
+        CROSS JOIN jsonb_each_text(unconverted) AS missing (currency, days)
+        WHERE as_of_date >= %(since)s AND as_of_date <= %(until)s AND scope = 'overall'
+        ORDER BY as_of_date DESC, missing.currency
+        """,
+    ),
+    RowCheck(
+        "investment_summary",
+        "the_investment_is_not_overspent",
+        "What was spent to date is not more than ACTUALS_INVESTMENT_BUDGET.",
+        """
+        SELECT as_of_date, currency, spend_at_least, investment_total,
+               spend_at_least - investment_total AS beyond
+        FROM actuals.investment_summary
+        WHERE as_of_date >= %(since)s AND as_of_date <= %(until)s
+          AND spend_at_least > investment_total
+        ORDER BY as_of_date DESC
+        """,
+    ),
+)
 
 _NOT_HANDED_OVER = """
 SELECT request_key, action, requested_at, attempts, last_attempt_at, last_error
@@ -113,10 +131,10 @@ def checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         _accounts_fetched(),
         _purchases_counted(settings),
         _spend_reconciled(settings),
-        _revenue_matures(),
+        _REVENUE_MATURES.definition(),
         _predictions_usable(),
-        _currencies_converted(),
-        _investment_kept(),
+        *(check.definition() for check in ACCURACY_CHECKS),
+        *(check.definition() for check in _INVESTMENT_CHECKS),
         _models_watched(),
         _requests_handed_over(),
         _installation_healthy(settings),
@@ -132,9 +150,9 @@ def _accounts_fetched() -> dg.AssetChecksDefinition:
     def every_account_was_fetched(
         context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
     ) -> dg.AssetCheckResult:
-        failed = _rows(postgres, _FAILED_FETCHES, {"run_id": context.run.run_id})
+        failed = found(postgres, _FAILED_FETCHES, {"run_id": context.run.run_id})
         return dg.AssetCheckResult(
-            passed=not failed, severity=dg.AssetCheckSeverity.ERROR, metadata=_listed(failed)
+            passed=not failed, severity=dg.AssetCheckSeverity.ERROR, metadata=listed(failed)
         )
 
     return every_account_was_fetched
@@ -153,7 +171,7 @@ def _purchases_counted(settings: Settings) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
     ) -> dg.AssetCheckResult:
         chosen = [settings.purchase_action_type_of(each) for each in settings.meta_ad_account_ids]
-        seen = _rows(postgres, _OTHER_PURCHASES, {**_days(context), "chosen": chosen})
+        seen = found(postgres, _OTHER_PURCHASES, {**days_of(context), "chosen": chosen})
         counted = {
             row["account_id"]
             for row in seen
@@ -161,7 +179,7 @@ def _purchases_counted(settings: Settings) -> dg.AssetChecksDefinition:
         }
         others = [row for row in seen if row["account_id"] not in counted]
         return dg.AssetCheckResult(
-            passed=not others, severity=dg.AssetCheckSeverity.WARN, metadata=_listed(others)
+            passed=not others, severity=dg.AssetCheckSeverity.WARN, metadata=listed(others)
         )
 
     return the_purchase_action_type_occurs
@@ -179,9 +197,9 @@ def _spend_reconciled(settings: Settings) -> dg.AssetChecksDefinition:
     def ads_add_up_to_metas_total(
         context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
     ) -> dg.AssetCheckResult:
-        unequal = _rows(postgres, _UNRECONCILED, _days(context))
+        unequal = found(postgres, _UNRECONCILED, days_of(context))
         is_gap = any(row["verdict"] == "gap" for row in unequal)
-        metadata = _listed(unequal)
+        metadata = listed(unequal)
         if unequal:
             metadata["advice"] = dg.MetadataValue.text(settings.advice_on_gap)
         return dg.AssetCheckResult(
@@ -191,27 +209,6 @@ def _spend_reconciled(settings: Settings) -> dg.AssetChecksDefinition:
         )
 
     return ads_add_up_to_metas_total
-
-
-def _revenue_matures() -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset="revenue_development",
-        name="revenue_matures_as_before",
-        description=(
-            "The newest days of every account have grown like those before, as of the last day of "
-            "the run.  WARN: the tracking may be broken, or Meta counts otherwise; until the curve "
-            "has learnt it, young figures are off, and a model may look as if it had changed."
-        ),
-    )
-    def revenue_matures_as_before(
-        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
-    ) -> dg.AssetCheckResult:
-        changed = _rows(postgres, _CHANGED_CURVES, _days(context))
-        return dg.AssetCheckResult(
-            passed=not changed, severity=dg.AssetCheckSeverity.WARN, metadata=_listed(changed)
-        )
-
-    return revenue_matures_as_before
 
 
 def _predictions_usable() -> dg.AssetChecksDefinition:
@@ -226,50 +223,13 @@ def _predictions_usable() -> dg.AssetChecksDefinition:
     def every_prediction_is_usable(
         context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
     ) -> dg.AssetCheckResult:
-        unusable = _rows(postgres, _UNUSABLE_PREDICTIONS, _days(context))
-        unusable += _rows(postgres, _PREDICTIONS_OF_NOTHING, {})
+        unusable = found(postgres, _UNUSABLE_PREDICTIONS, days_of(context))
+        unusable += found(postgres, _PREDICTIONS_OF_NOTHING, {})
         return dg.AssetCheckResult(
-            passed=not unusable, severity=dg.AssetCheckSeverity.ERROR, metadata=_listed(unusable)
+            passed=not unusable, severity=dg.AssetCheckSeverity.ERROR, metadata=listed(unusable)
         )
 
     return every_prediction_is_usable
-
-
-def _currencies_converted() -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset="investment_summary",
-        name="no_currency_is_left_out_of_the_investment",
-        description=(
-            "Every day on which another currency was spent or earned has an exchange rate; until "
-            "then the totals are unknown.  `actuals rates import` brings rates in."
-        ),
-    )
-    def no_currency_is_left_out_of_the_investment(
-        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
-    ) -> dg.AssetCheckResult:
-        left_out = _rows(postgres, _UNCONVERTED, _days(context))
-        return dg.AssetCheckResult(
-            passed=not left_out, severity=dg.AssetCheckSeverity.WARN, metadata=_listed(left_out)
-        )
-
-    return no_currency_is_left_out_of_the_investment
-
-
-def _investment_kept() -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset="investment_summary",
-        name="the_investment_is_not_overspent",
-        description="What was spent to date is not more than ACTUALS_INVESTMENT_BUDGET.",
-    )
-    def the_investment_is_not_overspent(
-        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
-    ) -> dg.AssetCheckResult:
-        overspent = _rows(postgres, _OVERSPENT, _days(context))
-        return dg.AssetCheckResult(
-            passed=not overspent, severity=dg.AssetCheckSeverity.WARN, metadata=_listed(overspent)
-        )
-
-    return the_investment_is_not_overspent
 
 
 def _models_watched() -> dg.AssetChecksDefinition:
@@ -300,7 +260,7 @@ def _models_watched() -> dg.AssetChecksDefinition:
             if each.standing.breach_start is not None
         ]
         return dg.AssetCheckResult(
-            passed=not drifted, severity=dg.AssetCheckSeverity.WARN, metadata=_listed(drifted)
+            passed=not drifted, severity=dg.AssetCheckSeverity.WARN, metadata=listed(drifted)
         )
 
     return no_model_has_drifted
@@ -318,9 +278,9 @@ def _requests_handed_over() -> dg.AssetChecksDefinition:
     def every_retrain_request_was_handed_over(
         postgres: WarehouseResource,
     ) -> dg.AssetCheckResult:
-        failed = _rows(postgres, _NOT_HANDED_OVER, {})
+        failed = found(postgres, _NOT_HANDED_OVER, {})
         return dg.AssetCheckResult(
-            passed=not failed, severity=dg.AssetCheckSeverity.WARN, metadata=_listed(failed)
+            passed=not failed, severity=dg.AssetCheckSeverity.WARN, metadata=listed(failed)
         )
 
     return every_retrain_request_was_handed_over
@@ -348,35 +308,8 @@ def _installation_healthy(settings: Settings) -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(
             passed=verdict == "ok",
             severity=severity.ERROR if verdict == "problem" else severity.WARN,
-            metadata=_listed(doctor.as_rows([each for each in findings if each.verdict != "ok"]))
+            metadata=listed(doctor.as_rows([each for each in findings if each.verdict != "ok"]))
             | {"checks": dg.MetadataValue.int(len(findings))},
         )
 
     return the_installation_is_healthy
-
-
-def _days(context: dg.AssetCheckExecutionContext) -> dict[str, Any]:
-    window = window_of(context.partition_keys)
-    return {"since": window.since, "until": window.until}
-
-
-def _rows(
-    postgres: WarehouseResource, query: LiteralString, values: dict[str, Any]
-) -> list[dict[str, Any]]:
-    with postgres.warehouse().transaction() as connection:
-        cursor = connection.execute(query, values)
-        names = [column.name for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-def _listed(rows: Sequence[dict[str, Any]]) -> dict[str, dg.MetadataValue[Any]]:
-    """How many rows offend, and the first of them as a table."""
-    listed: dict[str, dg.MetadataValue[Any]] = {"rows": dg.MetadataValue.int(len(rows))}
-    if rows:
-        listed["examples"] = dg.MetadataValue.table(
-            [
-                dg.TableRecord({name: str(value) for name, value in row.items()})
-                for row in rows[:_SHOWN]
-            ]
-        )
-    return listed

@@ -983,6 +983,28 @@ budget_advice = Table(
     info={"day": "as_of_date"},
 )
 
+model_statistics = Table(
+    "model_statistics",
+    warehouse,
+    _as_of_day(),
+    _key("model_name", "Model that predicted."),
+    _key("model_version", "Its version."),
+    _key("protocol", "headline, or headline_unattested of imported predictions."),
+    _key("statistic", "What is said, metric first, as ctr_calibration."),
+    _key("segment", "Of which part of the pairs, as campaign 42; empty: all of them."),
+    Column("value", Double, nullable=False, comment="The figure, in unit."),
+    _rate("low", "Low end of its 95-percent interval; null where there is none."),
+    _rate("high", "High end of it."),
+    Column("unit", Text, nullable=False, comment="Unit of value, low and high."),
+    _count("n_pairs", "Pairs that it rests on."),
+    _count("n_clusters", "Campaigns of those pairs, or ad sets where the order is judged."),
+    _flagged("is_off", "Whether a segment is off beyond chance, among all of its kind."),
+    Column("verdict", Text, comment="Of accuracy_difference: better, worse or unresolved."),
+    CheckConstraint("verdict IN ('better', 'worse', 'unresolved')", name="verdict"),
+    comment="One row is one statistic of a model version's final pairs, as of a day.",
+    info={"day": "as_of_date"},
+)
+
 fetch_log = Table(
     "fetch_log",
     warehouse,

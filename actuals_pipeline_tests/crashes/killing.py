@@ -29,6 +29,7 @@ WRITTEN_TABLES = (
     "revenue_development",
     "prediction_accuracy",
     "model_accuracy",
+    "model_statistics",
     "investment_summary",
     "winners",
     "budget_advice",

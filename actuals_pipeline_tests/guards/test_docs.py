@@ -65,7 +65,9 @@ def test_every_command_and_statement_on_the_page_runs(
 ) -> None:
     environment["ACTUALS_INVESTMENT_BUDGET"] = "EUR 5,000,000"
     write_csv(tmp_path / "videos.csv", world.videos())
-    write_csv(tmp_path / "predictions.csv", world.predictions())
+    # The page imports a file in percent.
+    percent = [row | {"predicted_ctr": 100 * row["predicted_ctr"]} for row in world.predictions()]
+    write_csv(tmp_path / "predictions.csv", percent)
     rate = {"date": world.now.date(), "from": "JPY", "to": "EUR", "rate": "0.0061"}
     write_csv(tmp_path / "rates.csv", [rate])
     today = world.now.date()

@@ -23,6 +23,7 @@ STORED = [
     actuals.RECONCILIATION,
     accuracy.JUDGED_PAIRS,
     accuracy.MODEL_ACCURACY,
+    accuracy.MODEL_STATISTICS,
     accuracy.REVENUE_DEVELOPMENT,
     accuracy.WINNERS,
     accuracy.BUDGET_ADVICE,

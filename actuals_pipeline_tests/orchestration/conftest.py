@@ -32,6 +32,7 @@ DAILY_ASSETS = (
     "revenue_development",
     "prediction_accuracy",
     "model_accuracy",
+    "model_statistics",
     "investment_summary",
     "winners",
     "budget_advice",

@@ -9,9 +9,11 @@ from decimal import Decimal
 import dagster as dg
 import psycopg
 import pytest
+from psycopg import sql
 
 from actuals_pipeline.graph_stand_in.server import running_stand_in
 from actuals_pipeline.graph_stand_in.world import World
+from actuals_pipeline.orchestration.accuracy_checks import ACCURACY_CHECKS
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline_tests.orchestration.conftest import Pipeline, checks_of, examples
 
@@ -139,3 +141,84 @@ def test_a_prediction_that_is_no_fraction_is_named(pipeline: Pipeline, today: da
             "predicted_roas": "3.0",
         }
     ]
+
+
+def test_a_model_that_speaks_in_percent_keeps_every_accuracy_as_it_was(
+    pipeline: Pipeline, today: date
+) -> None:
+    window = DayWindow.inclusive(today, today)
+    assert pipeline.run(window).success
+    before = pipeline.versions("model_accuracy")
+    delivered = [row["ad_id"] for row in pipeline.truth(window) if row["clicks"]]
+    with psycopg.connect(pipeline.environment["DATABASE_URL"]) as connection:
+        # Half a percent of some hundred ads, meant as 0.005: a fraction, if not a likely one.
+        connection.execute(
+            "INSERT INTO predictions (video_id, model_name, predicted_ctr)"
+            " SELECT id, 'in_percent', 0.9 FROM videos WHERE meta_platform_id = ANY(%s)",
+            [delivered],
+        )
+    run = pipeline.run(window)
+    assert not run.success
+    check = checks_of(run)["predicted_ctr_is_in_the_unit_of_the_actual"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    [named] = examples(check)
+    assert named["model_name"] == "in_percent"
+    assert float(named["median"]) > 30
+    assert pipeline.versions("model_accuracy") == before != {}
+
+
+@pytest.mark.parametrize(
+    ("figures", "is_named"),
+    [
+        ({"prediction_accuracy": 99, "noise_ceiling": 93}, True),
+        ({"prediction_accuracy": 94, "noise_ceiling": 93}, False),
+        ({"prediction_accuracy": 99, "noise_ceiling": 93, "n_pairs": 5}, False),
+        ({"coverage_spend": 0.79}, True),
+        ({"coverage_spend": 0.8}, False),
+        ({"n_reconstructed": 1}, True),
+    ],
+)
+def test_what_makes_a_headline_doubtful_is_named(
+    pipeline: Pipeline, today: date, figures: dict[str, float], *, is_named: bool
+) -> None:
+    usual = {
+        "as_of_date": today, "model_name": "ranker", "model_version": "1", "protocol": "headline",
+        "prediction_accuracy": 90, "prediction_accuracy_low": 89, "prediction_accuracy_high": 91,
+        "noise_ceiling": 93, "coverage_spend": 1, "n_pairs": 50,
+    } | dict.fromkeys(COUNTS, 0)  # fmt: skip
+    row = usual | figures
+    with psycopg.connect(pipeline.environment["DATABASE_URL"]) as connection:
+        connection.execute(
+            sql.SQL("INSERT INTO actuals.model_accuracy ({}) VALUES ({})").format(
+                sql.SQL(", ").join(map(sql.Identifier, row)),
+                sql.SQL(", ").join(sql.Placeholder() * len(row)),
+            ),
+            list(row.values()),
+        )
+        days = {"since": today, "until": today}
+        found = [
+            check.name
+            for check in ACCURACY_CHECKS
+            if check.asset == "model_accuracy" and connection.execute(check.query, days).fetchall()
+        ]
+    assert len(found) == is_named
+
+
+COUNTS = (
+    *("n_ctr", "n_roas", "n_predicted", "n_leaked", "n_no_delivery", "n_invalid", "n_too_young"),
+    *("n_too_old", "n_unscored", "n_no_prediction"),
+)
+
+
+def test_a_late_prediction_that_counted_would_stop_the_run(pipeline: Pipeline, today: date) -> None:
+    window = DayWindow.trailing(today, 20)
+    assert pipeline.run(window).success
+    [check] = [each for each in ACCURACY_CHECKS if each.name == "no_late_prediction_counts"]
+    assert check.is_blocking
+    days = {"since": window.since, "until": window.until}
+    with psycopg.connect(pipeline.environment["DATABASE_URL"]) as connection:
+        assert not connection.execute(check.query, days).fetchall()
+        late = connection.execute(
+            "UPDATE actuals.prediction_accuracy SET status = 'eligible' WHERE status = 'leaked'"
+        ).rowcount
+        assert len(connection.execute(check.query, days).fetchall()) == late > 0

@@ -15,7 +15,7 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
-from sqlalchemy import Column, Table
+from sqlalchemy import Boolean, Column, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
 from actuals_pipeline.warehouse import embedded, months, tables
@@ -161,7 +161,12 @@ def insert(connection: psycopg.Connection) -> Callable[..., None]:
 
     def add(table: Table, **values: Any) -> None:
         names = [column.name for column in table.columns if column.name != "id"]
-        row = {name: 0 for name in names if not table.columns[name].nullable} | _USUAL | values
+        nothing = {
+            name: False if isinstance(table.columns[name].type, Boolean) else 0
+            for name in names
+            if not table.columns[name].nullable
+        }
+        row = nothing | _USUAL | values
         if table.info.get("by_month"):
             months.make(connection, table, months.months_of([row["report_date"]]))
         given = [

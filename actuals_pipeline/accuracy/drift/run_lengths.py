@@ -9,13 +9,16 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from actuals_pipeline.accuracy.drift.control_charts import CUSUM_K
 
 WEEKS_A_YEAR = 365.2425 / 7
 QUIET_YEARS = 2
 """Years in which all charts together raise one false alarm on average, at most."""
+
+_LIMIT_TOLERANCE = 1e-6
+"""How close a limit is to the one asked for, in standard deviations."""
 
 _NODES = 80
 """Gauss-Legendre nodes: eight digits up to a limit of 20."""
@@ -47,12 +50,12 @@ def limit_for(steps: float, k: float = CUSUM_K) -> float:
     """The CUSUM limit at which a false alarm comes after `steps` on average."""
     if not quiet_steps(0.01, k) < steps < 1e12:
         raise ValueError(f"No limit gives a run length of {steps} steps.")
-    highest = min(_HIGHEST_LIMIT, 40 / k)
-    return float(
-        optimize.brentq(
-            lambda limit: np.log(quiet_steps(limit, k) / steps), 0.01, highest, xtol=1e-6
-        )
-    )
+    low, high = 0.01, min(_HIGHEST_LIMIT, 40 / k)
+    # The run length grows with the limit: halve, as often as a float can tell the difference.
+    while high - low > _LIMIT_TOLERANCE:
+        middle = (low + high) / 2
+        low, high = (middle, high) if quiet_steps(middle, k) < steps else (low, middle)
+    return (low + high) / 2
 
 
 def weekly_limit(n_streams: int, *, k: float = CUSUM_K) -> float:
