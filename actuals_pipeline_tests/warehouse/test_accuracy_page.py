@@ -11,8 +11,15 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from actuals_pipeline.accuracy.contract import PAIR_STATUSES
 from actuals_pipeline.settings import PROJECT_ROOT
-from actuals_pipeline.warehouse.tables import ad_actuals, ad_actuals_revisions, revenue_development
+from actuals_pipeline.warehouse.tables import (
+    ad_actuals,
+    ad_actuals_revisions,
+    model_accuracy,
+    model_statistics,
+    revenue_development,
+)
 
 PAGE = (PROJECT_ROOT / "docs" / "accuracy.md").read_text("utf-8")
 
@@ -24,7 +31,7 @@ SHARES = [0.5, 0.7, 0.8]
 
 def statement(heading: str) -> str:
     """The statement of a section."""
-    section = PAGE.partition(f"\n### {heading}\n")[2]
+    section = re.split(rf"^##+ {re.escape(heading)}$", PAGE, flags=re.MULTILINE)[1]
     (found, *_) = re.findall(r"^```sql\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
     return str(found)
 
@@ -71,6 +78,50 @@ def test_the_back_test_tells_what_was_missing_and_that_the_curve_made_up_for_it(
 
 @pytest.mark.usefixtures("advertised")
 def test_the_curve_of_an_account_is_shown_by_age(connection: psycopg.Connection) -> None:
-    rows = answer(connection, re.findall(r"^```sql\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[0])
+    rows = answer(connection, statement("How a day's revenue matures"))
     assert [row["age_days"] for row in rows] == list(range(29))
     assert [row["revenue_share"] for row in rows][:4] == [*SHARES, 1.0]
+
+
+def test_what_may_be_told_to_an_investor_is_one_query_away(
+    connection: psycopg.Connection, insert: Callable[..., None]
+) -> None:
+    figures = {
+        "n_pairs": 148, "coverage_spend": 0.97, "prediction_accuracy": 92.5,
+        "prediction_accuracy_low": 90.8, "prediction_accuracy_high": 94.1,
+        "baseline_accuracy": 88.4, "noise_ceiling": 93.0,
+    }  # fmt: skip
+    version = {"model_name": "ranker", "model_version": "2", "protocol": "headline"}
+    insert(model_accuracy, **version, **figures)
+    insert(model_accuracy, **version | {"protocol": "launch_to_date"})
+    for statistic, segment in (
+        ("ctr_calibration", ""),
+        ("ctr_calibration", "campaign 1"),
+        ("x", ""),
+    ):
+        said = {"statistic": statistic, "segment": segment, "value": 1.02, "unit": "ratio"}
+        insert(model_statistics, **version, **said | {"verdict": None})
+    [told] = answer(connection, statement("Which sentence may be told to an investor?"))
+    assert told == {
+        "model_name": "ranker",
+        "model_version": "2",
+        **figures,
+        "ctr_calibration": 1.02,
+    }
+
+
+def test_the_page_explains_every_reason_why_a_prediction_does_not_count() -> None:
+    section = PAGE.partition("### Which predictions count?")[2].partition("\n### ")[0]
+    named = set(
+        re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)))
+    )
+    assert named == set(PAIR_STATUSES) - {"eligible"}
+
+
+def test_the_page_names_only_statistics_that_are_made() -> None:
+    section = PAGE.partition("### What else is said of a model?")[2].partition("\n### ")[0]
+    named = set(re.findall(r"`((?:ctr|roas|accuracy)_[a-z_0-9]+)`", section))
+    source = (PROJECT_ROOT / "actuals_pipeline" / "accuracy" / "model_statistics.py").read_text()
+    for name in named:
+        short = re.sub(r"^(ctr|roas)_", "", name).replace("_at_3", "_at_")
+        assert f'"{short}' in source or f'"{name}"' in source, name
