@@ -320,10 +320,10 @@ WITH later AS MATERIALIZED (
     ) AS before
     WHERE before.is_listed
 ), place AS (
-    SELECT DISTINCT ON (ad_id) ad_id, campaign_id, adset_id
+    SELECT ad_id, max(campaign_id) AS campaign_id, max(adset_id) AS adset_id
     FROM actuals.ad_actuals
     WHERE report_date >= %(since)s AND adset_id IS NOT NULL
-    ORDER BY ad_id, report_date DESC
+    GROUP BY ad_id
 )
 SELECT account_id, adset_id, campaign_id, currency, ad_id, report_date, impressions, clicks,
        spend::float8, conversions, revenue::float8
@@ -335,7 +335,7 @@ WHERE adset_id IN (
     JOIN place USING (ad_id)
     WHERE impressions > 0 AND report_date >= %(active_since)s
 )
-ORDER BY ad_id, report_date
+ORDER BY ad_id COLLATE "C", report_date
 """
 
 
