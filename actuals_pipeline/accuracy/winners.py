@@ -290,7 +290,10 @@ def _of_roas(days: _Days, curves: Curves, order_value_cv: float) -> _Compared:
     # More refunds than sales are, for the law of what was sold, nothing sold.
     revenue = np.maximum(days.by_ad(success), 0.0)
     of_account = pd.factorize(account)[0]
-    sold_for, sold = (np.bincount(of_account, each)[of_account] for each in (revenue, purchases))
+    sold_for, sold = (
+        np.bincount(of_account, each)[of_account].astype(np.float64)
+        for each in (revenue, purchases)
+    )
     usual = quotient(sold_for, sold)
     value = shrunken_order_value(revenue, purchases, account_order_value=usual)
     unit = revenue_unit(value, order_value_cv)
