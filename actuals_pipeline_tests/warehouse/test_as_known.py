@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -54,7 +54,9 @@ class Past:
     def __init__(self, warehouse: Warehouse, rows_of: RowsOf) -> None:
         self.warehouse, self.rows_of = warehouse, rows_of
 
-    def fetch(self, known_on: date, n_days: int, cents: dict[tuple[str, date], int | None]) -> None:
+    def fetch(
+        self, known_on: date, n_days: int, cents: Mapping[tuple[str, date], int | None]
+    ) -> None:
         window = DayWindow.trailing(known_on, n_days)
         rows = [
             {
