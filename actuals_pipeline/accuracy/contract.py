@@ -98,6 +98,7 @@ PREDICTIONS = Contract(
         Column("logged_at", Kind.INSTANT, "When the database received it, or it claims", "UTC"),
         _IS_ATTESTED,
         Column("claimed_at", Kind.INSTANT, "What the product said", "UTC", nullable=True),
+        Column("received_at", Kind.INSTANT, "When the database received it", "UTC"),
     ),
 )
 """What models said, as they said it: even a value that makes no sense is kept and judged."""

@@ -23,7 +23,6 @@ from actuals_pipeline.accuracy.account_curves import AccountHistory, cohorts_of,
 from actuals_pipeline.accuracy.budget_advice import budget_advice as best_spend
 from actuals_pipeline.accuracy.model_statistics import model_statistics as statistics_of
 from actuals_pipeline.accuracy.models import score_models
-from actuals_pipeline.accuracy.pair import unmatched_videos
 from actuals_pipeline.accuracy.winners import winners as best_ads
 from actuals_pipeline.actuals.normalize import normalize
 from actuals_pipeline.actuals.reconcile import of_one_fetch, reconcile
@@ -265,11 +264,10 @@ def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         launches, predictions = Launches(warehouse, settings), prediction_log.predictions(warehouse)
 
         def judged_models(days: DayWindow) -> CoveredRows:
-            unmatched = unmatched_videos(
-                predictions, launches.videos, list(days), default_zone=settings.time_zone_name
-            )
             models = score_models(
-                prediction_accuracy.read(days), launches.delivered(days), unmatched
+                prediction_accuracy.read(days),
+                launches.delivered(days),
+                launches.unmatched(predictions, days),
             )
             scores_by_day(context, models)
             return CoveredRows(models, (Slice(days),))

@@ -14,15 +14,18 @@ from actuals_pipeline.accuracy.account_curves import Curves
 from actuals_pipeline.accuracy.as_known import Knowledge
 from actuals_pipeline.accuracy.baseline import BASELINE_DAYS, account_rates
 from actuals_pipeline.accuracy.columns import Floats
+from actuals_pipeline.accuracy.contract import PAIRS
 from actuals_pipeline.accuracy.launch_windows import (
     SharesOf,
     asked_windows,
     launch_pairs,
     window_figures,
 )
-from actuals_pipeline.accuracy.pair import delivered_ads, pair
+from actuals_pipeline.accuracy.pair import delivered_ads, pair, unmatched_videos
+from actuals_pipeline.accuracy.received import received_by
 from actuals_pipeline.accuracy.score import score
 from actuals_pipeline.accuracy.uncertainty import Assumptions, judge
+from actuals_pipeline.frames import conform
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import as_known, history, product
@@ -48,15 +51,7 @@ class Launches:
 
         `development` is `revenue_development` on those days.
         """
-        pairs = pair(
-            predictions,
-            self.videos,
-            self._changes(days),
-            self._time_zones,
-            list(days),
-            known_days=self._known_days,
-            **self._ages,
-        )
+        pairs = self._pairs(predictions, days)
         asked = asked_windows(
             pairs, self._seen_since, evaluation_days=self._settings.evaluation_days
         )
@@ -84,6 +79,17 @@ class Launches:
             ),
         )
 
+    def unmatched(self, predictions: pd.DataFrame, days: DayWindow) -> pd.DataFrame:
+        """How many predicted videos of each model version run as no known ad, as of each day."""
+        zone = self._settings.time_zone_name
+        return pd.concat(
+            [
+                unmatched_videos(received, self.videos, run, default_zone=zone)
+                for run, received in received_by(predictions, list(days), default_zone=zone)
+            ],
+            ignore_index=True,
+        )
+
     def delivered(self, days: DayWindow) -> pd.DataFrame:
         """Every ad that a prediction could be compared with, as of each of `days`."""
         return delivered_ads(
@@ -95,6 +101,22 @@ class Launches:
             evaluation_days=self._settings.evaluation_days,
             **self._ages,
         )
+
+    def _pairs(self, predictions: pd.DataFrame, days: DayWindow) -> pd.DataFrame:
+        changes, zone = self._changes(days), self._settings.time_zone_name
+        found = [
+            pair(
+                received,
+                self.videos,
+                changes,
+                self._time_zones,
+                run,
+                known_days=self._known_days,
+                **self._ages,
+            )
+            for run, received in received_by(predictions, list(days), default_zone=zone)
+        ]
+        return conform(pd.concat(found, ignore_index=True), PAIRS)
 
     def _changes(self, days: DayWindow) -> pd.DataFrame:
         ad_ids = self.videos["ad_id"].tolist()

@@ -76,7 +76,7 @@ SELECT
     CASE WHEN predicted_ctr = 'NaN' THEN 'Infinity' ELSE predicted_ctr END,
     CASE WHEN predicted_roas = 'NaN' THEN 'Infinity' ELSE predicted_roas END,
     CASE WHEN is_attested THEN logged_at ELSE coalesce(claimed_at, logged_at) END AS dated,
-    is_attested, claimed_at
+    is_attested, claimed_at, logged_at
 FROM actuals.prediction_log
 WHERE video_id IS NOT NULL
 ORDER BY dated, sequence
@@ -135,7 +135,7 @@ def predictions(warehouse: Warehouse) -> pd.DataFrame:
     """
     with warehouse.transaction() as connection:
         rows = connection.execute(_PREDICTIONS).fetchall()
-    columns = iter(list(zip(*rows, strict=True)) or [()] * 10)
+    columns = iter(list(zip(*rows, strict=True)) or [()] * 11)
     return pd.DataFrame(
         {
             "sequence": pd.Series(next(columns), dtype="int64"),
@@ -145,5 +145,6 @@ def predictions(warehouse: Warehouse) -> pd.DataFrame:
             "logged_at": instants(next(columns)),
             "is_attested": pd.Series(next(columns), dtype="bool"),
             "claimed_at": instants(next(columns)),
+            "received_at": instants(next(columns)),
         }
     )

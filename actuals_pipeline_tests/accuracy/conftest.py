@@ -33,6 +33,7 @@ _PREDICTION = {
     "logged_at": datetime(2026, 3, 1, 12, tzinfo=UTC),
     "is_attested": True,
     "claimed_at": None,
+    "received_at": datetime(2026, 3, 1, 12, tzinfo=UTC),
 }
 _VIDEO = {"video_id": "v1", "ad_id": "a1", "created_at": datetime(2026, 3, 1, 10, tzinfo=UTC)}
 _DAY = {

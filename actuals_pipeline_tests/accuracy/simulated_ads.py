@@ -180,6 +180,7 @@ class SimulatedAds:
                 "logged_at": logged,
                 "is_attested": True,
                 "claimed_at": None,
+                "received_at": logged,
                 "sequence": 0,
             }
         )

@@ -299,6 +299,7 @@ class Launched:
             "logged_at": pd.concat([self.videos["created_at"]] * VERSIONS, ignore_index=True),
             "is_attested": True,
             "claimed_at": None,
+            "received_at": pd.concat([self.videos["created_at"]] * VERSIONS, ignore_index=True),
         }
         return conform(pd.DataFrame(rows), PREDICTIONS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -84,10 +85,32 @@ class Installation:
             content = CoveredRows(self.rows_of(table, *given), (Slice(window, known_on=known_on),))
             store.replace_in_transaction(self.warehouse, table, content)
 
+    def predict(self, *, ctr: float, logged_on: date) -> None:
+        """Import a prediction of every ad, that says itself when it was made."""
+        with (
+            self.warehouse.transaction() as connection,
+            prediction_log.importing_history(connection),
+        ):
+            for ad in range(N_ADS):
+                connection.execute(
+                    "INSERT INTO public.predictions (video_id, model_name, model_version,"
+                    " predicted_ctr, predicted_roas, logged_at) VALUES (%s, 'm', '1', %s, %s, %s)",
+                    [video_of(ad), ctr + ad / 5_000, 1.0, logged_on],
+                )
+
+    def predictions(self) -> pd.DataFrame:
+        """The log, as if the first prediction of each ad had come in time and the others lately."""
+        found = prediction_log.predictions(self.warehouse)
+        in_time, lately = (
+            datetime(each.year, each.month, each.day, 12, tzinfo=UTC) for each in (day(0), day(47))
+        )
+        received = [in_time if sequence <= N_ADS else lately for sequence in found["sequence"]]
+        return found.assign(received_at=pd.Series(received, dtype="datetime64[us, UTC]"))
+
     def scores(self, days: DayWindow) -> Scores:
         """What the three assets make of `days`, in one run."""
         launches = Launches(self.warehouse, self.settings)
-        predictions = prediction_log.predictions(self.warehouse)
+        predictions = self.predictions()
         development = store.read(self.warehouse, TABLES["revenue_development"], days)
         pairs = launches.judged_pairs(predictions, days, development)
         return {
@@ -101,21 +124,20 @@ class Installation:
 def installation(
     warehouse: Warehouse, connection: psycopg.Connection, rows_of: RowsOf
 ) -> Installation:
-    with connection.transaction(), prediction_log.importing_history(connection):
-        for ad in range(N_ADS):
-            connection.execute(
-                "INSERT INTO public.videos (id, meta_platform_id, created_at) VALUES (%s, %s, %s)",
-                [f"00000000-0000-0000-0000-0000000000{ad:02}", f"ad {ad}", day(0)],
-            )
-            connection.execute(
-                "INSERT INTO public.predictions (video_id, model_name, model_version,"
-                " predicted_ctr, predicted_roas, logged_at) VALUES (%s, 'm', '1', %s, %s, %s)",
-                [f"00000000-0000-0000-0000-0000000000{ad:02}", 0.02 + ad / 5_000, 1.0, day(0)],
-            )
+    for ad in range(N_ADS):
+        connection.execute(
+            "INSERT INTO public.videos (id, meta_platform_id, created_at) VALUES (%s, %s, %s)",
+            [video_of(ad), f"ad {ad}", day(0)],
+        )
     found = Installation(warehouse, rows_of)
+    found.predict(ctr=0.02, logged_on=day(0))
     for number in range(46):
         found.fetch(day(number), 4)
     return found
+
+
+def video_of(ad: int) -> UUID:
+    return UUID(int=ad + 1)
 
 
 def of_day(scores: Scores, on: date) -> Scores:
@@ -125,7 +147,7 @@ def of_day(scores: Scores, on: date) -> Scores:
     }
 
 
-def test_a_past_day_gives_the_same_bytes_after_a_restatement_alone_or_among_others(
+def test_a_past_day_stays_the_same_after_restatements_and_imports_alone_or_among_others(
     installation: Installation,
 ) -> None:
     published = installation.scores(DayWindow.inclusive(PUBLISHED, PUBLISHED))
@@ -135,6 +157,7 @@ def test_a_past_day_gives_the_same_bytes_after_a_restatement_alone_or_among_othe
 
     for number in range(46, 50):
         installation.fetch(day(number), 30)
+    installation.predict(ctr=0.03, logged_on=day(1))
 
     again = installation.scores(DayWindow.inclusive(PUBLISHED, PUBLISHED))
     for days in (DayWindow.inclusive(day(40), day(49)), DayWindow.inclusive(day(1), PUBLISHED)):
@@ -142,3 +165,7 @@ def test_a_past_day_gives_the_same_bytes_after_a_restatement_alone_or_among_othe
         for name, frame in published.items():
             assert_frame_equal(again[name], frame, check_exact=True, obj=f"{name} alone")
             assert_frame_equal(among[name], frame, check_exact=True, obj=f"{name} among {days}")
+
+    later = DayWindow.inclusive(day(47), day(47))
+    predicted = installation.scores(later)["pairs"]["predicted_ctr"]
+    assert predicted.min() == 0.03, "from the day of the import on it counts"

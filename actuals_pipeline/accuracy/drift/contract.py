@@ -118,7 +118,13 @@ CHARTED_WEEKS = Contract(
     key=_WEEK_KEY,
     columns=(
         *_WEEK_COLUMNS,
-        Column("z", Kind.NUMBER, "Against the version's weeks before", "sd", nullable=True),
+        Column(
+            "z",
+            Kind.NUMBER,
+            "Against the version's weeks before; + = more predicted",
+            "sd",
+            nullable=True,
+        ),
         Column("cusum_up", Kind.NUMBER, "Accumulated drift to too much", "sd"),
         Column("cusum_down", Kind.NUMBER, "Accumulated drift to too little", "sd"),
         Column("cusum_limit", Kind.NUMBER, "Above it is an alarm", "sd"),
