@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
@@ -209,7 +208,7 @@ async def sync(asked: Annotated[SyncParameters, Query()], service: _Serving) -> 
     service.settings.require_meta()
     run = service.sync_runs.current()
     if asked.wait:
-        await asyncio.wait({run.ended}, timeout=SYNC_WAIT_SECONDS)
+        await service.sync_runs.wait(run, SYNC_WAIT_SECONDS)
     return await _of_run(service, run, asked) if asked.wait else _under_way(run)
 
 

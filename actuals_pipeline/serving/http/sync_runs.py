@@ -56,6 +56,8 @@ class SyncRuns:
         self._installation = installation
         self._runs: OrderedDict[str, SyncRun] = OrderedDict()
         self._process: asyncio.subprocess.Process | None = None
+        self._stopped = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.is_stopping = False
 
     def current(self) -> SyncRun:
@@ -65,12 +67,22 @@ class SyncRuns:
         newest = next(reversed(self._runs.values()), None)
         if newest is not None and not newest.ended.done():
             return newest
+        self._loop = asyncio.get_running_loop()
         run_id = str(uuid4())
         run = SyncRun(run_id, asyncio.create_task(self._executed(run_id)))
         self._runs[run_id] = run
         while len(self._runs) > REMEMBERED:
             self._runs.popitem(last=False)
         return run
+
+    async def wait(self, run: SyncRun, seconds: float) -> None:
+        """Until the run's end or that many seconds; `Refusal` when the service stops before it."""
+        stopped = asyncio.create_task(self._stopped.wait())
+        done = asyncio.FIRST_COMPLETED
+        await asyncio.wait({run.ended, stopped}, timeout=seconds, return_when=done)
+        stopped.cancel()
+        if self.is_stopping and not run.ended.done():
+            raise stopping()
 
     def known(self, run_id: str) -> SyncRun | None:
         """The run of this id, if it was begun here and is remembered."""
@@ -79,6 +91,9 @@ class SyncRuns:
     def interrupt(self) -> None:
         """Begin no more runs and interrupt the one under way; safe in a signal handler."""
         self.is_stopping = True
+        if self._loop is not None:
+            # From a signal handler, which must not touch what the loop is at.
+            self._loop.call_soon_threadsafe(self._stopped.set)
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGINT)
