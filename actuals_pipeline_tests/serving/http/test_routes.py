@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from actuals_pipeline.graph_stand_in.world import World
 from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.serving import http
+from actuals_pipeline.settings import PROJECT_ROOT
 from actuals_pipeline_tests.serving.conftest import Command, Insert, Stored
 from actuals_pipeline_tests.serving.http.conftest import (
     ACCURACY,
@@ -146,3 +150,21 @@ def test_the_routes_are_described(api: Api) -> None:
     paths = api.get("/openapi.json").body["paths"]
     assert {f"{FETCH}/{{ad_id}}", STATUS, STATS, SUMMARY, f"{ACCURACY}/{{model}}"} <= set(paths)
     assert {"/healthz", "/readyz", "/metrics"} <= set(paths)
+
+
+def test_the_page_about_it_names_every_route_code_and_metric(api: Api, insert: Insert) -> None:
+    page = (PROJECT_ROOT / "docs" / "http.md").read_text("utf-8")
+    served = {
+        (method.upper(), path)
+        for path, methods in api.get("/openapi.json").body["paths"].items()
+        for method in methods
+    }
+    described = set(re.findall(r"^\| `(GET|POST) (/\S+)`", page, re.MULTILINE))
+    assert described == served | {("GET", "/openapi.json")}
+    source = "".join(path.read_text("utf-8") for path in Path(http.__file__).parent.glob("*.py"))
+    codes = set(re.findall(r'\d{3},\s+"([a-z_]+)"', source))
+    assert len(codes) > 15
+    assert not {code for code in codes if f"`{code}`" not in page}
+    insert("meta_account_totals")
+    families = re.findall(r"^# TYPE (\S+)", api.get("/metrics").body, re.MULTILINE)
+    assert {f"`{name}`" for name in families} <= set(re.findall(r"`actuals_\w+`", page))
