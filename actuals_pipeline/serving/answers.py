@@ -243,6 +243,8 @@ SCHEDULE_PROBLEMS: Mapping[queries.ScheduleState, tuple[str, ...]] = {
 def _fetch_problems(warehouse: Warehouse, settings: Settings) -> list[str]:
     """Why a configured account's latest fetch, or else the latest run, failed: sentences."""
     accounts = queries.last_outcomes(warehouse, settings.meta_ad_account_ids)
+    if not settings.meta_ad_account_ids:
+        return ["META_AD_ACCOUNT_ID is not set: put your ad accounts in .env or the environment."]
     if not accounts:
         return ["Nothing was fetched yet: run `actuals sync`."]
     fetched = {row["account_id"] for row in accounts}

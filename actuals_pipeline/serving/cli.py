@@ -67,7 +67,7 @@ def _told_in_a_sentence(context: click.Context) -> Iterator[None]:
         # Not an error to be told but the help to be shown.
         raise
     except click.UsageError as error:
-        _complain(error.format_message())
+        _complain(_usage(error))
         context.exit(2)
     except _YOURS_TO_FIX as error:
         _complain(error)
@@ -78,6 +78,17 @@ def _told_in_a_sentence(context: click.Context) -> Iterator[None]:
     except KeyboardInterrupt:
         _complain("interrupted; each day is wholly old or wholly new: run it again to go on.")
         context.exit(_INTERRUPTED)
+
+
+def _usage(error: click.UsageError) -> str:
+    """What is wrong with a command, and where to read how it is written, unless that is said."""
+    told = error.format_message()
+    is_a_value = isinstance(error, click.BadParameter) and not isinstance(
+        error, click.MissingParameter
+    )
+    if is_a_value or error.ctx is None or "Did you mean" in told:
+        return told
+    return f"{told.rstrip('.')}; see `{error.ctx.command_path} --help`."
 
 
 def _complain(reason: object) -> None:
@@ -122,7 +133,7 @@ def _print(answer: Any, printer: Callable[[Any], None], *, as_json: bool) -> Non
         printer(answer)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("actuals", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="actuals_pipeline")
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done to stderr.")
 def main(*, verbose: bool) -> None:
