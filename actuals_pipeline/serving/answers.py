@@ -98,7 +98,9 @@ def summary(
     days = queries.money_by_day(warehouse, window) if window else []
     overall = investment.overall(warehouse, days, settings)
     scored = (
-        [_ml_accuracy(row) for row in queries.models(warehouse, window.until)] if window else []
+        [_ml_accuracy(row, settings) for row in queries.models(warehouse, window.until)]
+        if window
+        else []
     )
     is_known = bool(source or found)
     account_ids = settings.meta_ad_account_ids
@@ -415,15 +417,18 @@ def _amounts(part: Money) -> dict[str, Any]:
     }
 
 
-def _ml_accuracy(row: queries.Row) -> dict[str, Any]:
+def _ml_accuracy(row: queries.Row, settings: Settings) -> dict[str, Any]:
     """One model version under one protocol: the dashboard's numbers with what they rest on.
 
     `protocol` names what each metric is compared with; `is_provisional` says that the figures may
     still change, `is_attested` whether the database dated the predictions (null: some of both).
+    `window` has the first and last day on which a compared ad may have been launched, or, of
+    `launch_to_date`, its video made; `attribution` is what counts as a purchase there.
     """
     protocol = row["protocol"]
     is_final = protocol != LAUNCH_TO_DATE
     compared = (LAUNCH_D7.name, LAUNCH_LTD28.name) if is_final else (protocol, protocol)
+    days = settings.evaluation_days if is_final else settings.max_age_days
     return {
         "model_name": row["model_name"],
         "model_version": row["model_version"],
@@ -439,7 +444,9 @@ def _ml_accuracy(row: queries.Row) -> dict[str, Any]:
         "protocol": dict(zip(("ctr", "roas"), compared, strict=True)),
         "is_provisional": not is_final,
         "is_attested": {HEADLINE: True, HEADLINE_UNATTESTED: False}.get(protocol),
+        "attribution": row["attribution"],
         "as_of": row["as_of_date"],
+        "window": [row["as_of_date"] - timedelta(days=days), row["as_of_date"]],
         "n_ads": row["n_pairs"],
         "n_ctr": row["n_ctr"],
         "n_roas": row["n_roas"],

@@ -182,11 +182,19 @@ ORDER BY total.account_id, total.report_date
 """
 
 _MODELS: LiteralString = """
-SELECT *
+WITH last_scored AS (
+    SELECT max(as_of_date) AS as_of_date FROM actuals.model_accuracy WHERE as_of_date <= %(until)s
+), counted AS (
+    SELECT string_agg(DISTINCT attribution_setting, ', ') AS attribution
+    FROM actuals.ad_actuals
+    WHERE report_date > (SELECT as_of_date FROM last_scored) - 28
+      AND report_date <= (SELECT as_of_date FROM last_scored)
+)
+SELECT model_accuracy.*, attribution
 FROM actuals.model_accuracy
-WHERE as_of_date = (
-    SELECT max(as_of_date) FROM actuals.model_accuracy WHERE as_of_date <= %(until)s
-) AND (protocol <> 'headline_unattested' OR n_pairs > 0)
+CROSS JOIN counted
+WHERE as_of_date = (SELECT as_of_date FROM last_scored)
+  AND (protocol <> 'headline_unattested' OR n_pairs > 0)
 ORDER BY
     -- What may be quoted first, if there is anything; then what moves; imports at the end.
     CASE
@@ -409,7 +417,8 @@ def models(warehouse: Warehouse, until: date) -> list[Row]:
     """Accuracy of each model version and protocol as of the last scored day.
 
     Final, attested comparisons first, then those of everything since launch, then imports; of each
-    the version with most pairs first.
+    the version with most pairs first.  `attribution` is what the ad sets of the 28 days before
+    count as a purchase.
     """
     return _all(warehouse, _MODELS, {"until": until})
 

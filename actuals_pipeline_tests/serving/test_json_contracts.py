@@ -57,7 +57,7 @@ ML_ACCURACY = {
     *("n_roas", "n_predicted", "coverage_ads", "coverage_spend", "matured_share_spend"),
     *("prediction_accuracy_ci95", "noise_ceiling", "baseline_accuracy", "accuracy_of_achievable"),
     *("is_provisional", "is_attested", "n_clusters", "n_reconstructed", "unresolved_share"),
-    "excluded",
+    *("excluded", "window", "attribution"),
 }
 DASHBOARD = {
     *("total_spend", "total_revenue", "overall_roas", "total_conversions", "avg_cpa"),
@@ -117,6 +117,7 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
     ml_accuracy = {
         **plain(*ML_ACCURACY),
         "excluded": plain(*reasons),
+        "window": [None],
         "protocol": plain("ctr", "roas"),
     }
     completeness = ("revenue_completeness", "conversions_completeness")
@@ -284,7 +285,7 @@ def test_reading_commands_load_neither_dagster_nor_pandas(
 def test_unknown_is_null_in_every_answer(warehouse: Warehouse, insert: Insert) -> None:
     """An ad without impressions, clicks, spend and purchases has no rate at all."""
     insert("meta_account_totals")
-    insert("ad_actuals")
+    insert("ad_actuals", attribution_setting="7d_click_1d_view")
     insert("model_accuracy")
     window = DayWindow.inclusive(date(2026, 3, 7), date(2026, 3, 7))
     settings = Settings.from_environment({})
@@ -295,5 +296,7 @@ def test_unknown_is_null_in_every_answer(warehouse: Warehouse, insert: Insert) -
     accuracy = answer["ml_accuracy"]
     scores = ("ctr_mae", "roas_mae", "prediction_accuracy", "coverage_ads", "coverage_spend")
     assert [accuracy[name] for name in scores] == [None] * 5
+    assert accuracy["window"] == [date(2026, 2, 5), date(2026, 3, 7)]
+    assert accuracy["attribution"] == "7d_click_1d_view"
     counts = answers.stats(warehouse, settings)["stats"]
     assert counts["success_rate"] is None
