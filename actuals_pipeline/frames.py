@@ -109,11 +109,7 @@ def at_most(name: str, limit: float) -> Rule:
 
 def one_of(name: str, allowed: Sequence[str]) -> Rule:
     """Only the words of `allowed`, or nothing."""
-    return Rule(
-        name,
-        f"is one of {', '.join(allowed)}",
-        lambda frame: frame[name].notna() & ~frame[name].isin(list(allowed)),
-    )
+    return Rule(name, f"is one of {', '.join(allowed)}", _not_among(name, list(allowed)))
 
 
 def matching(name: str, pattern: str, law: str) -> Rule:
@@ -187,21 +183,30 @@ def _check_cells(frame: pd.DataFrame, contract: Contract, column: Column) -> Non
     accepted = {column.dtype, "Int64", "int64"} if column.kind is Kind.COUNT else {column.dtype}
     if str(values.dtype) not in accepted:
         _refuse(contract, column.name, f"dtype {values.dtype}, declared {column.dtype}")
-    missing = values.isna()
+    # Looking for what is missing takes long among texts, and tells nothing where it is allowed.
     if not column.nullable:
-        refuse_rows(frame, contract, column.name, missing, "is never missing")
+        refuse_rows(frame, contract, column.name, values.isna(), "is never missing")
     if column.kind in _BAD_CELLS:
         bad, law = _BAD_CELLS[column.kind]
-        refuse_rows(frame, contract, column.name, bad(values) & ~missing, law)
+        found = bad(values)
+        if found.any():
+            refuse_rows(frame, contract, column.name, found & ~values.isna(), law)
 
 
 def _not_days(values: pd.Series[Any]) -> pd.Series[bool]:
-    bad = [type(cell) is not date for cell in values.tolist()]
+    cells = values.tolist()
+    # All of them at once first: cell by cell takes most of the time of a check.
+    if {*map(type, cells)} <= {date, type(None)}:
+        return pd.Series(data=False, index=values.index)
+    bad = [type(cell) is not date for cell in cells]
     return pd.Series(bad, index=values.index, dtype=bool)
 
 
 def _not_decimals(values: pd.Series[Any]) -> pd.Series[bool]:
-    bad = [type(cell) is not Decimal or not cell.is_finite() for cell in values.tolist()]
+    cells = values.tolist()
+    if {*map(type, cells)} == {Decimal} and all(map(Decimal.is_finite, cells)):
+        return pd.Series(data=False, index=values.index)
+    bad = [type(cell) is not Decimal or not cell.is_finite() for cell in cells]
     return pd.Series(bad, index=values.index, dtype=bool)
 
 
@@ -222,6 +227,14 @@ def _repeated(frame: pd.DataFrame, contract: Contract) -> pd.Series[bool]:
 
 def _below_zero(name: str) -> Callable[[pd.DataFrame], pd.Series[bool]]:
     return lambda frame: frame[name] < 0
+
+
+def _not_among(name: str, allowed: list[str]) -> Callable[[pd.DataFrame], pd.Series[bool]]:
+    def broken(frame: pd.DataFrame) -> pd.Series[bool]:
+        others = ~frame[name].isin(allowed)
+        return others & frame[name].notna() if others.any() else others
+
+    return broken
 
 
 def _not_matching(name: str, pattern: str) -> Callable[[pd.DataFrame], pd.Series[bool]]:

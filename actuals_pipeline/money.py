@@ -35,12 +35,14 @@ def running_totals(amounts: pd.Series[Any], groups: pd.Series[int]) -> npt.NDArr
     """For each row the exact sum of its group so far, itself included; a group's rows adjoin."""
     cells = amounts.to_numpy(dtype=object)
     starts = np.flatnonzero(groups.ne(groups.shift()).to_numpy(dtype=bool))
-    if not len(starts):
-        return cells
     # Group by group rather than one long sum and differences of it: so a total has the scale
     # (1.50 or 1.5000) of its own amounts, whatever other groups there are.
+    totals, ends = cells.copy(), np.append(starts[1:], len(cells))
+    several = ends - starts > 1
     with exact_arithmetic():
-        return np.concatenate([np.cumsum(part) for part in np.split(cells, starts[1:])])
+        for start, end in zip(starts[several], ends[several], strict=True):
+            totals[start:end] = np.cumsum(cells[start:end])
+    return totals
 
 
 def ratio(numerator: pd.Series[Any], denominator: pd.Series[Any]) -> pd.Series[float]:

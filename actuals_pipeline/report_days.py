@@ -125,6 +125,14 @@ def day_start(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
 
 
+def over_everywhere(day: date, zones: Iterable[ZoneInfo]) -> datetime:
+    """The instant, in UTC, from which on `day` is over in all `zones`; in UTC if there are none."""
+    tomorrow = day + timedelta(days=1)
+    return max(
+        (day_start(tomorrow, zone) for zone in zones), default=day_start(tomorrow, ZoneInfo("UTC"))
+    )
+
+
 def is_settled(day: date, today: date) -> bool:
     """Whether Meta no longer restates `day`, seen on `today` in the same calendar."""
     return today - day > timedelta(days=SETTLED_AFTER_DAYS)

@@ -12,6 +12,7 @@ from actuals_pipeline.report_days import (
     DayWindow,
     day_start,
     is_settled,
+    over_everywhere,
     parse_day,
     report_day,
     retention_floor,
@@ -213,3 +214,11 @@ def test_a_day_reads_as_it_is_written(day: date) -> None:
 def test_anything_else_is_no_day(text: str) -> None:
     with pytest.raises(InputError, match="write it as YYYY-MM-DD, such as 2026-03-07"):
         parse_day(text)
+
+
+def test_a_day_is_over_everywhere_when_the_last_of_the_calendars_says_so() -> None:
+    day = date(2026, 3, 7)
+    zones = [time_zone(name) for name in ("Asia/Tokyo", "America/Los_Angeles", "Europe/Berlin")]
+    assert over_everywhere(day, zones) == datetime(2026, 3, 8, 8, tzinfo=UTC)
+    assert over_everywhere(day, zones[:1]) == datetime(2026, 3, 7, 15, tzinfo=UTC)
+    assert over_everywhere(day, []) == datetime(2026, 3, 8, tzinfo=UTC)

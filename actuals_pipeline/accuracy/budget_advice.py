@@ -102,8 +102,8 @@ def fit_exponent(
     refuse("exposure", e, e <= 0, "is above 0")
     adset, names = codes_of("adsets", adsets, len(s))
     day, dates = codes_of("days", days, len(s))
-    total = np.bincount(adset, r, len(names)).astype(np.float64)
     # An ad set whose refunds exceed its sales tells nothing of how sales grow.
+    total = np.maximum(np.bincount(adset, r, len(names)).astype(np.float64), 0.0)
     told = (total > 0)[adset]
     fit = _Growth(np.log(s[told]), np.log(e[told]), adset[told], total)
     unknown = Exponent(np.nan, np.nan, np.nan, len(dates))

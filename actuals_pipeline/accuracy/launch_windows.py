@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from actuals_pipeline.accuracy.as_known import Knowledge
-from actuals_pipeline.accuracy.columns import Floats, quotient
+from actuals_pipeline.accuracy.columns import Floats, Positions, quotient
 from actuals_pipeline.accuracy.contract import ASKED_WINDOWS, PAIRS, WINDOW_DAYS, WINDOW_FIGURES
 from actuals_pipeline.accuracy.protocols import (
     LAUNCH_LTD28,
@@ -73,18 +73,41 @@ def window_figures(asked: pd.DataFrame, days: pd.DataFrame, shares_of: SharesOf)
     check_frame(days, WINDOW_DAYS, exact=False)
     if asked.empty:
         return empty_frame(WINDOW_FIGURES)
+    of_asked, of_days = _reads(asked, days)
+    told = days[[*_COUNTS, *_MONEY]].assign(read=of_days)
     sums = pd.concat(
-        [days.groupby(READ)[_COUNTS].sum(), exact_sums(days, READ, _MONEY)], axis=1
-    ).reset_index()
-    figures = asked.merge(sums, how="left", on=READ, validate="many_to_one").merge(
-        _completeness(asked, days, shares_of), how="left", on=_WINDOW, validate="one_to_one"
+        [told.groupby("read")[_COUNTS].sum(), exact_sums(told, ["read"], _MONEY)], axis=1
+    )
+    figures = (
+        asked.assign(read=of_asked)
+        .merge(sums.reset_index(), how="left", on="read", validate="many_to_one")
+        .merge(_completeness(asked, days, shares_of), how="left", on=_WINDOW, validate="one_to_one")
     )
     return conform(figures[figures["spend"].notna()].reset_index(drop=True), WINDOW_FIGURES)
 
 
 def days_of(asked: pd.DataFrame, days: pd.DataFrame, window: LaunchWindow) -> pd.DataFrame:
-    """The days of each of the `asked` windows of one kind, one row an as-of day, ad and day."""
-    return asked[asked["protocol"].eq(window.name)].merge(days, on=READ)
+    """The days of each of the `asked` windows of one kind, one row an as-of day, ad and day.
+
+    The days of a window are in their order, whatever that of `days`: adding floats in another
+    order gives other last digits.
+    """
+    chosen = asked[asked["protocol"].eq(window.name)]
+    of_chosen, of_days = _reads(chosen, days)
+    in_order = np.argsort(_ordinals(days["report_date"]), kind="stable")
+    told = days.drop(columns=READ).assign(read=of_days).take(in_order)
+    return chosen.assign(read=of_chosen).merge(told, on="read").drop(columns="read")
+
+
+def _reads(asked: pd.DataFrame, days: pd.DataFrame) -> tuple[Positions, Positions]:
+    """A number for each row of both frames: the same for the same window to read."""
+    both = pd.concat([asked[READ], days[READ]], ignore_index=True)
+    numbers = both.groupby(READ, sort=False).ngroup().to_numpy().astype(np.int64)
+    return numbers[: len(asked)], numbers[len(asked) :]
+
+
+def _ordinals(days: pd.Series[Any]) -> Positions:
+    return np.fromiter(map(date.toordinal, days), dtype=np.int64, count=len(days))
 
 
 def launch_pairs(
@@ -194,22 +217,21 @@ def _completeness(asked: pd.DataFrame, days: pd.DataFrame, shares_of: SharesOf) 
     """`completeness` of each window of purchases and its relative error, keyed as `asked`."""
     rows = days_of(asked, days, LAUNCH_LTD28)
     # Of a day before the account was seen, what is known was learnt later: it is that much older.
-    known_on = rows["known_on"].where(rows["known_on"] > rows["known_by"], rows["known_by"])
-    ages = pd.Series(
-        [(known - day).days for known, day in zip(known_on, rows["report_date"], strict=True)],
-        index=rows.index,
-        dtype="int64",
-    )
+    known_on = np.maximum(_ordinals(rows["known_on"]), _ordinals(rows["known_by"]))
+    ages = pd.Series(known_on - _ordinals(rows["report_date"]), index=rows.index, dtype="int64")
     share, error = shares_of(rows["as_of_date"], rows["account_id"], ages)
-    spend = rows["spend"].astype("float64")
-    sums = (
-        rows[_WINDOW]
-        .assign(spend=spend, known=spend * share, error=spend * error)
-        .groupby(_WINDOW)[["spend", "known", "error"]]
-        .sum()
+    spend = rows["spend"].to_numpy(dtype=np.float64)
+    windows = rows[_WINDOW].groupby(_WINDOW, sort=False)
+    number = windows.ngroup().to_numpy()
+    whole, known, missed = (
+        np.bincount(number, values, windows.ngroups).astype(np.float64)
+        for values in (spend, spend * share, spend * error)
     )
-    whole, known, missed = (sums[name].to_numpy() for name in ("spend", "known", "error"))
-    return sums.assign(
-        completeness=quotient(known, whole),
-        completeness_se=np.nan_to_num(quotient(missed, known)),
-    )[["completeness", "completeness_se"]].reset_index()
+    return (
+        rows[_WINDOW]
+        .drop_duplicates(ignore_index=True)
+        .assign(
+            completeness=quotient(known, whole),
+            completeness_se=np.nan_to_num(quotient(missed, known)),
+        )
+    )

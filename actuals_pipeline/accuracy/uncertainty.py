@@ -22,7 +22,7 @@ from actuals_pipeline.accuracy.intervals import ORDER_VALUE_CV, shrunken_order_v
 from actuals_pipeline.accuracy.launch_windows import days_of
 from actuals_pipeline.accuracy.noise import expected_purchases
 from actuals_pipeline.accuracy.overdispersion import overdispersion_by_campaign
-from actuals_pipeline.accuracy.protocols import LAUNCH_D7, LAUNCH_TO_DATE
+from actuals_pipeline.accuracy.protocols import LAUNCH_D7
 from actuals_pipeline.accuracy.verdict import (
     CTR_TOLERANCE,
     ROAS_TOLERANCE,
@@ -91,24 +91,29 @@ def _overdispersion(rows: pd.DataFrame, days: pd.DataFrame) -> Floats:
     """The factor of each row's campaign as of its day; 1 where nothing tells it."""
     # Clicks beyond the impressions of a day, as of an ad hardly shown, are no binomial's.
     possible = days[days["clicks"] <= days["impressions"]]
-    factors = {
-        (as_of, campaign): factor
-        for as_of, part in possible.groupby("as_of_date")
-        for campaign, factor in overdispersion_by_campaign(
+    by_campaign = [
+        overdispersion_by_campaign(
             part["impressions"], part["clicks"], ads=part["ad_id"], campaigns=part["cluster"]
-        )[["campaign", "overdispersion"]].itertuples(index=False, name=None)
-    }
-    keys = zip(rows["as_of_date"], clusters_of(rows), strict=True)
-    known = np.array([factors.get(key, 1.0) for key in keys], dtype=np.float64)
-    return np.where(np.isnan(known), 1.0, known)
+        ).assign(as_of_date=as_of)
+        for as_of, part in possible.groupby("as_of_date")
+    ]
+    if not by_campaign:
+        return np.ones(len(rows))
+    factors = pd.concat(by_campaign).rename(columns={"campaign": "cluster"})
+    found = rows[["as_of_date"]].assign(cluster=clusters_of(rows))
+    found = found.merge(factors, how="left", on=["as_of_date", "cluster"], validate="many_to_one")
+    return found["overdispersion"].fillna(1.0).to_numpy(dtype=np.float64)
 
 
 def _order_values(rows: pd.DataFrame) -> Floats:
-    """The mean value of a purchase of each row's ad, drawn to its account's as of that day."""
-    account = ["as_of_date", "account_id"]
-    # One order, because adding floats in another gives other last digits.
-    ads = rows[rows["protocol"].eq(LAUNCH_TO_DATE)].sort_values(["as_of_date", "ad_id"])
-    ads = ads.drop_duplicates(["as_of_date", "ad_id"])
+    """The mean value of a purchase of each row's ad, drawn to its account's as of that day.
+
+    Of the account in the same days of its ads' lives, so that a pair that is final stays.
+    """
+    account = ["as_of_date", "protocol", "account_id"]
+    ads = rows.drop_duplicates(["as_of_date", "protocol", "ad_id"])
+    # In one order, because adding floats in another gives other last digits.
+    ads = ads.sort_values("ad_id")
     sums = (
         ads[account]
         .assign(revenue=ads["revenue"].astype("float64"), conversions=ads["conversions"])

@@ -16,7 +16,7 @@ that an ad which was shown on good days only gains nothing by it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from itertools import pairwise
 from typing import Final
 
@@ -33,7 +33,7 @@ from actuals_pipeline.accuracy.best_of_many import (
     gamma_laws,
 )
 from actuals_pipeline.accuracy.beta_prior import fit_beta_priors
-from actuals_pipeline.accuracy.columns import Floats, Positions, quotient
+from actuals_pipeline.accuracy.columns import Flags, Floats, Positions, quotient
 from actuals_pipeline.accuracy.contract import KNOWN_AD_DAYS, OBSERVATIONAL, WINNERS
 from actuals_pipeline.accuracy.intervals import (
     ORDER_VALUE_CV,
@@ -64,6 +64,7 @@ SMALLEST_EFFECT: Final = 0.1
 ads of a campaign are believed to differ at least, however alike a few of them look."""
 
 _ADSET = ["account_id", "adset_id"]
+_FIGURES = ["impressions", "clicks", "spend", "conversions", "revenue"]
 
 
 def winners(
@@ -80,18 +81,11 @@ def winners(
     revenue is known at its age.
     """
     check_frame(days, KNOWN_AD_DAYS, exact=False)
-    since = as_of - timedelta(days=DAYS_LOOKED_AT)
-    counted = days[(days["report_date"] >= since) & (days["report_date"] < as_of)]
-    counted = counted.sort_values(["ad_id", "report_date"], ignore_index=True)
-    is_recent = counted["report_date"] >= as_of - timedelta(days=ACTIVE_DAYS)
-    active = set(counted.loc[is_recent & counted["impressions"].gt(0), "ad_id"])
-    compared = [
-        _of_ctr(counted, active, as_of),
-        _of_roas(counted, active, as_of, curves, order_value_cv),
-    ]
-    found = pd.concat([each.judged() for each in compared], ignore_index=True)
-    if found.empty:
+    counted = _Days.of(days, as_of)
+    if not counted.is_running.any():
         return empty_frame(WINNERS)
+    compared = [_of_ctr(counted), _of_roas(counted, curves, order_value_cv)]
+    found = pd.concat([each.judged() for each in compared], ignore_index=True)
     found = found.assign(as_of_date=as_of, basis=OBSERVATIONAL).astype({"as_of_date": object})
     found = conform(found.sort_values(list(WINNERS.key), ignore_index=True), WINNERS)
     check_frame(found, WINNERS)
@@ -99,8 +93,64 @@ def winners(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Days:
+    """Ads, those of an ad set adjoining, and their days, by ad and day."""
+
+    ads: pd.DataFrame
+    """A row an ad: `account_id`, `adset_id`, `campaign_id`, `ad_id`."""
+    adset: Positions
+    """Of each ad the number of its ad set."""
+    is_running: Flags
+    """Whether each ad was shown within the last `ACTIVE_DAYS` days."""
+    ad: Positions
+    """Of each day the position of its ad."""
+    ago: Positions
+    """How many days before the as-of day each one is."""
+    figures: pd.DataFrame
+    """Impressions, clicks, spend, conversions and revenue of each day."""
+
+    @classmethod
+    def of(cls, days: pd.DataFrame, as_of: date) -> _Days:
+        """The days that are looked at."""
+        ago = as_of.toordinal() - days["report_date"].map(date.toordinal).to_numpy(np.int64)
+        looked_at = np.flatnonzero((ago >= 1) & (ago <= DAYS_LOOKED_AT))
+        code, _ = pd.factorize(days["ad_id"].iloc[looked_at])
+        firsts = looked_at[np.unique(code, return_index=True)[1]]
+        # In the order of the days, which may be any, the ads are not yet in theirs.
+        found = days[[*_ADSET, "campaign_id", "ad_id"]].iloc[firsts].reset_index(drop=True)
+        ads = found.sort_values([*_ADSET, "ad_id"])
+        position = np.empty(len(ads), dtype=np.int64)
+        position[ads.index] = np.arange(len(ads))
+        ordered = looked_at[np.lexsort((-ago[looked_at], position[code]))]
+        ad = np.sort(position[code])
+        figures = days[_FIGURES].iloc[ordered].reset_index(drop=True)
+        is_recent = (ago[ordered] <= ACTIVE_DAYS) & (figures["impressions"] > 0).to_numpy()
+        ads = ads.reset_index(drop=True)
+        return cls(
+            ads,
+            np.cumsum(~ads.duplicated(_ADSET).to_numpy()).astype(np.int64) - 1,
+            np.bincount(ad[is_recent], minlength=len(ads)) > 0,
+            ad,
+            ago[ordered],
+            figures,
+        )
+
+    def column(self, name: str) -> Floats:
+        """A figure of each day."""
+        return self.figures[name].to_numpy(dtype=np.float64)
+
+    def by_ad(self, values: Floats) -> Floats:
+        """The sums of some values of the days over each ad."""
+        return np.bincount(self.ad, values, len(self.ads)).astype(np.float64)
+
+    def of_adset(self, values: Floats) -> Floats:
+        """For each ad the sum of some values of the ads over its ad set."""
+        return np.bincount(self.adset, values)[self.adset].astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Compared:
-    """All ads that are compared by one metric, ad set by ad set, and their days.
+    """The ads that are compared by one metric, ad set by ad set, and their days.
 
     `ads` has a row an ad, those of an ad set adjoining: its place, `n_days`, `rate`, `low`, `high`,
     `is_mature`, the parameters of its law (`first`, `second`; NaN: nothing known to compare by),
@@ -111,26 +161,32 @@ class _Compared:
     ads: pd.DataFrame
     ad: Positions
     """Of each day of an ad with exposure the position of the ad, ascending."""
-    day: Positions
-    """Its number among all days."""
+    ago: Positions
+    """How many days before the as-of day it is."""
     exposure: Floats
     success: Floats
 
     @classmethod
-    def of(cls, metric: str, ads: pd.DataFrame, days: pd.DataFrame, active: set[str]) -> _Compared:
-        """The comparison of those of the `ads` that are active."""
-        running = ads[ads["ad_id"].isin(active)].sort_values([*_ADSET, "ad_id"], ignore_index=True)
-        position = pd.Series(running.index, index=running["ad_id"])
-        ad = days["ad_id"].map(position)
-        kept = np.flatnonzero(ad.notna() & (days["exposure"] > 0))
-        kept = kept[np.argsort(ad.to_numpy()[kept], kind="stable")]
-        exposure, success = (days[name].to_numpy(float) for name in ("exposure", "success"))
-        day = pd.factorize(days["report_date"], sort=True)[0]
+    def of(
+        cls,
+        metric: str,
+        days: _Days,
+        exposure: Floats,
+        success: Floats,
+        **known: Floats | Flags,
+    ) -> _Compared:
+        """The comparison of the ads that run and have any exposure; `known` of each ad."""
+        has_exposure = exposure > 0
+        n_days = np.bincount(days.ad[has_exposure], minlength=len(days.ads))
+        is_compared = days.is_running & (n_days > 0)
+        position = np.cumsum(is_compared) - 1
+        kept = has_exposure & is_compared[days.ad]
+        ads = days.ads.assign(n_days=n_days, **known)[is_compared].reset_index(drop=True)
         return cls(
             metric,
-            running,
-            ad.to_numpy()[kept].astype(np.int64),
-            day[kept].astype(np.int64),
+            ads,
+            position[days.ad[kept]].astype(np.int64),
+            days.ago[kept],
             exposure[kept],
             success[kept],
         )
@@ -152,7 +208,10 @@ class _Compared:
             leader[at] = start + best.chance.argmax()
             if end - start > 1:
                 p_values = self._p_values(start, end, noise[start])
-                figures[at, 2], against[at] = p_values.max(axis=1), start + p_values.argmax(axis=1)
+                figures[at, 2], against[at] = (
+                    p_values.max(axis=1),
+                    start + p_values.argmax(axis=1),
+                )
         names = ("p_best", "expected_loss", "always_valid_p")
         found = self.ads.assign(metric=self.metric, **dict(zip(names, figures.T, strict=True)))
         ad_ids = found["ad_id"]
@@ -161,8 +220,9 @@ class _Compared:
     def _p_values(self, start: int, end: int, noise: float) -> Floats:
         """What `_against_each` says of the ads from `start` up to, not including, `end`."""
         rows = slice(*np.searchsorted(self.ad, [start, end]))
-        day = self.day[rows] - self.day[rows].min(initial=0)
-        exposure = np.zeros((int(day.max(initial=0)) + 1, end - start))
+        ago = self.ago[rows]
+        day = ago.max() - ago
+        exposure = np.zeros((int(day.max()) + 1, end - start))
         success = np.zeros_like(exposure)
         exposure[day, self.ad[rows] - start] = self.exposure[rows]
         success[day, self.ad[rows] - start] = self.success[rows]
@@ -172,107 +232,90 @@ class _Compared:
 _LAWS: Final = {"ctr": beta_laws, "roas": gamma_laws}
 
 
-def _of_ctr(days: pd.DataFrame, active: set[str], as_of: date) -> _Compared:
+def _of_ctr(days: _Days) -> _Compared:
     """Clicks of impressions, of days whose clicks Meta has had the time to take back."""
-    last = as_of - timedelta(days=LAUNCH_D7.rests)
-    possible = (days["impressions"] > 0) & (days["clicks"] <= days["impressions"])
-    counted = days[possible & (days["report_date"] <= last)]
-    cluster = counted["campaign_id"].where(counted["campaign_id"].notna(), counted["adset_id"])
-    counted = counted.assign(
-        cluster=cluster, exposure=counted["impressions"], success=counted["clicks"]
+    shown, clicks = days.column("impressions"), days.column("clicks")
+    # Clicks beyond the impressions of a day, as of an ad hardly shown, are no binomial's.
+    counts = (shown > 0) & (clicks <= shown) & (days.ago >= LAUNCH_D7.rests)
+    exposure, success = np.where(counts, shown, 0.0), np.where(counts, clicks, 0.0)
+    campaign = days.ads["campaign_id"]
+    cluster = pd.factorize(campaign.where(campaign.notna(), days.ads["adset_id"]))[0]
+    of_day = days.ad[counts]
+    measured = overdispersion_by_campaign(
+        exposure[counts], success[counts], ads=of_day, campaigns=cluster[of_day]
     )
-    phi = overdispersion_by_campaign(
-        counted["impressions"], counted["clicks"], ads=counted["ad_id"], campaigns=cluster
-    ).set_index("campaign")["overdispersion"]
-    ads = _sums(counted, ["cluster"])
-    factor = ads["cluster"].map(phi).fillna(1.0).to_numpy(dtype=np.float64)
-    clicks, shown = ads["success"] / factor, ads["exposure"] / factor
-    priors = fit_beta_priors(clicks, shown, ads["cluster"])
-    prior = pd.DataFrame({"mean": priors.mean, "strength": priors.strength}, index=priors.groups)
-    prior = prior.reindex(ads["cluster"]).reset_index(drop=True)
-    mean, strength = prior["mean"], _believed(prior["mean"], prior["strength"])
-    alpha, beta = mean * strength + clicks, (1 - mean) * strength + shown - clicks
-    pooled = quotient(*(_of_adset(ads, name) for name in ("success", "exposure")))
-    arms = ads.assign(
+    factors = np.ones(cluster.max() + 1)
+    factors[measured["campaign"]] = measured["overdispersion"].fillna(1.0)
+    factor = factors[cluster]
+    n, c = days.by_ad(exposure) / factor, days.by_ad(success) / factor
+    priors = fit_beta_priors(c, n, cluster)
+    mean = priors.mean[cluster]
+    strength = _believed(mean, priors.strength[cluster])
+    alpha, beta = mean * strength + c, (1 - mean) * strength + n - c
+    pooled = quotient(days.of_adset(c * factor), days.of_adset(n * factor))
+    return _Compared.of(
+        "ctr",
+        days,
+        exposure,
+        success,
         first=alpha,
         second=beta,
         rate=alpha / (alpha + beta),
         low=special.betaincinv(alpha, beta, 0.025),
         high=special.betaincinv(alpha, beta, 0.975),
         noise=factor * (1 - pooled),
-        is_mature=True,
+        is_mature=np.ones(len(n), dtype=bool),
     )
-    return _Compared.of("ctr", arms, counted, active)
 
 
-def _believed(mean: pd.Series[float], strength: pd.Series[float]) -> pd.Series[float]:
-    """The strength of the campaign's prior, no flatter than Jeffreys' and none too sure.
+def _believed(mean: Floats, strength: Floats) -> Floats:
+    """The strength of a campaign's prior, no flatter than Jeffreys' and none too sure.
 
     Of two or three ads that differ by no more than chance the likeliest strength is infinite: as
     if it were known that they do not differ at all.
     """
     surest = (1 - mean) / (mean * SMALLEST_EFFECT**2)
     flattest = LEAST_PARAMETER / np.minimum(mean, 1 - mean)
-    return strength.fillna(np.inf).clip(lower=flattest).clip(upper=np.maximum(surest, flattest))
+    found = np.where(np.isnan(strength), np.inf, strength)
+    return np.asarray(np.clip(found, flattest, np.maximum(surest, flattest)))
 
 
-def _of_roas(
-    days: pd.DataFrame,
-    active: set[str],
-    as_of: date,
-    curves: Curves,
-    order_value_cv: float,
-) -> _Compared:
+def _of_roas(days: _Days, curves: Curves, order_value_cv: float) -> _Compared:
     """Revenue of spend, this counted by how much of its revenue should be known."""
-    ages = np.array([(as_of - day).days for day in days["report_date"]], dtype=np.int64)
-    share, error = curves.share(days["account_id"], ages) if len(days) else (ages * 1.0, ages * 1.0)
-    spend = days["spend"].to_numpy()
-    counted = days.assign(
-        exposure=spend * share, success=days["revenue"], missed=spend * error, cluster=""
-    )
-    ads = _sums(counted, ["cluster"], "spend", "missed", "conversions")
-    ads = ads[ads["exposure"] > 0].reset_index(drop=True)
+    account = days.ads["account_id"]
+    share, error = curves.share(account.iloc[days.ad], days.ago)
+    spend, success = days.column("spend"), days.column("revenue")
+    exposure = spend * share
+    due, purchases = days.by_ad(exposure), days.by_ad(days.column("conversions"))
     # More refunds than sales are, for the law of what was sold, nothing sold.
-    revenue, exposure = ads["success"].clip(lower=0), ads["exposure"]
-    account = ads.groupby("account_id")[["success", "conversions"]].transform("sum")
-    of_account = quotient(account["success"].to_numpy(), account["conversions"].to_numpy())
-    value = shrunken_order_value(revenue, ads["conversions"], account_order_value=of_account)
+    revenue = np.maximum(days.by_ad(success), 0.0)
+    of_account = pd.factorize(account)[0]
+    sold_for, sold = (
+        np.bincount(of_account, each)[of_account].astype(np.float64)
+        for each in (revenue, purchases)
+    )
+    usual = quotient(sold_for, sold)
+    value = shrunken_order_value(revenue, purchases, account_order_value=usual)
     unit = revenue_unit(value, order_value_cv)
-    sold, scale = revenue / unit, unit / exposure
+    scale = quotient(unit, due)
     # Not knowing the curve exactly widens an ad's own interval; ads compared share the curve.
-    missed = quotient(ads["missed"].to_numpy(), exposure.to_numpy())
-    wide = unit + revenue * missed**2
+    wide = unit + revenue * quotient(days.by_ad(spend * error), due) ** 2
     together = shrunken_order_value(
-        np.maximum(_of_adset(ads, "success"), 0.0),
-        _of_adset(ads, "conversions"),
-        account_order_value=of_account,
+        days.of_adset(revenue), days.of_adset(purchases), account_order_value=usual
     )
-    arms = ads.assign(
-        first=sold + 0.5,
+    return _Compared.of(
+        "roas",
+        days,
+        exposure,
+        success,
+        first=revenue / unit + 0.5,
         second=scale,
-        rate=(sold + 0.5) * scale,
-        low=special.gammaincinv(revenue / wide + 0.5, 0.025) * wide / exposure,
-        high=special.gammaincinv(revenue / wide + 0.5, 0.975) * wide / exposure,
+        rate=(revenue / unit + 0.5) * scale,
+        low=special.gammaincinv(revenue / wide + 0.5, 0.025) * quotient(wide, due),
+        high=special.gammaincinv(revenue / wide + 0.5, 0.975) * quotient(wide, due),
         noise=revenue_unit(together, order_value_cv),
-        is_mature=exposure >= LEAST_COMPLETENESS * ads["spend"],
+        is_mature=due >= LEAST_COMPLETENESS * days.by_ad(spend),
     )
-    return _Compared.of("roas", arms, counted, active)
-
-
-def _sums(days: pd.DataFrame, also: list[str], *names: str) -> pd.DataFrame:
-    """One row an ad: its place, the sums of its days, and on how many of them it had exposure."""
-    has_exposure = (days["exposure"] > 0).astype("int64")
-    return (
-        days.assign(n_days=has_exposure)
-        .groupby([*_ADSET, "ad_id", *also], dropna=False)[["exposure", "success", "n_days", *names]]
-        .sum()
-        .reset_index()
-    )
-
-
-def _of_adset(ads: pd.DataFrame, name: str) -> Floats:
-    """For each ad the sum over its ad set."""
-    return ads.groupby(_ADSET)[name].transform("sum").to_numpy(dtype=np.float64)
 
 
 def _against_each(exposure: Floats, success: Floats, noise: float) -> Floats:
@@ -332,4 +375,7 @@ def _with_verdicts(ads: pd.DataFrame, leaders: list[str], against: list[str]) ->
     return ads.assign(is_winner=text.eq(""), missing=text.where(text.ne(""), None))
 
 
-_NOTHING: Final = {"ctr": "a click in the campaign", "roas": "a purchase in the account"}
+_NOTHING: Final = {
+    "ctr": "a click in the campaign",
+    "roas": "a purchase in the account",
+}

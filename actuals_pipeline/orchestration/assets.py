@@ -5,6 +5,9 @@
         |                                                                 `-> model_statistics
         `-> meta_account_totals -> spend_reconciliation, investment_summary
 
+From ad_actuals and revenue_development come winners and budget_advice, which are advice: nothing
+of this pipeline writes to Meta.
+
 A run covers a range of partitions; an hour, a day and a backfill are the same code path.
 """
 
@@ -17,12 +20,15 @@ import dagster as dg
 import pandas as pd
 
 from actuals_pipeline.accuracy.account_curves import AccountHistory, cohorts_of, develop
+from actuals_pipeline.accuracy.budget_advice import budget_advice as best_spend
 from actuals_pipeline.accuracy.model_statistics import model_statistics as statistics_of
 from actuals_pipeline.accuracy.models import score_models
 from actuals_pipeline.accuracy.pair import unmatched_videos
+from actuals_pipeline.accuracy.winners import winners as best_ads
 from actuals_pipeline.actuals.normalize import normalize
 from actuals_pipeline.actuals.reconcile import of_one_fetch, reconcile
 from actuals_pipeline.meta.parse import parse_insights
+from actuals_pipeline.orchestration.advice import Advice
 from actuals_pipeline.orchestration.descriptions import (
     META_POOL,
     OWNERS,
@@ -318,6 +324,46 @@ def invested(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         return Parts(_as_of_parts(window, len(accounts) + 1), summed_up)
 
     return investment_summary
+
+
+ADVICE_DAYS = 7
+"""As-of days whose advice is written at once."""
+
+
+def won(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
+    """Which ads are the best of their ad sets, as of each day; advice."""
+
+    @_daily_asset("winners", settings, daily, group="advice", deps=["ad_actuals"])
+    def winners(
+        context: dg.AssetExecutionContext,
+        revenue_development: StoredDays,
+        postgres: WarehouseResource,
+    ) -> Parts:
+        window = window_of(context.partition_keys)
+        advice = Advice("winners", best_ads, postgres.warehouse(), settings, postgres.clock)
+        return Parts(
+            window.pieces(ADVICE_DAYS), lambda days: advice.on(days, revenue_development.read(days))
+        )
+
+    return winners
+
+
+def budgeted(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
+    """What might be spent on each ad set next, as of each day; advice."""
+
+    @_daily_asset("budget_advice", settings, daily, group="advice", deps=["ad_actuals"])
+    def budget_advice(
+        context: dg.AssetExecutionContext,
+        revenue_development: StoredDays,
+        postgres: WarehouseResource,
+    ) -> Parts:
+        window = window_of(context.partition_keys)
+        advice = Advice("budget_advice", best_spend, postgres.warehouse(), settings, postgres.clock)
+        return Parts(
+            window.pieces(ADVICE_DAYS), lambda days: advice.on(days, revenue_development.read(days))
+        )
+
+    return budget_advice
 
 
 def _terms(settings: Settings) -> Terms:

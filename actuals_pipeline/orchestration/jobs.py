@@ -39,7 +39,8 @@ def actuals_job(settings: Settings) -> UnresolvedAssetJobDefinition:
     """Fetch, normalize, reconcile and score the partitions of a run."""
     return dg.define_asset_job(
         JOB_NAME,
-        selection=dg.AssetSelection.groups("meta", "actuals", "accuracy", "investment") - _HEALTH,
+        selection=dg.AssetSelection.groups("meta", "actuals", "accuracy", "investment", "advice")
+        - _HEALTH,
         description="Fetch, normalize, reconcile, score and sum up the report days of a run.",
         tags={MAX_RUNTIME_TAG: str(MAX_RUN_SECONDS), **source_tags(settings)},
     )

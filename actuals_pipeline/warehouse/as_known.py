@@ -7,7 +7,7 @@ add up where the rows are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, LiteralString
 
 import pandas as pd
@@ -15,6 +15,7 @@ from psycopg import sql
 
 from actuals_pipeline.accuracy.contract import (
     KNOWN_ACCOUNT_DAYS,
+    KNOWN_AD_DAYS,
     KNOWN_CHANGES,
     KNOWN_DAYS,
     WINDOW_DAYS,
@@ -266,6 +267,76 @@ def known_days(warehouse: Warehouse) -> pd.DataFrame:
     query = "SELECT account_id, report_date, known_since FROM actuals.known_days"
     with warehouse.transaction() as connection:
         return _framed(KNOWN_DAYS, connection.execute(query).fetchall())
+
+
+def running_ad_days(
+    warehouse: Warehouse, as_of: date, *, days: int, active_days: int
+) -> pd.DataFrame:
+    """The last `days` whole days before a day, of ad sets that run, as known at that day's end.
+
+    A KNOWN_AD_DAYS frame of all ads of the ad sets of which one was shown within the last
+    `active_days` of them.  Before any account was seen there are none.
+    """
+    values = {
+        "as_of": as_of,
+        "since": as_of - timedelta(days=days),
+        "active_since": as_of - timedelta(days=active_days),
+    }
+    with warehouse.transaction() as connection:
+        rows = connection.execute(_RUNNING_AD_DAYS, values, binary=True).fetchall()
+    return _framed(KNOWN_AD_DAYS, rows)
+
+
+# What is stored now, but of what became known later, what was known before; where an ad stands is
+# told by its figures only, and does not change.
+_RUNNING_AD_DAYS: LiteralString = """
+WITH later AS MATERIALIZED (
+    SELECT DISTINCT account_id, ad_id, report_date
+    FROM actuals.ad_actuals_revisions
+    WHERE as_of_date > %(as_of)s AND report_date >= %(since)s AND report_date < %(as_of)s
+      AND EXISTS (SELECT FROM actuals.known_days WHERE known_since <= %(as_of)s)
+), known AS MATERIALIZED (
+    SELECT account_id, ad_id, report_date, currency, impressions, clicks, spend, conversions,
+           revenue
+    FROM actuals.ad_actuals AS stored
+    WHERE report_date >= %(since)s AND report_date < %(as_of)s
+      AND EXISTS (SELECT FROM actuals.known_days WHERE known_since <= %(as_of)s)
+      AND NOT EXISTS (
+          SELECT FROM later
+          WHERE later.account_id = stored.account_id AND later.ad_id = stored.ad_id
+            AND later.report_date = stored.report_date
+      )
+    UNION ALL
+    SELECT later.account_id, later.ad_id, later.report_date, before.currency, before.impressions,
+           before.clicks, before.spend, before.conversions, before.revenue
+    FROM later
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM actuals.ad_actuals_revisions AS earlier
+        WHERE earlier.account_id = later.account_id AND earlier.ad_id = later.ad_id
+          AND earlier.report_date = later.report_date AND earlier.as_of_date <= %(as_of)s
+        ORDER BY earlier.as_of_date DESC
+        LIMIT 1
+    ) AS before
+    WHERE before.is_listed
+), place AS (
+    SELECT ad_id, max(campaign_id) AS campaign_id, max(adset_id) AS adset_id
+    FROM actuals.ad_actuals
+    WHERE report_date >= %(since)s AND adset_id IS NOT NULL
+    GROUP BY ad_id
+)
+SELECT account_id, adset_id, campaign_id, currency, ad_id, report_date, impressions, clicks,
+       spend::float8, conversions, revenue::float8
+FROM known
+JOIN place USING (ad_id)
+WHERE adset_id IN (
+    SELECT adset_id
+    FROM known
+    JOIN place USING (ad_id)
+    WHERE impressions > 0 AND report_date >= %(active_since)s
+)
+ORDER BY ad_id COLLATE "C", report_date
+"""
 
 
 def _framed(contract: Contract, rows: Sequence[Sequence[Any]]) -> pd.DataFrame:

@@ -52,6 +52,8 @@ LOCK_ORDER = (
     "model_accuracy",
     "model_drift",
     "investment_summary",
+    "winners",
+    "budget_advice",
 )
 """The tables as they are derived from one another, and so the order in which writers hold them."""
 

@@ -903,6 +903,86 @@ retrain_requests = Table(
     comment="One row is one breach of a model version, and what was asked to be done about it.",
 )
 
+
+def _advised_as_of() -> Column[object]:
+    return Column(
+        "as_of_date",
+        Date,
+        nullable=False,
+        primary_key=True,
+        comment="Whole days before this one count, as they were known at its end.",
+    )
+
+
+def _computed_at() -> Column[object]:
+    return Column(
+        "computed_at",
+        _INSTANT,
+        nullable=False,
+        comment="When this was last computed; not again once the day was over everywhere.",
+        info={"provenance": "latest"},
+    )
+
+
+winners = Table(
+    "winners",
+    warehouse,
+    _advised_as_of(),
+    _key("adset_id", "Ad set of the ads that are compared."),
+    _key("metric", "ctr or roas."),
+    _ad_key(),
+    Column("account_id", Text, nullable=False, comment="Account of the ad set."),
+    _count("n_days", "Whole days with delivery that count, of the last 56."),
+    _rate("rate", "Expected CTR, a fraction, or ROAS, a multiple; null: nothing is known."),
+    _rate("low", "Low end of its 95-percent interval, in its unit."),
+    _rate("high", "High end of it."),
+    _rate("p_best", "Chance that it is the best of the ad set's ads, a fraction."),
+    _rate("expected_loss", "What choosing it gives away on average, in the unit of rate."),
+    _rate(
+        "always_valid_p",
+        "Chance of such a lead over each other ad at any look, were both equal; null: alone.",
+    ),
+    Column("is_winner", Boolean, nullable=False, comment="Whether it may be called the best."),
+    Column("missing", Text, comment="What is missing for that; null: nothing, it is a winner."),
+    Column(
+        "basis",
+        Text,
+        nullable=False,
+        comment="observational: Meta chose who saw which ad; nobody was drawn by lot.",
+    ),
+    _computed_at(),
+    CheckConstraint("metric IN ('ctr', 'roas')", name="metric"),
+    CheckConstraint("basis IN ('observational')", name="basis"),
+    CheckConstraint("p_best BETWEEN 0 AND 1", name="p_best"),
+    CheckConstraint("always_valid_p BETWEEN 0 AND 1", name="always_valid_p"),
+    CheckConstraint("is_winner = (missing IS NULL)", name="is_winner"),
+    *_not_negative("n_days", "rate", "low", "expected_loss"),
+    comment="One row is one ad that runs against the others of its ad set, as of a day; advice.",
+    info={"day": "as_of_date"},
+)
+
+budget_advice = Table(
+    "budget_advice",
+    warehouse,
+    _advised_as_of(),
+    _account_key(),
+    _key("adset_id", "Ad set that runs."),
+    _currency(),
+    _number("spend_per_day", "Mean spend of a day with spend of the last 7, major units."),
+    _rate("roas", "revenue / spend of the last 28 days, late purchases allowed for."),
+    _rate("marginal_roas", "What the next unit of spend a day brings; null: not known."),
+    _rate("advised_spend_per_day", "What to spend a day next, major units; null: no advice."),
+    _rate("exponent", "Percent by which revenue grows with one percent of spend, in the account."),
+    _rate("exponent_low", "Low end of its 95-percent interval."),
+    _rate("exponent_high", "High end of it."),
+    Column("reason", Text, nullable=False, comment="Why that, or why there is no advice."),
+    _computed_at(),
+    _currency_code(),
+    *_not_negative("spend_per_day", "roas", "marginal_roas", "advised_spend_per_day"),
+    comment="One row is one ad set that runs and what might be spent on it next; advice.",
+    info={"day": "as_of_date"},
+)
+
 model_statistics = Table(
     "model_statistics",
     warehouse,

@@ -31,6 +31,8 @@ WRITTEN_TABLES = (
     "model_accuracy",
     "model_statistics",
     "investment_summary",
+    "winners",
+    "budget_advice",
 )
 
 _POLL_SECONDS = 0.001

@@ -31,6 +31,8 @@ GRAPH = {
     "model_accuracy": ("accuracy", "pandas postgres", "ad_actuals prediction_accuracy videos"),
     "model_statistics": ("accuracy", "pandas postgres", "prediction_accuracy"),
     "investment_summary": ("investment", "pandas postgres", "ad_actuals meta_account_totals"),
+    "winners": ("advice", "pandas postgres", "ad_actuals revenue_development"),
+    "budget_advice": ("advice", "pandas postgres", "ad_actuals revenue_development"),
     "model_drift": ("accuracy", "pandas postgres", "prediction_accuracy"),
     "retrain_states": ("accuracy", "pandas postgres", "model_drift"),
 }
@@ -112,6 +114,13 @@ def test_one_job_runs_every_asset_and_check_and_one_step_at_a_time_asks_meta() -
     assert schedules == ["hourly_actuals", "daily_health", "weekly_maintenance"]
     schedule = defs.resolve_schedule_def("hourly_actuals")
     assert (schedule.job_name, schedule.cron_schedule) == ("actuals_job", "7 * * * *")
+
+
+@pytest.mark.parametrize("name", ["winners", "budget_advice"])
+def test_advice_has_no_means_to_reach_meta(name: str) -> None:
+    graph = definitions().resolve_asset_graph()
+    needed = graph.assets_def_for_key(dg.AssetKey(name)).required_resource_keys
+    assert needed == {"postgres", "io_manager"}
 
 
 def test_a_job_of_its_own_checks_the_health_once_a_day() -> None:

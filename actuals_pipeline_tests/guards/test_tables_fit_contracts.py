@@ -25,6 +25,8 @@ STORED = [
     accuracy.MODEL_ACCURACY,
     accuracy.MODEL_STATISTICS,
     accuracy.REVENUE_DEVELOPMENT,
+    accuracy.WINNERS,
+    accuracy.BUDGET_ADVICE,
     drift.MODEL_DRIFT,
     spend.INVESTMENT_SUMMARY,
 ]
@@ -101,6 +103,8 @@ def test_what_is_read_back_has_the_dtypes_of_the_contract(contract: Contract) ->
         ("revenue_development", "source", accuracy.CURVE_SOURCES),
         ("revenue_development", "dating", accuracy.DATINGS),
         ("revenue_development", "pace", accuracy.PACES),
+        ("winners", "metric", accuracy.METRICS),
+        ("winners", "basis", (accuracy.OBSERVATIONAL,)),
         ("model_drift", "metric", drift.METRICS),
         ("model_drift", "state", drift.STATES),
         ("model_drift", "versus_previous", drift.VERSUS_PREVIOUS),

@@ -34,6 +34,8 @@ DAILY_ASSETS = (
     "model_accuracy",
     "model_statistics",
     "investment_summary",
+    "winners",
+    "budget_advice",
 )
 
 FIGURES = (

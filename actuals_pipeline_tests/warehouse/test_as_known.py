@@ -236,3 +236,42 @@ def test_what_an_account_did_before_a_launch_is_told_as_it_was_known(
         [day(1), day(3), 150],
         [day(1), day(5), 20],
     ]
+
+
+@settings(
+    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(FETCHES, st.integers(15, LENGTH + 20))
+def test_days_of_ads_that_run_are_those_that_were_known(
+    warehouse: Warehouse,
+    connection: psycopg.Connection,
+    rows_of: RowsOf,
+    fetches: list[tuple[int, int, dict[tuple[str, int], int]]],
+    as_of_day: int,
+) -> None:
+    connection.execute(
+        "TRUNCATE actuals.ad_actuals, actuals.ad_actuals_revisions, actuals.meta_account_totals,"
+        " actuals.known_days"
+    )
+    past, known_on, cents = Past(warehouse, rows_of), day(20), dict[tuple[str, date], int]()
+    for later, n_fetched, brought in fetches:
+        known_on += timedelta(days=later)
+        cents |= {(ad, day(number)): amount for (ad, number), amount in brought.items()}
+        past.fetch(known_on, n_fetched, cents)
+    on = day(as_of_day)
+    # All ads are of one ad set, which runs if any of them does.
+    want = connection.execute(
+        """
+        SELECT ad_id, report_date, impressions, clicks, spend::float8, conversions, revenue::float8
+        FROM actuals.ad_actuals_as_of(%(on)s)
+        WHERE report_date >= %(on)s - 30 AND report_date < %(on)s
+        ORDER BY ad_id, report_date
+        """,
+        {"on": on},
+    ).fetchall()
+    runs = any(report_date >= on - timedelta(days=7) for _, report_date, *_ in want)
+    known = as_known.running_ad_days(warehouse, on, days=30, active_days=7)
+    names = ["ad_id", "report_date", "impressions", "clicks", "spend", "conversions", "revenue"]
+    got = list(known[names].itertuples(index=False, name=None))
+    assert got == (want if runs else [])
+    assert set(known["adset_id"]) <= {"8001"}
