@@ -13,7 +13,7 @@ import pandas as pd
 from actuals_pipeline.accuracy.account_curves import Curves
 from actuals_pipeline.accuracy.as_known import Knowledge
 from actuals_pipeline.accuracy.baseline import BASELINE_DAYS, account_rates
-from actuals_pipeline.accuracy.columns import Floats
+from actuals_pipeline.accuracy.columns import Floats, Positions
 from actuals_pipeline.accuracy.launch_windows import (
     SharesOf,
     asked_windows,
@@ -129,17 +129,22 @@ class Launches:
 
 def _shares(development: pd.DataFrame) -> SharesOf:
     """How much of a day's revenue each account had at each age, as of each day."""
-    by_day = {day: Curves.of(rows) for day, rows in development.groupby("as_of_date")}
-    assumed = Curves.of(development.iloc[:0])
+    by_day = {
+        day: (Curves.of(rows), set(rows.loc[rows["dating"].eq("impression"), "account_id"]))
+        for day, rows in development.groupby("as_of_date")
+    }
+    assumed = Curves.of(development.iloc[:0]), set[str]()
 
     def shares(
-        as_of: pd.Series[Any], account_ids: pd.Series[Any], ages: pd.Series[Any]
+        as_of: pd.Series[Any], account_ids: pd.Series[Any], final: Positions, learnt: Positions
     ) -> tuple[Floats, Floats]:
-        share, error = np.empty(len(ages)), np.empty(len(ages))
+        share, error = np.empty(len(final)), np.empty(len(final))
         for day in as_of.unique():
             at = as_of.eq(day).to_numpy()
-            curves = by_day.get(day, assumed)
-            share[at], error[at] = curves.share(account_ids[at], ages[at])
+            curves, by_impression = by_day.get(day, assumed)
+            accounts = account_ids[at]
+            ages = np.where(accounts.isin(by_impression), learnt[at], final[at])
+            share[at], error[at] = curves.share(accounts, ages)
         return share, error
 
     return shares
