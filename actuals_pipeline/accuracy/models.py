@@ -9,13 +9,12 @@ What cannot be known is missing, never 0 and never 100.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from actuals_pipeline.accuracy.achievable import accuracy_of_achievable
 from actuals_pipeline.accuracy.bootstrap import bootstrap_intervals
+from actuals_pipeline.accuracy.columns import Floats, Positions
 from actuals_pipeline.accuracy.contract import DELIVERED_ADS, JUDGED_PAIRS, MODEL_ACCURACY
 from actuals_pipeline.accuracy.protocols import (
     HEADLINE,
@@ -207,59 +206,72 @@ def _delivered_by_day(delivered: pd.DataFrame) -> pd.DataFrame:
 
 def _against_chance(pairs: pd.DataFrame) -> pd.DataFrame:
     """By model: the interval of its accuracy, the ceiling, the baseline, and what is unresolved."""
-    rows = [
-        dict(zip(_MODEL, key, strict=True)) | _beside_chance(part[part["in_headline"]], key)
-        for key, part in pairs.assign(cluster=clusters_of(pairs)).groupby(_MODEL)
-    ]
-    return pd.DataFrame(rows, columns=[*_MODEL, *_BESIDE])
-
-
-_BESIDE = (
-    "prediction_accuracy_low",
-    "prediction_accuracy_high",
-    "n_clusters",
-    "noise_ceiling",
-    "baseline_accuracy",
-    "accuracy_of_achievable",
-    "unresolved_share",
-)
-
-
-def _beside_chance(counted: pd.DataFrame, key: tuple[Any, ...]) -> dict[str, float]:
-    found = bootstrap_intervals(
-        {"accuracy": mean_of(100 * counted["accuracy"])},
-        counted["cluster"],
-        seed_text=" ".join(["model_accuracy", *map(str, key)]),
-    )["accuracy"]
-    ceiling = _mean_of_pairs(counted, {each: counted[f"{each}_ceiling"] for each in _METRICS})
-    baselines = {each: _accuracy_of(counted, each) for each in _METRICS}
-    baseline = _mean_of_pairs(counted, baselines)
+    by_model = pairs.groupby(_MODEL)
+    models = by_model.size().index.to_frame(index=False)
+    codes = by_model.ngroup().to_numpy().astype(np.int64)
+    baselines = {each: _accuracy_of(pairs, each) for each in _METRICS}
+    ceilings = {each: pairs[f"{each}_ceiling"] for each in _METRICS}
+    own = {each: pairs[f"{each}_accuracy"] for each in _METRICS}
     # All three on the pairs that have a baseline, or they could not be compared.
-    known = pd.concat(baselines, axis=1).notna().any(axis=1)
-    part = counted[known]
-    like = {each: part[f"{each}_ceiling"].where(baselines[each].notna()) for each in _METRICS}
-    own = {each: part[f"{each}_accuracy"].where(baselines[each].notna()) for each in _METRICS}
-    achieved = accuracy_of_achievable(
-        _mean_of_pairs(part, own), baseline=baseline, ceiling=_mean_of_pairs(part, like)
+    accuracy, baseline, ceiling = (
+        _means_of_pairs(
+            pairs,
+            codes,
+            {each: values.where(baselines[each].notna()) for each, values in of.items()},
+        )
+        for of in (own, baselines, ceilings)
     )
-    verdicts = pd.concat([counted[f"{each}_verdict"] for each in _METRICS]).dropna()
+    return models.assign(
+        **_intervals(pairs, models, codes),
+        noise_ceiling=_means_of_pairs(pairs, codes, ceilings),
+        baseline_accuracy=baseline,
+        accuracy_of_achievable=[
+            accuracy_of_achievable(each, baseline=low, ceiling=high)
+            for each, low, high in zip(accuracy, baseline, ceiling, strict=True)
+        ],
+        unresolved_share=_unresolved(pairs, codes),
+    )
+
+
+def _intervals(
+    pairs: pd.DataFrame, models: pd.DataFrame, codes: Positions
+) -> dict[str, list[float]]:
+    """The interval of each model's accuracy, and the clusters that it rests on."""
+    counted = pairs["in_headline"].to_numpy(dtype=bool)
+    accuracy, clusters = 100 * pairs["accuracy"].to_numpy(), clusters_of(pairs)
+    found = []
+    for code, key in enumerate(models.itertuples(index=False, name=None)):
+        rows = np.flatnonzero(counted & (codes == code))
+        found.append(
+            bootstrap_intervals(
+                {"accuracy": mean_of(accuracy[rows])},
+                clusters.iloc[rows],
+                seed_text=" ".join(["model_accuracy", *map(str, key)]),
+            )["accuracy"]
+        )
     return {
-        "prediction_accuracy_low": found.low,
-        "prediction_accuracy_high": found.high,
-        "n_clusters": found.n_clusters,
-        "noise_ceiling": ceiling,
-        "baseline_accuracy": baseline,
-        "accuracy_of_achievable": achieved,
-        "unresolved_share": float(verdicts.eq("unresolved").mean()) if len(verdicts) else np.nan,
+        "prediction_accuracy_low": [each.low for each in found],
+        "prediction_accuracy_high": [each.high for each in found],
+        "n_clusters": [each.n_clusters for each in found],
     }
 
 
-def _mean_of_pairs(pairs: pd.DataFrame, by_metric: dict[str, pd.Series[float]]) -> float:
-    """The mean over pairs, in percent, of the mean over the metrics that each is scored on."""
+def _unresolved(pairs: pd.DataFrame, codes: Positions) -> Floats:
+    """By model: the share of the verdicts that need more data."""
+    verdicts = [pairs[f"{each}_verdict"].where(pairs["in_headline"]) for each in _METRICS]
+    is_one = [each.eq("unresolved").astype("float64").where(each.notna()) for each in verdicts]
+    return means_by(np.tile(codes, len(_METRICS)), pd.concat(is_one))
+
+
+def _means_of_pairs(
+    pairs: pd.DataFrame, codes: Positions, by_metric: dict[str, pd.Series[float]]
+) -> Floats:
+    """By model, in percent: the mean over its pairs of the mean over the metrics of each."""
     scored = {
-        each: values.where(pairs[f"{each}_accuracy"].notna()) for each, values in by_metric.items()
+        each: values.where(pairs["in_headline"] & pairs[f"{each}_accuracy"].notna())
+        for each, values in by_metric.items()
     }
-    return float(100 * pd.concat(scored, axis=1).mean(axis=1).mean())
+    return 100 * means_by(codes, pd.concat(scored, axis=1).mean(axis=1))
 
 
 def _accuracy_of(pairs: pd.DataFrame, metric: str) -> pd.Series[float]:
