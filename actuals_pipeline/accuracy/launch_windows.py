@@ -35,11 +35,12 @@ from actuals_pipeline.videos import one_video_per_ad
 SharesOf: TypeAlias = Callable[
     ["pd.Series[Any]", "pd.Series[Any]", Positions, Positions], tuple[Floats, Floats]
 ]
-"""As-of days, accounts and two ages in days -> shares of the revenue known, and their errors.
+"""Days of knowledge, accounts and two ages in days -> shares of the revenue, and their errors.
 
-The first age is that of the day when its window was final: where purchases are dated by
-themselves, later ones stand on later days.  The second is that of what is known of the day: where
-they are dated by the impression, all of them come to stand on it.
+The curves are those of the day by which a window's figures were known, so that a final ROAS does
+not move when the curve does.  The first age is that of a day at the end of its window: where
+purchases are dated by themselves, later ones stand on days outside.  The second is that of what
+is known of the day: where they are dated by the impression, all of them come to stand on it.
 """
 
 _EVER = date.max
@@ -229,10 +230,10 @@ def _asked(
 def _completeness(asked: pd.DataFrame, days: pd.DataFrame, shares_of: SharesOf) -> pd.DataFrame:
     """`completeness` of each window of purchases and its relative error, keyed as `asked`."""
     rows = days_of(asked, days, LAUNCH_LTD28)
-    day, final = _ordinals(rows["report_date"]), _ordinals(rows["known_by"])
+    day, last = _ordinals(rows["report_date"]), _ordinals(rows["until"])
     # Of a day before the account was seen, what is known was learnt later: it is that much older.
-    learnt = np.maximum(_ordinals(rows["known_on"]), final)
-    share, error = shares_of(rows["as_of_date"], rows["account_id"], final - day, learnt - day)
+    learnt = np.maximum(_ordinals(rows["known_on"]), _ordinals(rows["known_by"]))
+    share, error = shares_of(rows["known_by"], rows["account_id"], last - day, learnt - day)
     spend = rows["spend"].to_numpy(dtype=np.float64)
     windows = rows[_WINDOW].groupby(_WINDOW, sort=False)
     number = windows.ngroup().to_numpy()

@@ -61,9 +61,9 @@ _MONEY = ["spend", "revenue"]
 
 
 def known_shares(
-    _: pd.Series[Any], __: pd.Series[Any], ages: Positions, ___: Positions
+    _: pd.Series[Any], __: pd.Series[Any], ___: Positions, ages: Positions
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """The true curve by which the purchases of these ads come to be known."""
+    """The true curve by which the purchases of these ads come to stand on the day of the click."""
     at = np.searchsorted(KNOWN_AT_AGES, ages, side="right") - 1
     return np.array(KNOWN_SHARES)[at], np.zeros(len(ages))
 

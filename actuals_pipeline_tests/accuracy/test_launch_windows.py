@@ -130,7 +130,7 @@ def test_a_day_has_the_age_of_its_window_and_that_of_what_is_known_of_it(
         return np.ones(len(final)), np.zeros(len(final))
 
     window_figures(windows, rows, noting)
-    assert ages == [[1], [33]]
+    assert ages == [[0], [33]]
 
 
 def test_a_reconstructed_window_takes_what_was_learnt_by_the_as_of_day(pairs_of: Frames) -> None:
