@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from actuals_pipeline.accuracy.columns import Floats, quotient
+from actuals_pipeline.accuracy.columns import Floats
 from actuals_pipeline.accuracy.contract import KNOWN_ACCOUNT_DAYS
 from actuals_pipeline.frames import check_frame
+from actuals_pipeline.money import exact_arithmetic, exact_sums, ratio
 
 BASELINE_DAYS = 28
 """Days before a launch that the account's rates are taken from."""
 
-_FIGURES = ["impressions", "clicks", "spend", "revenue"]
+_COUNTS = ["impressions", "clicks"]
+_MONEY = ["spend", "revenue"]
 
 
 def account_rates(
@@ -34,10 +36,7 @@ def account_rates(
     """
     check_frame(account_days, KNOWN_ACCOUNT_DAYS, exact=False)
     rates = pd.DataFrame(np.nan, index=pairs.index, columns=["baseline_ctr", "baseline_roas"])
-    days = account_days.assign(
-        day=account_days["report_date"].map(date.toordinal).astype("int64"),
-        **{name: account_days[name].astype("float64") for name in _FIGURES},
-    )
+    days = account_days.assign(day=account_days["report_date"].map(date.toordinal).astype("int64"))
     by_account = {str(account_id): part for account_id, part in days.groupby("account_id")}
     launched = pairs[pairs["first_delivery_on"].notna()]
     for (account_id, _), part in launched.groupby(["account_id", "as_of_date"]):
@@ -50,11 +49,23 @@ def account_rates(
 
 
 def _trailing(known: pd.DataFrame, launches: pd.Series[Any]) -> Floats:
-    """The two rates of the days before each launch, shape `(n, 2)`."""
-    sums = known.groupby("day")[_FIGURES].sum()
-    totals = np.vstack([np.zeros(len(_FIGURES)), np.cumsum(sums.to_numpy(), axis=0)])
+    """The two rates of the days before each launch, shape `(n, 2)`.
+
+    Added up exactly: what is known of a day comes in other parts when other as-of days are asked
+    for beside it, and floats would end in other last digits then.
+    """
+    sums = known.groupby("day")[_COUNTS].sum().join(exact_sums(known, ["day"], _MONEY))
     days = sums.index.to_numpy()
     end = launches.map(date.toordinal).to_numpy(dtype="int64")
     until, since = np.searchsorted(days, end), np.searchsorted(days, end - BASELINE_DAYS)
-    impressions, clicks, spend, revenue = (totals[until] - totals[since]).T
-    return np.column_stack([quotient(clicks, impressions), quotient(revenue, spend)])
+    trailing = {}
+    with exact_arithmetic():
+        for name in (*_COUNTS, *_MONEY):
+            totals = np.array([0, *np.cumsum(sums[name].to_numpy(dtype=object))], dtype=object)
+            trailing[name] = pd.Series(totals[until] - totals[since])
+    return np.column_stack(
+        [
+            ratio(trailing["clicks"], trailing["impressions"]),
+            ratio(trailing["revenue"], trailing["spend"]),
+        ]
+    )

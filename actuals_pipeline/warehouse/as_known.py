@@ -93,6 +93,18 @@ _KNOWN_CHANGES = sql.SQL("""{later} AND known.ad_id = ANY(%(ads)s)
     ) AS stored_less_later
     GROUP BY account_id, ad_id, report_date
     HAVING sum(listed) > 0
+), taken_back AS (
+    -- A day once shown counts as shown, although Meta lists it without impressions by now, or no
+    -- more: else a past day would say something else when it is asked for among earlier ones.
+    SELECT DISTINCT
+        once.account_id, once.ad_id, once.currency,
+        CASE WHEN once.impressions > 0 THEN once.report_date END AS shown_on
+    FROM actuals.ad_actuals_revisions AS since
+    JOIN actuals.ad_actuals_revisions AS once
+      ON once.account_id = since.account_id AND once.ad_id = since.ad_id
+      AND once.report_date = since.report_date AND once.as_of_date < since.as_of_date
+    WHERE since.ad_id = ANY(%(ads)s) AND since.as_of_date <= %(since)s
+      AND (NOT since.is_listed OR since.impressions = 0) AND once.is_listed
 ), changes AS (
     SELECT
         account_id, ad_id, %(since)s::date AS known_on, currency, impressions, clicks, spend,
@@ -100,6 +112,9 @@ _KNOWN_CHANGES = sql.SQL("""{later} AND known.ad_id = ANY(%(ads)s)
         CASE WHEN report_date + 29 <= %(since)s THEN spend ELSE 0 END AS settled_spend,
         CASE WHEN impressions > 0 THEN report_date END AS shown_on
     FROM known_by_day
+    UNION ALL
+    SELECT account_id, ad_id, %(since)s, currency, 0, 0, 0, 0, 0, 0, shown_on
+    FROM taken_back
     UNION ALL
     SELECT account_id, ad_id, report_date + 29, currency, 0, 0, 0, 0, 0, spend, NULL
     FROM known_by_day

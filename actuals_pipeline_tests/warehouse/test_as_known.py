@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -34,14 +34,14 @@ FETCHES = st.lists(
         st.integers(2, 40),  # days that are fetched
         st.dictionaries(
             st.tuples(st.sampled_from("abc"), st.integers(0, LENGTH)),
-            st.integers(0, 300),
+            st.none() | st.integers(0, 300),
             max_size=14,
         ),
     ),
     min_size=1,
     max_size=7,
 )
-"""What each fetch brings: cents by ad and day; a day that it leaves out has none."""
+"""What each fetch brings: cents by ad and day; a day of none is listed no more, of 0 not shown."""
 
 
 def day(number: int) -> date:
@@ -54,20 +54,22 @@ class Past:
     def __init__(self, warehouse: Warehouse, rows_of: RowsOf) -> None:
         self.warehouse, self.rows_of = warehouse, rows_of
 
-    def fetch(self, known_on: date, n_days: int, cents: dict[tuple[str, date], int]) -> None:
+    def fetch(
+        self, known_on: date, n_days: int, cents: Mapping[tuple[str, date], int | None]
+    ) -> None:
         window = DayWindow.trailing(known_on, n_days)
         rows = [
             {
                 "ad_id": ad,
                 "report_date": on,
-                "impressions": 10 * amount + 1,
+                "impressions": 10 * amount + 1 if amount else 0,
                 "clicks": amount,
                 "spend": Decimal(amount) / 100,
                 "conversions": amount // 7,
                 "revenue": Decimal(3 * amount) / 100,
             }
             for (ad, on), amount in cents.items()
-            if on in window
+            if on in window and amount is not None
         ]
         fetched_at = datetime(known_on.year, known_on.month, known_on.day, 12, tzinfo=UTC)
         totals = [{"report_date": each, "fetched_at": fetched_at} for each in window]
@@ -111,7 +113,7 @@ def test_totals_as_of_a_day_are_what_the_revisions_up_to_it_say(
     warehouse: Warehouse,
     connection: psycopg.Connection,
     rows_of: RowsOf,
-    fetches: list[tuple[int, int, dict[tuple[str, int], int]]],
+    fetches: list[tuple[int, int, dict[tuple[str, int], int | None]]],
     first_as_of: int,
     n_days: int,
 ) -> None:
@@ -119,7 +121,7 @@ def test_totals_as_of_a_day_are_what_the_revisions_up_to_it_say(
         "TRUNCATE actuals.ad_actuals, actuals.ad_actuals_revisions, actuals.meta_account_totals,"
         " actuals.known_days"
     )
-    past, known_on, cents = Past(warehouse, rows_of), day(20), dict[tuple[str, date], int]()
+    past, known_on, cents = Past(warehouse, rows_of), day(20), dict[tuple[str, date], int | None]()
     for later, n_fetched, brought in fetches:
         known_on += timedelta(days=later)
         cents |= {(ad, day(number)): amount for (ad, number), amount in brought.items()}
@@ -173,6 +175,18 @@ def test_an_ad_that_is_listed_no_more_is_known_up_to_then(
     past.fetch(day(1), 3, {("a", day(1)): 100})
     past.fetch(day(3), 3, {})
     assert as_of(warehouse, 1, 4)["spend"].map(float).tolist() == [1, 1, 0, 0]
+
+
+def test_a_day_once_shown_counts_as_shown_whichever_days_are_asked_for(
+    warehouse: Warehouse, rows_of: RowsOf
+) -> None:
+    past = Past(warehouse, rows_of)
+    past.fetch(day(2), 3, {("a", day(1)): 100, ("a", day(2)): 50})
+    past.fetch(day(3), 3, {("a", day(1)): 0, ("a", day(2)): 50})
+    past.fetch(day(5), 6, {("a", day(2)): 50})
+    among, alone = as_of(warehouse, 2, 6).tail(1), as_of(warehouse, 6, 6)
+    assert among["first_delivery_on"].tolist() == alone["first_delivery_on"].tolist() == [day(1)]
+    assert alone["spend"].map(float).tolist() == [0.5]
 
 
 def as_of(warehouse: Warehouse, since: int, until: int) -> pd.DataFrame:

@@ -1,0 +1,144 @@
+"""A score that was published is what its partition gives ever after, whatever came to be known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import psycopg
+import pytest
+from pandas.testing import assert_frame_equal
+
+from actuals_pipeline.accuracy.model_statistics import model_statistics
+from actuals_pipeline.accuracy.models import score_models
+from actuals_pipeline.orchestration.launches import Launches
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse import prediction_log, store
+from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.store import CoveredRows, Slice
+from actuals_pipeline.warehouse.tables import (
+    TABLES,
+    ad_actuals,
+    meta_account_totals,
+)
+
+RowsOf = Callable[..., pd.DataFrame]
+Scores = dict[str, pd.DataFrame]
+
+FIRST = date(2026, 1, 1)
+N_DAYS = 50
+N_ADS = 24
+PUBLISHED = FIRST + timedelta(days=45)
+
+
+def day(number: int) -> date:
+    return FIRST + timedelta(days=number)
+
+
+class Installation:
+    """Ads of twelve campaigns, fetched each day with what Meta had restated by then."""
+
+    def __init__(self, warehouse: Warehouse, rows_of: RowsOf) -> None:
+        self.warehouse, self.rows_of = warehouse, rows_of
+        self.settings = Settings.from_environment({"ACTUALS_MAX_AGE_DAYS": "100"})
+        self.random = np.random.default_rng(3)
+        self.figures: dict[tuple[int, date], list[int]] = {}
+
+    def fetch(self, known_on: date, n_days: int) -> None:
+        """Fetch the last days, of which some have changed and a few are listed no more."""
+        window = DayWindow.trailing(known_on, n_days)
+        for on in window:
+            for ad in range(N_ADS):
+                launch = day(2 + ad % 8)
+                if on < launch:
+                    continue
+                cents = self.figures.get((ad, on))
+                if cents is None or self.random.random() < 0.2:
+                    cents = [int(each) for each in self.random.integers(1, 30_000, 2)]
+                # Invalid traffic of a launch, that Meta takes back a day later.
+                if on == launch and known_on > launch and ad % 5 == 0:
+                    cents = [0, 0]
+                self.figures[ad, on] = cents
+        rows = [
+            {
+                "ad_id": f"ad {ad}",
+                "campaign_id": f"c{ad % 12}",
+                "adset_id": f"s{ad % 12}",
+                "report_date": on,
+                "impressions": 10 * spend + 7,
+                "clicks": spend // 5,
+                "spend": Decimal(spend) / 100,
+                "conversions": revenue // 900,
+                "revenue": Decimal(revenue) / 100,
+            }
+            for (ad, on), (spend, revenue) in self.figures.items()
+            if on in window and spend
+        ]
+        fetched_at = datetime(known_on.year, known_on.month, known_on.day, 12, tzinfo=UTC)
+        totals = [{"report_date": each, "fetched_at": fetched_at} for each in window]
+        for table, given in ((ad_actuals, rows), (meta_account_totals, totals)):
+            content = CoveredRows(self.rows_of(table, *given), (Slice(window, known_on=known_on),))
+            store.replace_in_transaction(self.warehouse, table, content)
+
+    def scores(self, days: DayWindow) -> Scores:
+        """What the three assets make of `days`, in one run."""
+        launches = Launches(self.warehouse, self.settings)
+        predictions = prediction_log.predictions(self.warehouse)
+        development = store.read(self.warehouse, TABLES["revenue_development"], days)
+        pairs = launches.judged_pairs(predictions, days, development)
+        return {
+            "pairs": pairs,
+            "models": score_models(pairs, launches.delivered(days)),
+            "statistics": model_statistics(pairs),
+        }
+
+
+@pytest.fixture
+def installation(
+    warehouse: Warehouse, connection: psycopg.Connection, rows_of: RowsOf
+) -> Installation:
+    with connection.transaction(), prediction_log.importing_history(connection):
+        for ad in range(N_ADS):
+            connection.execute(
+                "INSERT INTO public.videos (id, meta_platform_id, created_at) VALUES (%s, %s, %s)",
+                [f"00000000-0000-0000-0000-0000000000{ad:02}", f"ad {ad}", day(0)],
+            )
+            connection.execute(
+                "INSERT INTO public.predictions (video_id, model_name, model_version,"
+                " predicted_ctr, predicted_roas, logged_at) VALUES (%s, 'm', '1', %s, %s, %s)",
+                [f"00000000-0000-0000-0000-0000000000{ad:02}", 0.02 + ad / 5_000, 1.0, day(0)],
+            )
+    found = Installation(warehouse, rows_of)
+    for number in range(46):
+        found.fetch(day(number), 4)
+    return found
+
+
+def of_day(scores: Scores, on: date) -> Scores:
+    return {
+        name: frame[frame["as_of_date"] == on].reset_index(drop=True)
+        for name, frame in scores.items()
+    }
+
+
+def test_a_past_day_gives_the_same_bytes_after_a_restatement_alone_or_among_others(
+    installation: Installation,
+) -> None:
+    published = installation.scores(DayWindow.inclusive(PUBLISHED, PUBLISHED))
+    (headline,) = published["models"].query("protocol == 'headline_unattested'").to_dict("records")
+    assert headline["n_ctr"] == headline["n_roas"] == N_ADS
+    assert headline["prediction_accuracy_low"] < headline["prediction_accuracy_high"]
+
+    for number in range(46, 50):
+        installation.fetch(day(number), 30)
+
+    again = installation.scores(DayWindow.inclusive(PUBLISHED, PUBLISHED))
+    for days in (DayWindow.inclusive(day(40), day(49)), DayWindow.inclusive(day(1), PUBLISHED)):
+        among = of_day(installation.scores(days), PUBLISHED)
+        for name, frame in published.items():
+            assert_frame_equal(again[name], frame, check_exact=True, obj=f"{name} alone")
+            assert_frame_equal(among[name], frame, check_exact=True, obj=f"{name} among {days}")
