@@ -9,9 +9,11 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 from uuid import UUID, uuid5
 
@@ -26,6 +28,12 @@ _NAMESPACE = UUID("0b6c3a52-6f0e-4d52-9f0c-5a1e2f7a9d11")
 """Namespace of ids made from a row's content; any constant of our own (chosen at random)."""
 
 CtrUnit = Literal["fraction", "percent"]
+
+_LEAST_TYPICAL_CTR, _MOST_TYPICAL_CTR = 0.0003, 0.3
+"""A file whose median CTR lies outside is in the other unit: ads on Meta have 0.5 to 5 %."""
+
+_HEADER_SHOWN = 100
+"""Characters of a first line that a message repeats."""
 
 
 @dataclass(slots=True)
@@ -68,7 +76,10 @@ def import_predictions(warehouse: Warehouse, path: Path, *, ctr_unit: CtrUnit) -
     Columns: `predicted_ctr, predicted_roas`, `video_id` or `ad_id` and, if present,
     `model_name, model_version, logged_at`.  A row with a `logged_at` is history: it keeps that
     time and is not attested.  One without is dated by the database, when the import ends.
+    Raises `InputError`, and stores nothing, where the CTRs look written in the other unit.
     """
+    required, alternatives = {"predicted_ctr", "predicted_roas"}, {"video_id", "ad_id"}
+    _refuse_other_unit(lines_of(path, required, alternatives), path, ctr_unit)
     with warehouse.transaction() as connection:
         rows = connection.execute(
             "SELECT trim(meta_platform_id::text), id::text FROM public.videos "
@@ -84,8 +95,8 @@ def import_predictions(warehouse: Warehouse, path: Path, *, ctr_unit: CtrUnit) -
     return _import(
         warehouse,
         path,
-        required={"predicted_ctr", "predicted_roas"},
-        alternatives={"video_id", "ad_id"},
+        required=required,
+        alternatives=alternatives,
         parse=parse,
         table="predictions",
         update=False,
@@ -189,17 +200,18 @@ def lines_of(
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            missing = required - set(reader.fieldnames or ())
-            if alternatives and not alternatives & set(reader.fieldnames or ()):
+            columns = reader.fieldnames or ()
+            missing = required - set(columns)
+            first = ",".join(columns)[:_HEADER_SHOWN]
+            expected = (
+                "the first line names the columns, separated by commas, and is "
+                f"{repr(first) if first else 'empty'}."
+            )
+            if alternatives and not alternatives & set(columns):
                 names = " nor ".join(sorted(alternatives, reverse=True))
-                raise InputError(
-                    f"{path} has neither column {names}: the first line names the columns."
-                )
+                raise InputError(f"{path} has neither column {names}: {expected}")
             if missing:
-                raise InputError(
-                    f"{path} has no column {', '.join(sorted(missing))}: the first line names "
-                    "the columns."
-                )
+                raise InputError(f"{path} has no column {', '.join(sorted(missing))}: {expected}")
             for row in reader:
                 yield (
                     reader.line_num,
@@ -264,6 +276,27 @@ def _prediction(
         values["logged_at"] = _instant(row["logged_at"], "logged_at")
     content = "prediction " + " ".join(str(value) for value in values.values())
     return {"id": uuid5(_NAMESPACE, content), **values}
+
+
+def _refuse_other_unit(
+    lines: Iterator[tuple[int, dict[str, str]]], path: Path, ctr_unit: CtrUnit
+) -> None:
+    """`InputError` for CTRs that no ads have in `ctr_unit`: a logged prediction stays for ever."""
+    ctrs: list[float] = []
+    for _, row in lines:
+        # A bad row is named later, with all others.
+        with suppress(_BadRow):
+            ctrs.append(_number(row["predicted_ctr"], "predicted_ctr") or 0.0)
+    given = [ctr for ctr in ctrs if ctr]
+    if not given:
+        return
+    typical = median(given) / (100 if ctr_unit == "percent" else 1)
+    if not _LEAST_TYPICAL_CTR <= typical <= _MOST_TYPICAL_CTR:
+        other = "fraction" if ctr_unit == "percent" else "percent"
+        raise InputError(
+            f"Read as {ctr_unit}, the median predicted CTR of {path} is {typical:.4%}, which no "
+            f"ads have: look at the file and give --ctr-unit {other}; nothing was stored."
+        )
 
 
 def _number(text: str, column: str) -> float | None:

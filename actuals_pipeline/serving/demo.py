@@ -6,6 +6,7 @@ that it is stand-in data.  Each demonstration starts afresh.
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import click
 import psycopg
 from psycopg import sql
 
@@ -31,6 +33,9 @@ from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import embedded
 
 DATABASE = "actuals_demo"
+
+_ASKED_WITH = ("META_AD_ACCOUNT_ID", "ACTUALS_INVESTMENT_BUDGET")
+"""Settings of the demonstration that its figures are shown with."""
 
 
 class _Clock:
@@ -81,7 +86,16 @@ def world(days: int) -> Iterator[Demonstration]:
 def keep_open(shown: Demonstration, port: int) -> None:
     """Serve the Dagster UI over the demonstration until it is stopped."""
     shown.clock.is_running = True
+    asked = "For `actuals summary` or psql in another terminal:"
+    click.echo(f"{asked} {export(shown.installation)}", err=True)
     supervisor.run_dagster(shown.installation, port)
+
+
+def export(shown: Installation) -> str:
+    """The shell's command after which `actuals` and psql ask the demonstration."""
+    variables = {name: shown.environment[name] for name in _ASKED_WITH}
+    variables["DATABASE_URL"] = shown.database_url
+    return " ".join(["export", *(f"{name}={shlex.quote(v)}" for name, v in variables.items())])
 
 
 def _environment(graph: GraphStandIn, invented: World) -> Mapping[str, str]:

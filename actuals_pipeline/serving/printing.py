@@ -53,7 +53,7 @@ def one_line(text: str) -> str:
 
 
 def print_summary(answer: Mapping[str, Any]) -> None:
-    """Money by currency, the accuracy of each model version, and whether spend reconciles."""
+    """Money by currency, whether it reconciles and is final, and each model version's accuracy."""
     console = _console_about(answer)
     days = f"{answer['window']['since']} to {answer['window']['until']}" if answer["window"] else ""
     if answer["status"] == "empty":
@@ -61,12 +61,6 @@ def print_summary(answer: Mapping[str, Any]) -> None:
         _say(console, f"Nothing was fetched{asked}: run `actuals sync` or `actuals backfill`.")
         return
     _show(console, _money_table(f"Actuals, {days}", _with_overall(answer)))
-    _print_trend(console, answer)
-    for title, models in _by_protocol(answer["models"]).items():
-        _show(console, _models_table(f"{title}, as of {models[0]['as_of']}", models))
-        for model in models:
-            _say(console, _beside_chance(model))
-            _say(console, _left_out(model))
     _say(console, _reconciliation(answer["reconciliation"]))
     if answer["advice"]:
         _say(console, answer["advice"])
@@ -78,6 +72,14 @@ def print_summary(answer: Mapping[str, Any]) -> None:
             f"Not in these figures: {account['days']} of {account['of_days']} days of account "
             f"act_{account['account_id']}, which were never fetched (`actuals backfill`).",
         )
+    console.print()
+    _print_trend(console, answer)
+    for title, models in _by_protocol(answer["models"]).items():
+        console.print()
+        _show(console, _models_table(f"{title}, as of {models[0]['as_of']}", models))
+        for model in models:
+            _say(console, _beside_chance(model))
+            _say(console, _left_out(model))
 
 
 def print_summary_as_of(answer: Mapping[str, Any]) -> None:
@@ -457,23 +459,38 @@ def _beside_chance(model: Mapping[str, Any]) -> str:
     between = (
         f"{ends[0]:.1f} to {ends[1]:.1f} % with 95 % confidence"
         if ends
-        else "too few campaigns for an interval"
+        else f"no interval, which takes ten campaigns (these are {model['n_clusters']})"
     )
+    way = model["accuracy_of_achievable"]
+    gone = "" if way is None else f"; it comes {way:.0%} of the way from these to perfect"
     return (
         f"{name}: {between}; a perfect model would score "
         f"{_shown(model['noise_ceiling'], '{:.1f} %')} on these volumes, the account's own rates "
-        f"{_shown(model['baseline_accuracy'], '{:.1f} %')}."
+        f"without any model {_shown(model['baseline_accuracy'], '{:.1f} %')}{gone}."
     )
 
 
 def _left_out(model: Mapping[str, Any]) -> str:
     """Which predictions of a model version do not count, and why."""
     reasons = ", ".join(
-        f"{count} {reason.replace('_', ' ')}"
+        f"{count} {_LEFT_OUT.get(reason, reason.replace('_', ' '))}"
         for reason, count in model["excluded"].items()
         if count
     )
     return f"{model['model_name']} {model['model_version']} leaves out: {reasons or 'none'}."
+
+
+_LEFT_OUT = {
+    "leaky": "predicted after the launch",
+    "no_prediction": "never predicted",
+    "no_delivery": "not shown yet",
+    "invalid": "with an unusable prediction",
+    "immature": "not final yet",
+    "incomplete_history": "with days never fetched",
+    "unscored": "with nothing to compare",
+    "unmatched": "of unknown ads",
+}
+"""Reasons whose key says too little to a person."""
 
 
 def _table(

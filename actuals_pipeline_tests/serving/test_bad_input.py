@@ -238,9 +238,9 @@ def test_a_database_of_a_newer_version_is_left_as_it_is(
     [
         (("--wat",), "No such option '--wat'"),
         (("sync", "--wat"), "No such option '--wat'"),
-        (("wat",), "No such command 'wat'"),
+        (("wat",), "No such command 'wat'; see `actuals --help`."),
         (("db", "wat"), "No such command 'wat'"),
-        (("fetch",), "Missing argument 'AD_ID'"),
+        (("fetch",), "Missing argument 'AD_ID'; see `actuals fetch --help`."),
         (("fetch", "6001", "6002"), "unexpected extra argument"),
         (("fetch", "6001", "--days-back", "0"), "0 is not in the range"),
         (("backfill", "--since", RECENT), "Missing option '--until'"),

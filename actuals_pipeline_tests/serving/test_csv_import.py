@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -202,7 +202,7 @@ def test_bad_predictions_are_named_by_line_and_the_good_ones_are_kept(
 
 @pytest.mark.parametrize(
     ("unit", "written", "stored_ctr"),
-    [("fraction", "0.025", 0.025), ("percent", "2.5", 0.025), ("percent", "100", 1.0)],
+    [("fraction", "0.025", 0.025), ("percent", "2.5", 0.025), ("percent", "30", 0.3)],
 )
 def test_a_predicted_ctr_is_stored_as_a_fraction(
     unit: str, written: str, stored_ctr: float, import_predictions: Import, stored: Stored
@@ -225,6 +225,30 @@ def test_a_predicted_ctr_is_stored_as_a_fraction(
     }
     above = import_predictions(csv_of({"predicted_ctr": "100.1"}, columns=PREDICTION), unit=unit)
     assert above.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("unit", "written", "told"),
+    [
+        ("fraction", ["0.9", "1.4", "2.1"], "give --ctr-unit percent"),
+        (
+            "fraction",
+            ["0.9"],
+            "Read as fraction, the median predicted CTR of predictions.csv is 90.0000%",
+        ),
+        ("percent", ["0.009", "", "0.014", "much"], "give --ctr-unit fraction"),
+    ],
+)
+def test_ctrs_in_the_other_unit_are_refused_and_nothing_is_stored(
+    unit: str, written: Sequence[str], told: str, import_predictions: Import, stored: Stored
+) -> None:
+    rows = [{"predicted_ctr": each} for each in written]
+    result = import_predictions(csv_of(*rows, columns=PREDICTION), unit=unit)
+    assert result.exit_code == 2
+    (sentence,) = result.stderr.splitlines()
+    assert told in sentence
+    assert "nothing was stored" in sentence
+    assert not stored("predictions")
 
 
 def test_the_same_predictions_again_change_nothing_and_another_value_is_another_prediction(
@@ -266,14 +290,16 @@ def test_a_prediction_may_name_the_ad_and_leave_out_what_is_not_predicted(
     # A younger video of the same ad does not take it over.
     younger = UUID("00000000-2222-3333-4444-555555555555")
     insert("videos", id=younger, meta_platform_id="6001", created_at=datetime(2026, 3, 8))  # noqa: DTZ001 - the column has no zone
-    result = import_predictions("ad_id,predicted_ctr,predicted_roas\n6001,0.5,\n6009,0.5,\n,0.5,\n")
+    result = import_predictions(
+        "ad_id,predicted_ctr,predicted_roas\n6001,0.05,\n6009,0.05,\n,0.05,\n"
+    )
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
         "actuals: line 3: no video runs as ad '6009'; import the videos first",
         "actuals: line 4: no video runs as ad ''; import the videos first",
     ]
     (row,) = stored("predictions")
-    assert (row["video_id"], row["predicted_ctr"], row["predicted_roas"]) == (VIDEO_ID, 0.5, None)
+    assert (row["video_id"], row["predicted_ctr"], row["predicted_roas"]) == (VIDEO_ID, 0.05, None)
     assert (row["model_name"], row["model_version"]) == ("default", "1")
 
 
@@ -291,10 +317,11 @@ def test_a_byte_order_mark_blank_lines_spaces_and_further_cells_do_no_harm(
     [
         (b"", "has no column created_at, meta_platform_id, title"),
         (b"title,created_at\na,2026-03-07\n", "has no column meta_platform_id: the first line"),
+        (b"title;created_at\na;2026-03-07\n", "by commas, and is 'title;created_at'."),
         (b"title,meta_platform_id,created_at\na,,2026-03-07\nGr\xf6\xdfe,,2026-03-07\n", "UTF-8"),
         (b"title,meta_platform_id,created_at\n" + b"a" * 200_000, "cannot be read as a CSV file"),
     ],
-    ids=["empty", "column missing", "latin-1", "cell without end"],
+    ids=["empty", "column missing", "semicolons", "latin-1", "cell without end"],
 )
 def test_a_file_that_cannot_be_read_whole_brings_nothing(
     content: bytes, words: str, import_videos: Import, database: str

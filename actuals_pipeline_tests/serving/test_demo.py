@@ -16,10 +16,16 @@ from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline_tests.serving.conftest import eventually, processes_of, rows_anywhere
 
 DEMONSTRATE = """
+import json, shlex, subprocess, sys
 from actuals_pipeline.serving import answers, demo
 
 with demo.world(3) as shown:
-    print(answers.as_json({"now": shown.clock.instant, "answer": shown.answer}))
+    # What another terminal would be told, while the demonstration is open.
+    actuals = (sys.executable, "-c", "from actuals_pipeline.serving.cli import main; main()")
+    command = shlex.join([*actuals, "summary", "--json"])
+    asked = subprocess.check_output(f"{demo.export(shown.installation)} && {command}", shell=True)
+    told = {"now": shown.clock.instant, "answer": shown.answer}
+    print(answers.as_json({**told, "asked": json.loads(asked)}))
 """
 
 
@@ -57,6 +63,8 @@ def test_the_demonstration_shows_the_made_up_truth_and_leaves_what_is_real_alone
 
     shown = json.loads(done.stdout, parse_float=Decimal)
     answer, now = shown["answer"], datetime.fromisoformat(shown["now"])
+    assert shown["asked"]["by_currency"] == answer["by_currency"]
+    assert shown["asked"]["total_spend"] == answer["total_spend"]
     assert answer["source"] == "stand-in"
     assert started <= now <= datetime.now(UTC)
     window = DayWindow.inclusive(

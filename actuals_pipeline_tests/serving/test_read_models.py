@@ -488,6 +488,10 @@ def test_status_is_healthy_only_with_a_living_schedule_and_every_account_fetched
     ]
     assert status()["scheduler"]["last_run"] is None
     assert status()["scheduler"]["last_summary"] is None
+    nothing_set = answers.scheduler_status(warehouse, Settings.from_environment({}), NOW)
+    assert nothing_set["problems"][1:] == [
+        "META_AD_ACCOUNT_ID is not set: put your ad accounts in .env or the environment."
+    ]
 
     heartbeat(dagster_instance, NOW)
     for account_id, kind, outcome, message in (
