@@ -211,6 +211,14 @@ class Settings(BaseModel):
         alias="ACTUALS_RETRAIN_SECRET",
         description="Shared secret that signs these messages, at least 16 characters.",
     )
+    api_token: SecretStr = Field(
+        SecretStr(""),
+        alias="ACTUALS_API_TOKEN",
+        description=(
+            "Bearer token that `actuals serve` asks of its callers, at least 16 characters; empty: "
+            "it asks for none and serves this computer only."
+        ),
+    )
     is_stand_in: bool = Field(
         default=False,
         alias="ACTUALS_STAND_IN",
@@ -313,6 +321,18 @@ class Settings(BaseModel):
             raise ValueError(
                 f"it has fewer than {LEAST_SECRET} characters, or spaces at an end; make one with "
                 "`openssl rand -hex 32`"
+            )
+        return value
+
+    @field_validator("api_token")
+    @classmethod
+    def _check_api_token(cls, value: SecretStr) -> SecretStr:
+        token = value.get_secret_value()
+        # What a header can carry as one word (RFC 6750, section 2.1).
+        if token and not re.fullmatch(rf"[\w.~+/-]{{{LEAST_SECRET},}}=*", token, re.ASCII):
+            raise ValueError(
+                f"it has fewer than {LEAST_SECRET} characters, or some that no bearer token has; "
+                "make one with `openssl rand -hex 32`"
             )
         return value
 

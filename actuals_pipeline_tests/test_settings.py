@@ -49,6 +49,7 @@ def test_nothing_needs_to_be_set() -> None:
         "exchange_rate_days": 7,
         "retrain_webhook": SecretStr(""),
         "retrain_secret": SecretStr(""),
+        "api_token": SecretStr(""),
         "is_stand_in": False,
     }
     assert (PROJECT_ROOT / "pyproject.toml").is_file()
@@ -104,6 +105,7 @@ def test_nothing_needs_to_be_set() -> None:
             SecretStr("https://h:8443/retrain/x?token=y"),
         ),
         ("ACTUALS_RETRAIN_SECRET", LONG_TOKEN, "retrain_secret", SecretStr(LONG_TOKEN)),
+        ("ACTUALS_API_TOKEN", LONG_TOKEN, "api_token", SecretStr(LONG_TOKEN)),
         ("ACTUALS_STAND_IN", "1", "is_stand_in", True),
     ],
 )
@@ -177,6 +179,8 @@ def test_the_processs_own_environment_is_read_by_default(monkeypatch: pytest.Mon
         ("ACTUALS_RETRAIN_WEBHOOK", f"h/{TOKEN}", "it is no http(s) address such as"),
         ("ACTUALS_RETRAIN_WEBHOOK", f"https://u:{TOKEN}@h/", "it is no http(s) address"),
         ("ACTUALS_RETRAIN_SECRET", TOKEN[:15], "it has fewer than 16 characters, or spaces"),
+        ("ACTUALS_API_TOKEN", LONG_TOKEN[:15], "it has fewer than 16 characters, or some"),
+        ("ACTUALS_API_TOKEN", f"{LONG_TOKEN} ", "openssl rand -hex 32"),
         ("ACTUALS_RETRAIN_SECRET", f"{LONG_TOKEN} ", "openssl rand -hex 32"),
         ("ACTUALS_STAND_IN", "perhaps", "valid boolean"),
     ],
@@ -195,7 +199,10 @@ def test_what_cannot_be_used_is_one_sentence_that_names_the_variable(
 
 
 def test_secrets_are_not_shown() -> None:
-    names = ("META_ACCESS_TOKEN", "META_APP_SECRET", "DATABASE_URL", "ACTUALS_RETRAIN_SECRET")
+    names = (
+        *("META_ACCESS_TOKEN", "META_APP_SECRET", "DATABASE_URL"),
+        *("ACTUALS_RETRAIN_SECRET", "ACTUALS_API_TOKEN"),
+    )
     address = {"ACTUALS_RETRAIN_WEBHOOK": f"https://h/{TOKEN}"}
     settings = Settings.from_environment(dict.fromkeys(names, TOKEN) | address)
     for shown in (repr(settings), str(settings), str(settings.model_dump()),

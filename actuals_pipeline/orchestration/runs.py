@@ -80,11 +80,13 @@ def run_window(
     on_progress: Progress | None = None,
     on_resumption: Resumption | None = None,
     resources: Mapping[str, Any] | None = None,
+    run_id: str | None = None,
 ) -> RunResult:
     """Run the job over `window` in this process and wait for its end.
 
-    `resources` replaces resources by name.  `WarehouseError` when Dagster's own tables, which are
-    in the same database, cannot be read or written.
+    `resources` replaces resources by name; the run is called `run_id`, a new UUID.
+    `WarehouseError` when Dagster's own tables, which are in the same database, cannot be read or
+    written.
     """
     job = build_definitions(settings, resources=resources).resolve_job_def(JOB_NAME)
     steps = len(job.graph.node_defs)
@@ -100,7 +102,7 @@ def run_window(
             PROCESS_TAG: this_process(),
             MAX_RUNTIME_TAG: str(MAX_RUN_SECONDS * len(window.pieces(FETCHED_DAYS))),
         }
-        run_id = str(uuid4())
+        run_id = run_id or str(uuid4())
         with _watched(instance, run_id, window, steps, on_progress):
             result = job.execute_in_process(
                 instance=instance,

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -23,6 +23,7 @@ from actuals_pipeline.accuracy.protocols import (
     LAUNCH_TO_DATE,
 )
 from actuals_pipeline.accuracy.rounding import at_the_edge
+from actuals_pipeline.errors import InputError
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.serving import investment, queries
 from actuals_pipeline.serving.investment import Overall
@@ -38,6 +39,47 @@ if TYPE_CHECKING:
 SCHEDULE = "hourly_actuals"
 JOB = "actuals_job"
 INTERVAL_HOURS = 1
+
+
+_EASTERNMOST = timedelta(hours=14)
+"""How far the clocks of an account may be ahead of UTC: its day may have begun already."""
+
+
+def asked_window(since: date, until: date) -> DayWindow:
+    """The inclusive window of two options."""
+    if until < since:
+        raise InputError(
+            f"The window ends ({until}) before it starts ({since}): give an earlier --since or a "
+            "later --until."
+        )
+    return DayWindow.inclusive(since, until)
+
+
+def asked_summary(
+    warehouse: Warehouse,
+    settings: Settings,
+    now: datetime,
+    *,
+    since: date | None,
+    until: date | None,
+    as_of: date | None,
+) -> dict[str, Any]:
+    """The summary of the days asked for, of all that are known where none is given.
+
+    With `as_of` as it was known at the end of that day.  `InputError` for days that cannot be.
+    """
+    if as_of is not None and as_of > (now + _EASTERNMOST).date():
+        raise InputError(f"{as_of} lies in the future: give today or an earlier day.")
+    window = queries.known_window(warehouse)
+    if window is not None and as_of is not None:
+        window = window.clipped(until=as_of)
+    if since is not None and until is not None:
+        window = asked_window(since, until)
+    elif window is not None:
+        window = asked_window(since or window.since, until or window.until)
+    if as_of is None:
+        return summary(warehouse, window, settings, now)
+    return summary_as_of(warehouse, window, settings, as_of)
 
 
 def summary(
@@ -229,6 +271,13 @@ def stats(warehouse: Warehouse, settings: Settings) -> dict[str, Any]:
         "source": queries.source(warehouse, window) if window else None,
         "stats": {**_fetcher_stats(warehouse), "meta_api_configured": configured},
     }
+
+
+def model_rows(warehouse: Warehouse, model_name: str) -> list[dict[str, Any]]:
+    """The rows of the summary's `models` that are of one model, as of the last day known."""
+    window = queries.known_window(warehouse)
+    rows = queries.models(warehouse, window.until) if window else []
+    return [_ml_accuracy(row) for row in rows if row["model_name"] == model_name]
 
 
 def as_json(answer: object) -> str:

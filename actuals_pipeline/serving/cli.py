@@ -12,9 +12,10 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import click
 
@@ -42,9 +43,6 @@ _INTERRUPTED = 130
 
 _FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 """Far from the ends of the calendar, where counting days overflows."""
-
-_EASTERNMOST = timedelta(hours=14)
-"""How far the clocks of an account may be ahead of UTC: its day may have begun already."""
 
 _YOURS_TO_FIX = (InputError, MetaRefused, AdNotFound, WarehouseError)
 
@@ -180,12 +178,29 @@ def up(*, port: int) -> None:
 
 
 @main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8003, show_default=True, type=click.IntRange(1, 65535))
+def serve(*, host: str, port: int) -> None:
+    """Answer over HTTP with JSON until Ctrl-C; beyond this computer only with ACTUALS_API_TOKEN."""
+    from actuals_pipeline.serving import installation
+    from actuals_pipeline.serving.http import server
+
+    # What cannot be is said before anything is started.
+    with (
+        server.listening(host, port, installation.settings()) as listener,
+        installation.checked() as here,
+    ):
+        server.serve(here, listener)
+
+
+@main.command()
 @click.option("--since", type=_Day(), help="First day; default: six days before the last.")
 @click.option("--until", type=_Day(), help="Last day; default: today.")
+@click.option("--run-id", type=click.UUID, hidden=True, help="What to call the run.")
 @_json_option
-def sync(*, since: date | None, until: date | None, as_json: bool) -> None:
+def sync(*, since: date | None, until: date | None, run_id: UUID | None, as_json: bool) -> None:
     """Refresh the trailing 7 days (or the days given) of every account."""
-    _run(since, until, tier="sync", as_json=as_json)
+    _run(since, until, tier="sync", as_json=as_json, run_id=run_id)
 
 
 @main.command()
@@ -197,8 +212,15 @@ def backfill(*, since: date, until: date, as_json: bool) -> None:
     _run(since, until, tier="backfill", as_json=as_json)
 
 
-def _run(since: date | None, until: date | None, *, tier: str, as_json: bool) -> None:
-    from actuals_pipeline.serving import dagster_runs, installation
+def _run(
+    since: date | None,
+    until: date | None,
+    *,
+    tier: str,
+    as_json: bool,
+    run_id: UUID | None = None,
+) -> None:
+    from actuals_pipeline.serving import answers, dagster_runs, installation
     from actuals_pipeline.serving.printing import print_sync
 
     # Refuse what cannot work before anything is started.
@@ -207,25 +229,16 @@ def _run(since: date | None, until: date | None, *, tier: str, as_json: bool) ->
     clipped = DayWindow.trailing(last, SYNC_DAYS).clipped(since=settings.start_date)
     # With nothing left of the trailing days, `runnable` says where the partitions begin.
     first = since or (clipped.since if clipped else last)
-    window = dagster_runs.runnable(_window(first, last), settings, now)
+    window = dagster_runs.runnable(answers.asked_window(first, last), settings, now)
     with installation.checked() as here:
-        answer = dagster_runs.run(here, window, tier=tier)
+        name = str(run_id) if run_id else None
+        answer = dagster_runs.run(here, window, tier=tier, run_id=name)
     _print(answer, print_sync, as_json=as_json)
     failed = [row for row in answer["accounts"] if row["outcome"] != "complete"]
     for row in failed:
         _complain(row["error_message"])
     if failed:
         sys.exit(2 if dagster_runs.are_yours_to_fix(failed) else 1)
-
-
-def _window(since: date, until: date) -> DayWindow:
-    """The inclusive window of two options."""
-    if until < since:
-        raise InputError(
-            f"The window ends ({until}) before it starts ({since}): give an earlier --since or a "
-            "later --until."
-        )
-    return DayWindow.inclusive(since, until)
 
 
 @main.command()
@@ -299,24 +312,13 @@ def stats(*, as_json: bool) -> None:
 @_json_option
 def summary(*, since: date | None, until: date | None, as_of: date | None, as_json: bool) -> None:
     """Spend, revenue, ROAS, conversions, CPA, the investment and each model's accuracy."""
-    from actuals_pipeline.serving import answers, installation, queries
+    from actuals_pipeline.serving import answers, installation
     from actuals_pipeline.serving.printing import print_summary, print_summary_as_of
 
-    now = datetime.now(UTC)
-    if as_of is not None and as_of > (now + _EASTERNMOST).date():
-        raise InputError(f"{as_of} lies in the future: give today or an earlier day.")
     with installation.checked() as here:
-        window = queries.known_window(here.warehouse)
-        if window is not None and as_of is not None:
-            window = window.clipped(until=as_of)
-        if since is not None and until is not None:
-            window = _window(since, until)
-        elif window is not None:
-            window = _window(since or window.since, until or window.until)
-        if as_of is None:
-            answer = answers.summary(here.warehouse, window, here.settings, now)
-        else:
-            answer = answers.summary_as_of(here.warehouse, window, here.settings, as_of)
+        answer = answers.asked_summary(
+            here.warehouse, here.settings, datetime.now(UTC), since=since, until=until, as_of=as_of
+        )
     _print(answer, print_summary if as_of is None else print_summary_as_of, as_json=as_json)
 
 

@@ -28,15 +28,19 @@ _OF_THE_DATABASE = {"WarehouseUnavailable", "WarehouseHindered", "SchemaOutOfDat
 """Errors of a run that whoever runs the database can mend."""
 
 
-def run(installation: Installation, window: DayWindow, *, tier: str) -> dict[str, Any]:
+def run(
+    installation: Installation, window: DayWindow, *, tier: str, run_id: str | None = None
+) -> dict[str, Any]:
     """Fetch, normalize, reconcile and score `window`; returns the specification's sync answer.
+
+    The run is called `run_id`, a new UUID, where one is given.
 
     Raises `InputError` when every account failed for a reason that a person can mend,
     `WarehouseError` when the database was in the way, `ActualsError` when a run failed otherwise.
     """
     started = time.monotonic()
     with progress_bar(tier, len(window)) as advance:
-        result = _run(installation, window, tier, advance)
+        result = _run(installation, window, tier, advance, run_id)
     if not result.succeeded:
         _raise_failure(installation, result)
     return answers.sync(
@@ -67,7 +71,9 @@ def runnable(window: DayWindow, settings: Settings, now: datetime) -> DayWindow:
     return window
 
 
-def _run(installation: Installation, window: DayWindow, tier: str, advance: Any) -> Any:
+def _run(
+    installation: Installation, window: DayWindow, tier: str, advance: Any, run_id: str | None
+) -> Any:
     installation.enter_dagster()
     with warnings.catch_warnings():
         # Dagster announces betas and successors on import; they tell a reader nothing.
@@ -94,6 +100,7 @@ def _run(installation: Installation, window: DayWindow, tier: str, advance: Any)
             tier=tier,
             on_progress=on_progress,
             on_resumption=on_resumption,
+            run_id=run_id,
         )
 
 

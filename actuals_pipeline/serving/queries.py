@@ -224,6 +224,20 @@ SELECT count(*) AS total_fetches,
 FROM actuals.fetch_log
 """
 
+_FETCHES_BY_OUTCOME: LiteralString = """
+SELECT outcome, count(logged.id) AS fetches
+FROM unnest(ARRAY['complete', 'rate_limited', 'refused', 'failed']) AS outcome
+LEFT JOIN actuals.fetch_log AS logged USING (outcome)
+GROUP BY outcome
+ORDER BY outcome
+"""
+
+_NEWEST_FETCHES: LiteralString = """
+SELECT DISTINCT ON (account_id) account_id, fetched_at
+FROM actuals.meta_account_totals
+ORDER BY account_id, report_date DESC
+"""
+
 _LAST_RUN: LiteralString = """
 SELECT run_id, min(since) AS since, max(until) AS until, min(started_at) AS started_at,
        max(started_at + duration_seconds * interval '1 second') AS finished_at
@@ -411,6 +425,16 @@ def fetch_stats(warehouse: Warehouse) -> Row:
     total = row["total_fetches"]
     rate = round(100 * row["successful_fetches"] / total, 2) if total else None
     return {**row, "success_rate": rate}
+
+
+def fetches_by_outcome(warehouse: Warehouse) -> dict[str, int]:
+    """How many fetches ended in each way, those included in which none did."""
+    return {row["outcome"]: row["fetches"] for row in _all(warehouse, _FETCHES_BY_OUTCOME)}
+
+
+def newest_fetches(warehouse: Warehouse) -> list[Row]:
+    """When the newest report day of each account was last fetched: account_id, fetched_at."""
+    return _all(warehouse, _NEWEST_FETCHES)
 
 
 def last_run(warehouse: Warehouse) -> Row | None:

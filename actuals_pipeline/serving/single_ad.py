@@ -16,6 +16,7 @@ from actuals_pipeline.actuals.normalize import normalize
 from actuals_pipeline.errors import AdNotFound
 from actuals_pipeline.meta.accounts import AccountFetch, fetch_ad, raw_frame
 from actuals_pipeline.meta.client import InsightsClient, MetaCredentials
+from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.meta.parse import parse_insights, parse_reach
 from actuals_pipeline.serving.json_numbers import RATE, number, rounded
 from actuals_pipeline.settings import Settings
@@ -52,11 +53,13 @@ def fetch(
     *,
     days_back: int,
     video_id: str | None = None,
+    limits: Limits | None = None,
 ) -> dict[str, Any]:
     """Fetch the ad's trailing days, store them, and answer with the specification's keys.
 
-    `status` is `success`, `no_delivery` (nothing in 37 months) or `outside_window`; the last two
-    say in `message` what to do.  Raises `AdNotFound` for an ad that is not of these accounts.
+    `limits` says how long Meta's limits are waited for.  `status` is `success`, `no_delivery`
+    (nothing in 37 months) or `outside_window`; the last two say in `message` what to do.  Raises
+    `AdNotFound` for an ad that is not of these accounts.
     """
     credentials = MetaCredentials(
         settings.meta_access_token.get_secret_value(),
@@ -67,6 +70,7 @@ def fetch(
         credentials,
         graph_url=settings.meta_graph_url,
         api_version=settings.meta_api_version,
+        limits=limits,
         memory=StoredFetchMemory(warehouse),
     ) as client:
         account_id = client.ad_account_id(ad_id)

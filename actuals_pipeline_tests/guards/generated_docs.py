@@ -26,6 +26,7 @@ _SECRETS = {
     "DATABASE_URL",
     "ACTUALS_RETRAIN_WEBHOOK",
     "ACTUALS_RETRAIN_SECRET",
+    "ACTUALS_API_TOKEN",
 }
 _INTERNAL = {"ACTUALS_STAND_IN"}
 """Set by the program itself; nobody needs to write it into a file."""

@@ -121,6 +121,25 @@ def test_the_orchestration_is_reached_from_two_places_only() -> None:
     assert reaching == {"definitions.py", "serving/dagster_runs.py"}
 
 
+def test_the_http_interface_alone_loads_its_libraries_and_only_its_command_loads_it() -> None:
+    """Every other command starts without them; the stand-in is Starlette alone."""
+    libraries = {"fastapi", "prometheus_client"}
+    importing = {
+        path.parent.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if any(module.split(".")[0] in libraries for module in imported(path))
+    }
+    assert importing == {"serving/http"}
+    interface = "actuals_pipeline.serving.http"
+    reaching = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if path.parent.name != "http"
+        and any(f"{module}.".startswith(f"{interface}.") for module in imported(path))
+    }
+    assert reaching == {"serving/cli.py"}
+
+
 def test_of_the_readers_the_orchestration_uses_the_doctor_alone() -> None:
     """Its daily check is what `actuals doctor` checks; nothing else may lead back to `serving`."""
     used = {

@@ -1,0 +1,101 @@
+"""The HTTP interface on a real port over a real Postgres and the stand-in."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import requests
+import uvicorn
+
+from actuals_pipeline.serving.http.app import create_app
+from actuals_pipeline.serving.http.server import listening
+from actuals_pipeline.serving.installation import Installation
+from actuals_pipeline.settings import Settings
+from actuals_pipeline_tests.serving.conftest import eventually
+
+TOKEN = "0123456789abcdef-of-the-interface"
+
+FETCH = "/api/ml/actuals/fetch"
+SYNC = "/api/ml/actuals/sync"
+STATUS = "/api/ml/actuals/scheduler-status"
+STATS = "/api/ml/actuals/stats"
+SUMMARY = "/api/ml/actuals/summary"
+ACCURACY = "/api/ml/accuracy"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    body: Any
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Api:
+    """A served interface."""
+
+    url: str
+
+    def get(self, path: str, **parameters: Any) -> Answer:
+        return self.asked("GET", path, parameters)
+
+    def post(self, path: str, **parameters: Any) -> Answer:
+        return self.asked("POST", path, parameters)
+
+    def asked(self, method: str, path: str, parameters: Any = None, **options: Any) -> Answer:
+        got = requests.request(
+            method, f"{self.url}{path}", params=parameters, timeout=120, **options
+        )
+        is_json = got.headers.get("Content-Type") == "application/json"
+        body = json.loads(got.text, parse_float=Decimal) if is_json else got.text
+        return Answer(
+            got.status_code, body, {name.lower(): got.headers[name] for name in got.headers}
+        )
+
+
+Serve = Callable[..., AbstractContextManager[Api]]
+
+
+@contextmanager
+def serving(environment: dict[str, str]) -> Iterator[Api]:
+    """The interface over an installation of these variables, in a thread of this process."""
+    settings = Settings.from_environment(environment)
+    installation = Installation(settings, environment, environment["DATABASE_URL"], None)
+    with listening("127.0.0.1", 0, settings) as listener:
+        config = uvicorn.Config(create_app(installation), log_config=None, ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            eventually(lambda: server.started)
+            yield Api("http://{}:{}".format(*listener.getsockname()))
+        finally:
+            server.should_exit = True
+            thread.join(60)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def serve(environment: dict[str, str]) -> Serve:
+    """Serve the test's installation, with some variables changed."""
+
+    def start(**variables: str) -> AbstractContextManager[Api]:
+        return serving({**environment, **variables})
+
+    return start
+
+
+@pytest.fixture
+def api(serve: Serve) -> Iterator[Api]:
+    """The test's installation, served without a token."""
+    with serve() as served:
+        yield served

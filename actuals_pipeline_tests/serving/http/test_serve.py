@@ -1,0 +1,134 @@
+"""`actuals serve` as a process: where it binds, how it stops, what it does not load."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import requests
+
+from actuals_pipeline.graph_stand_in.faults import Fault
+from actuals_pipeline.graph_stand_in.server import GraphStandIn
+from actuals_pipeline_tests.serving.conftest import (
+    Command,
+    eventually,
+    processes_of,
+    sentence_of,
+)
+from actuals_pipeline_tests.serving.http.conftest import SYNC, Answer, Api
+from actuals_pipeline_tests.serving.http.test_refusals import told
+from actuals_pipeline_tests.serving.test_up import free_port
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+
+Start = Callable[[], AbstractContextManager[tuple[subprocess.Popen[bytes], Api]]]
+
+
+@pytest.fixture
+def start(environment: dict[str, str], tmp_path: Path) -> Start:
+    """Start `actuals serve` on a free port and wait until it answers; it ends with the block."""
+
+    @contextmanager
+    def served() -> Iterator[tuple[subprocess.Popen[bytes], Api]]:
+        port = free_port()
+        with (tmp_path / "serve.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "actuals_pipeline", "serve", "--port", str(port)],
+                cwd=tmp_path,
+                env={**os.environ, **environment},
+                stdout=log,
+                stderr=log,
+            )
+        api = Api(f"http://127.0.0.1:{port}")
+
+        def answers() -> bool:
+            assert process.poll() is None, (tmp_path / "serve.log").read_text()
+            with suppress(requests.ConnectionError):
+                return api.get("/healthz").status == 200
+            return False
+
+        try:
+            eventually(answers)
+            yield process, api
+        finally:
+            process.kill()
+            process.wait()
+
+    return served
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=str)
+def test_a_signal_ends_it_cleanly(number: int, start: Start, tmp_path: Path) -> None:
+    with start() as (process, api):
+        process.send_signal(number)
+        assert process.wait(20) == 0
+    log = (tmp_path / "serve.log").read_text()
+    assert log == f"Answering on {api.url} (Ctrl-C stops it)\n"
+
+
+def test_a_run_under_way_is_interrupted_and_its_caller_answered(
+    start: Start, graph: GraphStandIn, environment: dict[str, str]
+) -> None:
+    graph.faults.add(Fault({"delay_seconds": 2}, kind="insights", times=None))
+    got: list[Answer] = []
+    with start() as (process, api):
+        caller = threading.Thread(target=lambda: got.append(api.post(SYNC)))
+        caller.start()
+        eventually(lambda: any(call.kind == "insights" for call in graph.calls))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0
+        caller.join(10)
+    assert told(got[0]) == (503, "stopping")
+    eventually(lambda: not processes_of(Path(environment["ACTUALS_HOME"])))
+
+
+def test_a_taken_port_is_said(command: Command, taken_port: int) -> None:
+    sentence = sentence_of(command("serve", "--port", str(taken_port)))
+    assert f"Port {taken_port} of 127.0.0.1 cannot be used" in sentence
+    assert "choose another with --port" in sentence
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - it must refuse them
+def test_beyond_this_computer_it_asks_for_a_token(
+    host: str, command: Command, taken_port: int
+) -> None:
+    sentence = sentence_of(command("serve", "--host", host, "--port", str(taken_port)))
+    assert "ACTUALS_API_TOKEN is missing" in sentence
+    with_token = command(
+        "serve", "--host", host, "--port", str(taken_port), ACTUALS_API_TOKEN="x" * 32
+    )
+    assert "ACTUALS_API_TOKEN" not in with_token.stderr
+
+
+def test_a_host_that_is_none_is_said(command: Command, taken_port: int) -> None:
+    for host in ("no.such.host.invalid", "192.0.2.1"):
+        sentence = sentence_of(
+            command("serve", "--host", host, "--port", str(taken_port), ACTUALS_API_TOKEN="x" * 32)
+        )
+        assert host in sentence
+
+
+HELP = """
+import sys
+from actuals_pipeline.serving.cli import main
+
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+heavy = {"fastapi", "uvicorn", "starlette", "prometheus_client", "dagster", "pandas"}
+sys.exit(f"loaded: {sorted(heavy & sys.modules.keys())}")
+"""
+
+
+def test_the_other_commands_load_nothing_of_it() -> None:
+    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=False)
+    assert "serve " in done.stdout
+    assert done.stderr == "loaded: []\n"
