@@ -1,9 +1,16 @@
 """How good the predictions were: each one paired with what its ad did, then scored.
 
     contract         the frames, column by column, with units and row rules
+    protocols        which days of an ad are compared, and when that is final
+    as_known         what was known of each ad, and when
     launch_to_date   what each ad did from its launch up to the end of a day
     pair             the prediction that counts, joined to those figures, and its status
-    score            errors and accuracies of a pair, and the figures of a model version
+    launch_windows   the same for the first days of each ad, frozen once they are final
+    score            errors and accuracies of a pair
+    baseline         what somebody without a model would have predicted
+    uncertainty      intervals, verdicts, ceiling and baseline of each scored pair
+    models           the headline of a model version, and what it leaves out
+    model_statistics everything else that is said of a model version
 
 How much of a day is known, and what it will have come to:
 

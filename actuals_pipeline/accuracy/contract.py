@@ -220,14 +220,14 @@ _WINDOW = (
     Column("since", Kind.DAY, "First report day of the window"),
     Column("until", Kind.DAY, "Last report day of it, so far"),
     Column("known_by", Kind.DAY, "Day by whose end the figures were known"),
-    _IS_RECONSTRUCTED,
+    Column("learnt_by", Kind.DAY, "The same; later if nothing was known by then, of any day"),
 )
 _MATURES_ON = Column("matures_on", Kind.DAY, "Day at whose end the window is final")
 
 ASKED_WINDOWS = Contract(
     "asked_windows",
     key=_WINDOW_KEY,
-    columns=(_AS_OF_DATE, _PROTOCOL, *_WINDOW, _MATURES_ON),
+    columns=(_AS_OF_DATE, _PROTOCOL, *_WINDOW, _MATURES_ON, _IS_RECONSTRUCTED),
 )
 """The first days of an ad that a prediction is compared with, as of a day."""
 
@@ -252,6 +252,7 @@ WINDOW_FIGURES = Contract(
         _PROTOCOL,
         *_WINDOW,
         _MATURES_ON,
+        _IS_RECONSTRUCTED,
         *_FIGURES,
         *_COMPLETENESS,
     ),

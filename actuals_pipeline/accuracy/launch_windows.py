@@ -33,9 +33,18 @@ from actuals_pipeline.money import exact_sums
 from actuals_pipeline.videos import one_video_per_ad
 
 SharesOf: TypeAlias = Callable[
-    ["pd.Series[Any]", "pd.Series[Any]", "pd.Series[Any]"], tuple[Floats, Floats]
+    ["pd.Series[Any]", "pd.Series[Any]", Positions, Positions], tuple[Floats, Floats]
 ]
-"""As-of days, accounts and ages in days -> shares of the revenue known, and their errors."""
+"""Days of knowledge, accounts and two ages in days -> shares of the revenue, and their errors.
+
+The curves are those of the day by which a window's figures were known, so that a final ROAS does
+not move when the curve does.  The first age is that of a day at the end of its window: where
+purchases are dated by themselves, later ones stand on days outside.  The second is that of what
+is known of the day: where they are dated by the impression, all of them come to stand on it.
+"""
+
+_EVER = date.max
+"""Of an as-of day on which nothing was known, whatever was learnt later counts."""
 
 READ = list(WINDOW_DAYS.key[:-1])
 """What makes two windows one and the same to read."""
@@ -52,7 +61,8 @@ def asked_windows(
 
     `pairs` is a PAIRS frame of launch_to_date.  Ads that were never shown, or first shown more
     than `evaluation_days` before the as-of day, have no window.  A window that was final before
-    its account was first seen (`seen_since`, by account) is reconstructed.
+    its account was first seen (`seen_since`, by account) is reconstructed from what was learnt by
+    the as-of day, or ever if the account was not seen by then either.
     """
     shown = pairs[pairs["first_delivery_on"].notna()].drop_duplicates(["as_of_date", "ad_id"])
     oldest = shown["as_of_date"] - timedelta(days=evaluation_days)
@@ -151,7 +161,7 @@ def _in_window(
 ) -> pd.DataFrame:
     """The pairs of one launch window; one whose ad was never shown keeps its zeros."""
     key = ["as_of_date", "ad_id"]
-    told = [*key, "until", "known_by", *_OF_WINDOW]
+    told = [*key, "until", "learnt_by", *_OF_WINDOW]
     in_window = figures.loc[figures["protocol"].eq(window.name), told]
     found = rows.drop(columns=_OF_WINDOW).merge(
         in_window, how="left", on=key, validate="many_to_one", indicator=True
@@ -167,7 +177,7 @@ def _in_window(
     is_whole = pd.Series(data=True, index=found.index)
     shown = found[is_shown]
     is_whole[is_shown] = knowledge.is_whole(
-        shown, until=shown["until"] + timedelta(days=1), known_by=shown["known_by"]
+        shown, until=shown["until"] + timedelta(days=1), known_by=shown["learnt_by"]
     )
     kept = found["status"].where(found["status"].isin(_BEFORE_MATURITY), None)
     status = first_that_applies(
@@ -203,23 +213,27 @@ def _asked(
     known_by = matures_on.where(matures_on < shown["as_of_date"], shown["as_of_date"])
     last = since + timedelta(days=window.days - 1)
     seen = shown["account_id"].map(lambda account_id: seen_since.get(account_id, date.min))
+    is_reconstructed = known_by < seen
+    as_of = shown["as_of_date"]
+    learnt_by = known_by.where(~is_reconstructed, as_of.where(as_of >= seen, _EVER))
     return shown[["as_of_date", "ad_id", "account_id"]].assign(
         protocol=window.name,
         since=since,
         until=last.where(last < known_by, known_by),
         known_by=known_by,
+        learnt_by=learnt_by,
         matures_on=matures_on,
-        is_reconstructed=known_by < seen,
+        is_reconstructed=is_reconstructed,
     )
 
 
 def _completeness(asked: pd.DataFrame, days: pd.DataFrame, shares_of: SharesOf) -> pd.DataFrame:
     """`completeness` of each window of purchases and its relative error, keyed as `asked`."""
     rows = days_of(asked, days, LAUNCH_LTD28)
+    day, last = _ordinals(rows["report_date"]), _ordinals(rows["until"])
     # Of a day before the account was seen, what is known was learnt later: it is that much older.
-    known_on = np.maximum(_ordinals(rows["known_on"]), _ordinals(rows["known_by"]))
-    ages = pd.Series(known_on - _ordinals(rows["report_date"]), index=rows.index, dtype="int64")
-    share, error = shares_of(rows["as_of_date"], rows["account_id"], ages)
+    learnt = np.maximum(_ordinals(rows["known_on"]), _ordinals(rows["known_by"]))
+    share, error = shares_of(rows["known_by"], rows["account_id"], last - day, learnt - day)
     spend = rows["spend"].to_numpy(dtype=np.float64)
     windows = rows[_WINDOW].groupby(_WINDOW, sort=False)
     number = windows.ngroup().to_numpy()

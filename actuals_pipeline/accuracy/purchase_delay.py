@@ -73,10 +73,9 @@ def of_click_windows(
     after_7, error_7 = _ratio(np.maximum(whole_window - seven_days, 0.0), counted)
     none, first = _by_age(0.0, 0.0), _by_age(1.0, 0.0)
     both = _by_age(1.0, 1.0)
-    return Maturing(
-        _by_age(1 - after_1, 1 - after_7),
-        (first - none) * error_1 + (both - first) * error_7,
-    )
+    errors = (first - none) * error_1 + (both - first) * error_7
+    # Not below 0 by a rounding.
+    return Maturing(_by_age(1 - after_1, 1 - after_7), np.maximum(errors, 0.0))
 
 
 def reported_late(made: Maturing, reporting: Maturing) -> Maturing:

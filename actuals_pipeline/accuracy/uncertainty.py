@@ -61,6 +61,9 @@ def judge(
     """
     check_frame(scored, SCORED_PAIRS, exact=False)
     rows = scored.merge(places, how="left", on="ad_id", validate="many_to_one")
+    # Where an ad belongs is known from its first figure on.
+    belongs = ["campaign_id", "adset_id"]
+    rows[belongs] = rows[belongs].where(rows["account_id"].notna(), None)
     phi = _overdispersion(rows, _with_places(days_of(asked, days, LAUNCH_D7), places))
     judged = rows.assign(
         dispersion=phi,

@@ -228,12 +228,10 @@ def scored(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         settings,
         daily,
         group="accuracy",
-        deps=["ad_actuals", "videos", "predictions"],
+        deps=["ad_actuals", "revenue_development", "videos", "predictions"],
     )
     def prediction_accuracy(
-        context: dg.AssetExecutionContext,
-        revenue_development: StoredDays,
-        postgres: WarehouseResource,
+        context: dg.AssetExecutionContext, postgres: WarehouseResource
     ) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
         _log_unseen_predictions(context, warehouse)
@@ -241,7 +239,7 @@ def scored(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         launches = Launches(warehouse, settings)
 
         def scored_pairs(days: DayWindow) -> CoveredRows:
-            pairs = launches.judged_pairs(predictions, days, revenue_development.read(days))
+            pairs = launches.judged_pairs(predictions, days)
             return CoveredRows(pairs, (Slice(days),))
 
         return Parts(_as_of_parts(window, PROTOCOLS * len(predictions)), scored_pairs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import cached_property
@@ -13,7 +14,7 @@ import pandas as pd
 from actuals_pipeline.accuracy.account_curves import Curves
 from actuals_pipeline.accuracy.as_known import Knowledge
 from actuals_pipeline.accuracy.baseline import BASELINE_DAYS, account_rates
-from actuals_pipeline.accuracy.columns import Floats
+from actuals_pipeline.accuracy.columns import Floats, Positions
 from actuals_pipeline.accuracy.contract import PAIRS
 from actuals_pipeline.accuracy.launch_windows import (
     SharesOf,
@@ -30,6 +31,8 @@ from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import as_known, history, product
 from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.store import read
+from actuals_pipeline.warehouse.tables import TABLES
 
 
 class Launches:
@@ -44,13 +47,8 @@ class Launches:
         """The videos that run as an ad."""
         return product.videos(self._warehouse)
 
-    def judged_pairs(
-        self, predictions: pd.DataFrame, days: DayWindow, development: pd.DataFrame
-    ) -> pd.DataFrame:
-        """Every prediction against what its ad did, under each protocol, as of each of `days`.
-
-        `development` is `revenue_development` on those days.
-        """
+    def judged_pairs(self, predictions: pd.DataFrame, days: DayWindow) -> pd.DataFrame:
+        """Every prediction against what its ad did, under each protocol, as of each of `days`."""
         pairs = self._pairs(predictions, days)
         asked = asked_windows(
             pairs, self._seen_since, evaluation_days=self._settings.evaluation_days
@@ -58,7 +56,7 @@ class Launches:
         window_days = as_known.window_days(self._warehouse, asked)
         launched = launch_pairs(
             pairs,
-            window_figures(asked, window_days, _shares(development)),
+            window_figures(asked, window_days, _shares(self._curves(asked, days))),
             self.videos,
             self._time_zones,
             known_days=self._known_days,
@@ -122,6 +120,12 @@ class Launches:
         ad_ids = self.videos["ad_id"].tolist()
         return as_known.known_changes(self._warehouse, ad_ids, days, self._seen_since)
 
+    def _curves(self, asked: pd.DataFrame, days: DayWindow) -> pd.DataFrame:
+        """`revenue_development` from the first day by which figures of a window were known."""
+        since = min(asked["known_by"], default=days.since)
+        window = DayWindow.inclusive(min(since, days.since), days.until)
+        return read(self._warehouse, TABLES["revenue_development"], window)
+
     def _account_days(self, pairs: pd.DataFrame, days: DayWindow) -> pd.DataFrame:
         launches = pairs["first_delivery_on"].dropna()
         oldest = min(launches, default=days.since) - timedelta(days=BASELINE_DAYS)
@@ -150,18 +154,26 @@ class Launches:
 
 
 def _shares(development: pd.DataFrame) -> SharesOf:
-    """How much of a day's revenue each account had at each age, as of each day."""
-    by_day = {day: Curves.of(rows) for day, rows in development.groupby("as_of_date")}
-    assumed = Curves.of(development.iloc[:0])
+    """How much of a day's revenue each account had at each age, as of each day.
+
+    Of a day without curves those of the next day that has some count, and after the last the last.
+    """
+    by_day = [
+        (Curves.of(rows), set(rows.loc[rows["dating"].eq("impression"), "account_id"]))
+        for _, rows in development.groupby("as_of_date")
+    ] or [(Curves.of(development), set[str]())]
+    days = sorted(development["as_of_date"].unique())[:-1]
 
     def shares(
-        as_of: pd.Series[Any], account_ids: pd.Series[Any], ages: pd.Series[Any]
+        known_by: pd.Series[Any], account_ids: pd.Series[Any], last: Positions, learnt: Positions
     ) -> tuple[Floats, Floats]:
-        share, error = np.empty(len(ages)), np.empty(len(ages))
-        for day in as_of.unique():
-            at = as_of.eq(day).to_numpy()
-            curves = by_day.get(day, assumed)
-            share[at], error[at] = curves.share(account_ids[at], ages[at])
+        share, error = np.empty(len(last)), np.empty(len(last))
+        for day in known_by.unique():
+            at = known_by.eq(day).to_numpy()
+            curves, by_impression = by_day[bisect_left(days, day)]
+            accounts = account_ids[at]
+            ages = np.where(accounts.isin(by_impression), learnt[at], last[at])
+            share[at], error[at] = curves.share(accounts, ages)
         return share, error
 
     return shares

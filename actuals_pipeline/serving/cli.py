@@ -363,7 +363,8 @@ def import_predictions(*, file: Path, ctr_unit: Any, as_json: bool) -> None:
     from actuals_pipeline.serving import csv_import, installation
 
     with installation.checked() as here:
-        report = csv_import.import_predictions(here.warehouse, file, ctr_unit=ctr_unit)
+        now = datetime.now(UTC)
+        report = csv_import.import_predictions(here.warehouse, file, now, ctr_unit=ctr_unit)
     _print_import(report, as_json=as_json, dated=True)
 
 

@@ -70,12 +70,15 @@ def import_videos(warehouse: Warehouse, path: Path) -> ImportReport:
     )
 
 
-def import_predictions(warehouse: Warehouse, path: Path, *, ctr_unit: CtrUnit) -> ImportReport:
+def import_predictions(
+    warehouse: Warehouse, path: Path, now: datetime, *, ctr_unit: CtrUnit
+) -> ImportReport:
     """Insert the predictions of a CSV file; `ctr_unit` is the file's, a fraction is stored.
 
     Columns: `predicted_ctr, predicted_roas`, `video_id` or `ad_id` and, if present,
     `model_name, model_version, logged_at`.  A row with a `logged_at` is history: it keeps that
-    time and is not attested.  One without is dated by the database, when the import ends.
+    time, which must not lie after `now`, and is not attested.  One without is dated by the
+    database, when the import ends.
     Raises `InputError`, and stores nothing, where the CTRs look written in the other unit.
     """
     required, alternatives = {"predicted_ctr", "predicted_roas"}, {"video_id", "ad_id"}
@@ -90,7 +93,12 @@ def import_predictions(warehouse: Warehouse, path: Path, *, ctr_unit: CtrUnit) -
     videos = {video_id for _, video_id in rows}
 
     def parse(row: Mapping[str, str]) -> dict[str, Any]:
-        return _prediction(row, ctr_unit, video_of_ad, videos)
+        values = _prediction(row, ctr_unit, video_of_ad, videos)
+        if "logged_at" in values and values["logged_at"] > now:
+            raise _BadRow(
+                f"logged_at {row['logged_at']} lies in the future; leave it empty for now"
+            )
+        return values
 
     return _import(
         warehouse,

@@ -136,7 +136,8 @@ def _load_product(here: Installation, invented: World) -> None:
         _write_csv(videos, invented.videos())
         _write_csv(predictions, invented.predictions())
         csv_import.import_videos(here.warehouse, videos)
-        csv_import.import_predictions(here.warehouse, predictions, ctr_unit="fraction")
+        now = datetime.now(UTC)
+        csv_import.import_predictions(here.warehouse, predictions, now, ctr_unit="fraction")
 
 
 def _load_rates(here: Installation, window: DayWindow) -> None:

@@ -24,7 +24,7 @@ from actuals_pipeline.frames import Contract, conform
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.store import frame_of
-from actuals_pipeline.warehouse.tables import ad_actuals
+from actuals_pipeline.warehouse.tables import ads
 
 
 def known_changes(
@@ -188,8 +188,8 @@ _WINDOW_DAYS: LiteralString = """
 SELECT asked.*, day.*
 FROM unnest(
     %(account_id)s::text[], %(ad_id)s::text[], %(since)s::date[], %(until)s::date[],
-    %(known_by)s::date[], %(is_reconstructed)s::boolean[]
-) AS asked (account_id, ad_id, since, until, known_by, is_reconstructed)
+    %(known_by)s::date[], %(learnt_by)s::date[]
+) AS asked (account_id, ad_id, since, until, known_by, learnt_by)
 CROSS JOIN LATERAL (
     SELECT report_date, as_of_date, impressions, clicks, spend, conversions, revenue
     FROM (
@@ -197,11 +197,11 @@ CROSS JOIN LATERAL (
         FROM actuals.ad_actuals_revisions AS known
         WHERE known.account_id = asked.account_id AND known.ad_id = asked.ad_id
           AND known.report_date >= asked.since AND known.report_date <= asked.until
-          AND (known.as_of_date <= asked.known_by OR asked.is_reconstructed)
+          AND known.as_of_date <= asked.learnt_by
         -- The latest of what was known; of what was not, the earliest.
         ORDER BY
             known.report_date,
-            CASE WHEN asked.is_reconstructed THEN known.as_of_date END,
+            greatest(known.as_of_date, asked.known_by),
             known.as_of_date DESC
     ) AS latest
     WHERE is_listed
@@ -266,14 +266,12 @@ ORDER BY account_id, report_date
 def places_of_ads(warehouse: Warehouse, ad_ids: Sequence[str]) -> pd.DataFrame:
     """`ad_id`, `campaign_id` and `adset_id` of the given ads; Meta never moves an ad."""
     query = """
-        SELECT DISTINCT ON (ad_id) ad_id, campaign_id, adset_id
-        FROM actuals.ad_actuals
-        WHERE ad_id = ANY(%(ads)s)
-        ORDER BY ad_id, report_date DESC
+        SELECT ad_id, campaign_id, adset_id FROM actuals.ads WHERE ad_id = ANY(%(ads)s)
+        ORDER BY ad_id
     """
     with warehouse.transaction() as connection:
         rows = connection.execute(query, {"ads": list(ad_ids)}).fetchall()
-    columns = [ad_actuals.columns[name] for name in ("ad_id", "campaign_id", "adset_id")]
+    columns = [ads.columns[name] for name in ("ad_id", "campaign_id", "adset_id")]
     return frame_of(columns, rows)
 
 

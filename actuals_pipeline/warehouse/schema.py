@@ -27,6 +27,7 @@ _UNDECLARED = (
     "0005_completeness.sql",
     "0010_prediction_log.sql",
     "0013_known_days.sql",
+    "0017_ads.sql",
 )
 """Functions, triggers, and the views over the revisions, which SQLAlchemy cannot declare."""
 

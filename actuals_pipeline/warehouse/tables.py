@@ -1094,6 +1094,15 @@ fruitless_ads = Table(
     comment="One row is one ad that had nothing when it was asked for by id; it rests for a day.",
 )
 
+ads = Table(
+    "ads",
+    warehouse,
+    Column("ad_id", Text, primary_key=True, comment="Meta ad."),
+    Column("campaign_id", Text, nullable=False, comment="Its campaign; Meta moves no ad."),
+    Column("adset_id", Text, comment="Its ad set."),
+    comment="One row is one ad that was ever listed, and where it belongs; append-only.",
+)
+
 pruned_months = Table(
     "pruned_months",
     warehouse,

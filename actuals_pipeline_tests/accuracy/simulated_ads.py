@@ -19,6 +19,7 @@ import pandas as pd
 
 from actuals_pipeline.accuracy.as_known import Knowledge, changes_of
 from actuals_pipeline.accuracy.baseline import BASELINE_DAYS, account_rates
+from actuals_pipeline.accuracy.columns import Positions
 from actuals_pipeline.accuracy.contract import (
     KNOWN_ACCOUNT_DAYS,
     KNOWN_DAYS,
@@ -60,10 +61,10 @@ _MONEY = ["spend", "revenue"]
 
 
 def known_shares(
-    _: pd.Series[Any], __: pd.Series[Any], ages: pd.Series[Any]
+    _: pd.Series[Any], __: pd.Series[Any], ___: Positions, ages: Positions
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """The true curve by which the purchases of these ads come to be known."""
-    at = np.searchsorted(KNOWN_AT_AGES, ages.to_numpy(dtype=np.int64), side="right") - 1
+    """The true curve by which the purchases of these ads come to stand on the day of the click."""
+    at = np.searchsorted(KNOWN_AT_AGES, ages, side="right") - 1
     return np.array(KNOWN_SHARES)[at], np.zeros(len(ages))
 
 

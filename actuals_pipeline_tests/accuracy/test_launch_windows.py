@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from actuals_pipeline.accuracy.columns import Positions
 from actuals_pipeline.accuracy.contract import PAIRS, WINDOW_DAYS
 from actuals_pipeline.accuracy.launch_windows import (
     asked_windows,
@@ -51,10 +52,6 @@ def window_days(windows: pd.DataFrame, *rows: dict[str, Any]) -> pd.DataFrame:
         if window["since"] <= row["report_date"] <= window["until"]
     ]
     return conform(pd.DataFrame(made, columns=WINDOW_DAYS.names), WINDOW_DAYS)
-
-
-def all_known(_: pd.Series[Any], accounts: pd.Series[Any], ages: pd.Series[Any]) -> tuple[Any, Any]:
-    return np.ones(len(ages)), np.zeros(len(accounts))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +101,7 @@ def test_figures_are_exact_sums_and_what_is_complete_is_weighted_by_spend(
     )
 
     def half_after_a_day(
-        _: pd.Series[Any], __: pd.Series[Any], ages: pd.Series[Any]
+        _: pd.Series[Any], __: pd.Series[Any], ages: Positions, ___: Positions
     ) -> tuple[Any, Any]:
         return np.where(ages > 1, 1.0, 0.5), np.where(ages > 1, 0.0, 0.1)
 
@@ -118,22 +115,33 @@ def test_figures_are_exact_sums_and_what_is_complete_is_weighted_by_spend(
     assert got["completeness"].isna().to_dict() == {"launch_d7": True, "launch_ltd28": False}
 
 
-def test_what_was_learnt_later_than_the_window_counts_as_that_much_older(
+def test_a_day_has_the_age_of_its_window_and_that_of_what_is_known_of_it(
     pairs_of: Frames,
 ) -> None:
     pairs = pairs_of({"as_of_date": day(28), "first_delivery_on": FIRST})
     windows = asked_windows(pairs, {"42": day(60)}, evaluation_days=365)
     rows = window_days(windows, {"report_date": day(27), "known_on": day(60)})
-    ages: list[int] = []
+    ages: list[list[int]] = []
 
     def noting(
-        _: pd.Series[Any], __: pd.Series[Any], asked_ages: pd.Series[Any]
+        _: pd.Series[Any], __: pd.Series[Any], final: Positions, learnt: Positions
     ) -> tuple[Any, Any]:
-        ages.extend(asked_ages)
-        return np.ones(len(asked_ages)), np.zeros(len(asked_ages))
+        ages.extend([final.tolist(), learnt.tolist()])
+        return np.ones(len(final)), np.zeros(len(final))
 
     window_figures(windows, rows, noting)
-    assert ages == [33]
+    assert ages == [[0], [33]]
+
+
+def test_a_reconstructed_window_takes_what_was_learnt_by_the_as_of_day(pairs_of: Frames) -> None:
+    seen = {"42": day(50)}
+    for as_of, learnt_by in ((day(49), date.max), (day(50), day(50)), (day(60), day(60))):
+        pairs = pairs_of({"as_of_date": as_of, "first_delivery_on": FIRST})
+        windows = asked_windows(pairs, seen, evaluation_days=365)
+        assert windows["is_reconstructed"].all()
+        assert set(windows["learnt_by"]) == {learnt_by}
+    known = asked_windows(pairs, {"42": day(1)}, evaluation_days=365)
+    assert (known["learnt_by"] == known["known_by"]).all()
 
 
 @pytest.fixture
@@ -147,7 +155,9 @@ def launched(pairs_of: Frames, videos_of: Frames, known_days_of: Frames) -> Call
         windows = asked_windows(pairs, NO_SEEN, evaluation_days=365)
         rows = window_days(windows, *({"report_date": day(n)} for n in range(40)))
 
-        def shares(_: pd.Series[Any], __: pd.Series[Any], ages: pd.Series[Any]) -> tuple[Any, Any]:
+        def shares(
+            _: pd.Series[Any], __: pd.Series[Any], ages: Positions, ___: Positions
+        ) -> tuple[Any, Any]:
             return np.full(len(ages), share), np.zeros(len(ages))
 
         days = [] if known is None else [{"report_date": day(n)} for n in range(-2, known)]

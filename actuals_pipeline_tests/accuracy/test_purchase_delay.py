@@ -88,3 +88,12 @@ def test_late_reports_come_on_top_of_late_purchases() -> None:
     assert got.shares[4:].tolist() == pytest.approx([1.0] * 25)
     at_once = Maturing(np.ones(29), np.zeros(29))
     assert reported_late(made, at_once).shares.tolist() == pytest.approx(made.shares.tolist())
+
+
+def test_an_error_is_never_below_zero_by_a_rounding() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(50):
+        whole = rng.uniform(50, 150, 22)
+        seven = whole * rng.uniform(0.9, 1, 22)
+        one = seven * rng.uniform(0.4, 0.8, 22)
+        assert (of_click_windows(one, seven, whole, whole).errors >= 0).all()

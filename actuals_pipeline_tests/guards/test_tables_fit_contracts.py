@@ -56,6 +56,7 @@ def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
         "ad_actuals_revisions",
         "pruned_months",
         "known_days",
+        "ads",
         "prediction_log",
         "exchange_rates",
         "retrain_states",

@@ -174,6 +174,7 @@ def test_bad_predictions_are_named_by_line_and_the_good_ones_are_kept(
         {"logged_at": "soon"},
         {"logged_at": "0001-01-01T00:00:00+14:00"},
         {"predicted_roas": "1\0"},
+        {"logged_at": "2900-01-01T00:00:00Z"},
         {"model_version": "last", "predicted_ctr": "1", "predicted_roas": "0"},
         columns=PREDICTION,
     )
@@ -181,7 +182,7 @@ def test_bad_predictions_are_named_by_line_and_the_good_ones_are_kept(
     assert result.exit_code == 2
     assert {row["model_version"] for row in stored("predictions")} == {"first", "last"}
     answer = json.loads(result.stdout)
-    assert (answer["inserted"], answer["bad"]) == (2, 11)
+    assert (answer["inserted"], answer["bad"]) == (2, 12)
     assert [(row["line"], row["reason"]) for row in answer["bad_rows"]] == [
         (3, "predicted_ctr 2.5 is above 100 %; check --ctr-unit"),
         (4, "predicted_ctr '-0.01' is not a number of 0 or more"),
@@ -197,6 +198,7 @@ def test_bad_predictions_are_named_by_line_and_the_good_ones_are_kept(
             "logged_at '0001-01-01T00:00:00+14:00' is no instant such as 2026-03-07T12:00:00Z",
         ),
         (13, "predicted_roas holds a NUL character, which Postgres does not store"),
+        (14, "logged_at 2900-01-01T00:00:00Z lies in the future; leave it empty for now"),
     ]
 
 

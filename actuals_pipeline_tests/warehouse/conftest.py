@@ -85,6 +85,8 @@ _USUAL: Row = {
     "computed_at": datetime(2026, 3, 8, 6, tzinfo=UTC),
     "scope": "currency",
     "outlook": "never",
+    "basis": "observational",
+    "is_winner": False,
     "kind": "account",
     "since": date(2026, 3, 7),
     "until": date(2026, 3, 7),

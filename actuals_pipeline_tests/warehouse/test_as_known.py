@@ -225,10 +225,11 @@ def test_a_window_holds_what_was_known_by_its_day_or_the_earliest_where_nothing_
                     "since": day(1),
                     "until": day(2),
                     "known_by": day(known_by),
+                    "learnt_by": learnt_by,
                     "is_reconstructed": known_by < 2,
                     "matures_on": day(known_by),
                 }
-                for known_by in (1, 4, 5)
+                for known_by, learnt_by in ((1, date.max), (4, day(4)), (5, day(5)))
             ]
         ),
         ASKED_WINDOWS,
@@ -289,3 +290,35 @@ def test_days_of_ads_that_run_are_those_that_were_known(
     got = list(known[names].itertuples(index=False, name=None))
     assert got == (want if runs else [])
     assert set(known["adset_id"]) <= {"8001"}
+
+
+def test_of_a_time_before_an_account_was_seen_only_what_was_learnt_by_the_as_of_day_counts(
+    warehouse: Warehouse, rows_of: RowsOf
+) -> None:
+    past = Past(warehouse, rows_of)
+    past.fetch(day(4), 4, {("a", day(1)): 100})
+    past.fetch(day(6), 6, {("a", day(1)): 120, ("a", day(2)): 15})
+    window = {
+        "protocol": "launch_d7", "account_id": "42", "ad_id": "a", "since": day(1),
+        "until": day(2), "known_by": day(2), "is_reconstructed": True, "matures_on": day(2),
+    }  # fmt: skip
+    asked = conform(
+        pd.DataFrame(
+            [window | {"as_of_date": each, "learnt_by": each} for each in (day(5), day(6))]
+        ),
+        ASKED_WINDOWS,
+    )
+    got = as_known.window_days(warehouse, asked).sort_values(["learnt_by", "report_date"])
+    assert got["spend"].map(float).tolist() == [1, 1, 0.15]
+
+
+def test_where_an_ad_belongs_is_known_when_it_is_listed_no_more(
+    warehouse: Warehouse, rows_of: RowsOf
+) -> None:
+    row = {"ad_id": "a", "report_date": day(1), "campaign_id": "c1", "adset_id": "s1"}
+    window = DayWindow.inclusive(day(1), day(1))
+    for rows in ([row], []):
+        content = CoveredRows(rows_of(ad_actuals, *rows), (Slice(window, known_on=day(1)),))
+        store.replace_in_transaction(warehouse, ad_actuals, content)
+    places = as_known.places_of_ads(warehouse, ["a", "b"])
+    assert places.to_numpy().tolist() == [["a", "c1", "s1"]]

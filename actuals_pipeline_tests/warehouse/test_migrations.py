@@ -106,7 +106,7 @@ def fill(connection: psycopg.Connection, table: str) -> None:
             name = column["name"]
             if column["is_given"] and name not in _USUAL:
                 continue
-            value = (words | _USUAL | CURRENCIES).get(name, OF_KIND[column["kind"]])
+            value = (_USUAL | words | CURRENCIES).get(name, OF_KIND[column["kind"]])
             if isinstance(value, dict):
                 value = Jsonb(value)
             elif column["kind"] == "uuid":

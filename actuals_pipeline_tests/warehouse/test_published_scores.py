@@ -22,7 +22,6 @@ from actuals_pipeline.warehouse import prediction_log, store
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.store import CoveredRows, Slice
 from actuals_pipeline.warehouse.tables import (
-    TABLES,
     ad_actuals,
     meta_account_totals,
 )
@@ -111,8 +110,7 @@ class Installation:
         """What the three assets make of `days`, in one run."""
         launches = Launches(self.warehouse, self.settings)
         predictions = self.predictions()
-        development = store.read(self.warehouse, TABLES["revenue_development"], days)
-        pairs = launches.judged_pairs(predictions, days, development)
+        pairs = launches.judged_pairs(predictions, days)
         return {
             "pairs": pairs,
             "models": score_models(pairs, launches.delivered(days)),

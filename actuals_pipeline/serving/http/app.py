@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
+from fastapi.responses import HTMLResponse
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -17,7 +18,7 @@ from actuals_pipeline.errors import ActualsError, InputError, WarehouseError
 from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.report_days import DayWindow, parse_day
 from actuals_pipeline.serving import answers, queries, single_ad
-from actuals_pipeline.serving.http import metrics
+from actuals_pipeline.serving.http import description, metrics
 from actuals_pipeline.serving.http.failures import (
     ErrorAnswer,
     Refusal,
@@ -276,6 +277,13 @@ async def metrics_page(service: _Serving) -> Response:
     now = datetime.now(UTC)
     text = await service.readers.run(lambda: metrics.written(service.warehouse, now))
     return Response(text, media_type=metrics.CONTENT_TYPE)
+
+
+@api.get("/docs", include_in_schema=False)
+async def docs(request: Request) -> Response:
+    """The routes, for people."""
+    openapi = request.app.openapi()
+    return HTMLResponse(description.page(openapi), headers=description.HEADERS)
 
 
 @probes.get("/healthz")

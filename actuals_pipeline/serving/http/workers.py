@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from actuals_pipeline.serving.http.failures import busy, too_slow
@@ -21,23 +23,15 @@ class Workers:
     """
 
     def __init__(self, threads: int, most_waiting: int, seconds: float) -> None:
-        self._places = asyncio.Semaphore(threads)
+        self._free = threads
         self._most_waiting = most_waiting
-        self._waiting = 0
+        self._turns: deque[asyncio.Future[None]] = deque()
         self._seconds = seconds
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
         """What `work` returns or raises; `Refusal` when there is no place or no time for it."""
-        if self._waiting >= self._most_waiting:
-            raise busy()
         until = time.monotonic() + self._seconds
-        self._waiting += 1
-        try:
-            await asyncio.wait_for(self._places.acquire(), self._seconds)
-        except TimeoutError:
-            raise busy() from None
-        finally:
-            self._waiting -= 1
+        await self._take_place()
         result = self._started(work)
         try:
             left = max(until - time.monotonic(), 0)
@@ -45,6 +39,36 @@ class Workers:
         except TimeoutError:
             raise too_slow(self._seconds) from None
         return answer
+
+    async def _take_place(self) -> None:
+        """Have a place, at once or after those who waited before; `Refusal` when that fails."""
+        if self._free:
+            self._free -= 1
+            return
+        if len(self._turns) >= self._most_waiting:
+            raise busy()
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._turns.append(turn)
+        try:
+            await asyncio.wait_for(turn, self._seconds)
+        except TimeoutError:
+            raise busy() from None
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_back()
+            raise
+        finally:
+            with suppress(ValueError):
+                self._turns.remove(turn)
+
+    def _give_back(self) -> None:
+        """Hand the place to who waits longest, if anybody does."""
+        while self._turns:
+            turn = self._turns.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
     def _started(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
         """The result of `work`, begun in a thread of its own, which gives its place back."""
@@ -54,7 +78,7 @@ class Workers:
         result.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
         def end(answer: Any, error: BaseException | None) -> None:
-            self._places.release()
+            self._give_back()
             if result.done():
                 return
             if error is not None:

@@ -152,6 +152,16 @@ def test_the_routes_are_described(api: Api) -> None:
     assert {"/healthz", "/readyz", "/metrics"} <= set(paths)
 
 
+def test_the_routes_are_described_for_people_without_anything_from_elsewhere(api: Api) -> None:
+    answer = api.get("/docs")
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    for method, path in (("POST", f"{FETCH}/{{ad_id}}"), ("GET", SUMMARY), ("GET", "/healthz")):
+        assert f"<code>{method} {path}</code>" in answer.body
+    assert "<td>days_back</td><td>7</td>" in answer.body
+    assert not re.search(r"<script|https?:|src=|@import", answer.body)
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
 def test_the_page_about_it_names_every_route_code_and_metric(api: Api, insert: Insert) -> None:
     page = (PROJECT_ROOT / "docs" / "http.md").read_text("utf-8")
     served = {
@@ -160,7 +170,7 @@ def test_the_page_about_it_names_every_route_code_and_metric(api: Api, insert: I
         for method in methods
     }
     described = set(re.findall(r"^\| `(GET|POST) (/\S+)`", page, re.MULTILINE))
-    assert described == served | {("GET", "/openapi.json")}
+    assert described == served | {("GET", "/openapi.json"), ("GET", "/docs")}
     source = "".join(path.read_text("utf-8") for path in Path(http.__file__).parent.glob("*.py"))
     codes = set(re.findall(r'\d{3},\s+"([a-z_]+)"', source))
     assert len(codes) > 15

@@ -76,7 +76,8 @@ def test_a_signal_ends_it_cleanly(number: int, start: Start, tmp_path: Path) -> 
 def test_a_run_under_way_is_interrupted_and_its_caller_answered(
     start: Start, graph: GraphStandIn, environment: dict[str, str]
 ) -> None:
-    graph.faults.add(Fault({"delay_seconds": 2}, kind="insights", times=None))
+    # Both accounts: an interrupted run ends when the calls under way do.
+    graph.faults.add(Fault({"delay_seconds": 4}, kind="insights", times=2))
     got: list[Answer] = []
     with start() as (process, api):
         caller = threading.Thread(target=lambda: got.append(api.post(SYNC)))
