@@ -275,11 +275,11 @@ def stats(warehouse: Warehouse, settings: Settings) -> dict[str, Any]:
     }
 
 
-def model_rows(warehouse: Warehouse, model_name: str) -> list[dict[str, Any]]:
+def model_rows(warehouse: Warehouse, settings: Settings, model_name: str) -> list[dict[str, Any]]:
     """The rows of the summary's `models` that are of one model, as of the last day known."""
     window = queries.known_window(warehouse)
     rows = queries.models(warehouse, window.until) if window else []
-    return [_ml_accuracy(row) for row in rows if row["model_name"] == model_name]
+    return [_ml_accuracy(row, settings) for row in rows if row["model_name"] == model_name]
 
 
 def as_json(answer: object) -> str:

@@ -260,7 +260,9 @@ async def summary(asked: Annotated[SummaryParameters, Query()], service: _Servin
 @api.get("/api/ml/accuracy/{model:path}")
 async def accuracy(model: Annotated[str, Path(max_length=200)], service: _Serving) -> Response:
     """A model's rows of the summary: one a version and protocol."""
-    rows = await service.readers.run(lambda: answers.model_rows(service.warehouse, model))
+    rows = await service.readers.run(
+        lambda: answers.model_rows(service.warehouse, service.settings, model)
+    )
     if not rows:
         raise Refusal(
             404,
