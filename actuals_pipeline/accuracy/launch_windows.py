@@ -32,15 +32,14 @@ from actuals_pipeline.frames import check_frame, conform, empty_frame, first_tha
 from actuals_pipeline.money import exact_sums
 from actuals_pipeline.videos import one_video_per_ad
 
-SharesOf: TypeAlias = Callable[
-    ["pd.Series[Any]", "pd.Series[Any]", Positions, Positions], tuple[Floats, Floats]
-]
-"""Days of knowledge, accounts and two ages in days -> shares of the revenue, and their errors.
+SharesOf: TypeAlias = Callable[[pd.DataFrame, Positions, Positions], tuple[Floats, Floats]]
+"""Days of windows and two ages in days -> shares of their revenue, and the errors of these.
 
-The curves are those of the day by which a window's figures were known, so that a final ROAS does
-not move when the curve does.  The first age is that of a day at the end of its window: where
-purchases are dated by themselves, later ones stand on days outside.  The second is that of what
-is known of the day: where they are dated by the impression, all of them come to stand on it.
+The frame has `as_of_date`, `known_by` and `account_id`: the curves to take are those of the day by
+which a window's figures were known, so that a final ROAS does not move when the curve does.  The
+first age is that of a day at the end of its window: where purchases are dated by themselves,
+later ones stand on days outside.  The second is that of what is known of the day: where they are
+dated by the impression, all of them come to stand on it.
 """
 
 _EVER = date.max
@@ -233,7 +232,7 @@ def _completeness(asked: pd.DataFrame, days: pd.DataFrame, shares_of: SharesOf) 
     day, last = _ordinals(rows["report_date"]), _ordinals(rows["until"])
     # Of a day before the account was seen, what is known was learnt later: it is that much older.
     learnt = np.maximum(_ordinals(rows["known_on"]), _ordinals(rows["known_by"]))
-    share, error = shares_of(rows["known_by"], rows["account_id"], last - day, learnt - day)
+    share, error = shares_of(rows, last - day, learnt - day)
     spend = rows["spend"].to_numpy(dtype=np.float64)
     windows = rows[_WINDOW].groupby(_WINDOW, sort=False)
     number = windows.ngroup().to_numpy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import cached_property
@@ -56,7 +55,7 @@ class Launches:
         window_days = as_known.window_days(self._warehouse, asked)
         launched = launch_pairs(
             pairs,
-            window_figures(asked, window_days, _shares(self._curves(asked, days))),
+            window_figures(asked, window_days, shares_of(self._curves(asked, days))),
             self.videos,
             self._time_zones,
             known_days=self._known_days,
@@ -153,25 +152,25 @@ class Launches:
         }
 
 
-def _shares(development: pd.DataFrame) -> SharesOf:
+def shares_of(development: pd.DataFrame) -> SharesOf:
     """How much of a day's revenue each account had at each age, as of each day.
 
-    Of a day without curves those of the next day that has some count, and after the last the last.
+    Of a day without curves those of the as-of day count, and where it has none the assumed one:
+    never those of a later day, so that a past day's score does not depend on what came since.
     """
-    by_day = [
-        (Curves.of(rows), set(rows.loc[rows["dating"].eq("impression"), "account_id"]))
-        for _, rows in development.groupby("as_of_date")
-    ] or [(Curves.of(development), set[str]())]
-    days = sorted(development["as_of_date"].unique())[:-1]
+    by_day = {
+        day: (Curves.of(rows), set(rows.loc[rows["dating"].eq("impression"), "account_id"]))
+        for day, rows in development.groupby("as_of_date")
+    }
+    assumed = Curves.of(development.iloc[:0]), set[str]()
 
-    def shares(
-        known_by: pd.Series[Any], account_ids: pd.Series[Any], last: Positions, learnt: Positions
-    ) -> tuple[Floats, Floats]:
+    def shares(rows: pd.DataFrame, last: Positions, learnt: Positions) -> tuple[Floats, Floats]:
         share, error = np.empty(len(last)), np.empty(len(last))
-        for day in known_by.unique():
-            at = known_by.eq(day).to_numpy()
-            curves, by_impression = by_day[bisect_left(days, day)]
-            accounts = account_ids[at]
+        days = rows["known_by"].where(rows["known_by"].isin(list(by_day)), rows["as_of_date"])
+        for day in days.unique():
+            at = days.eq(day).to_numpy()
+            curves, by_impression = by_day.get(day, assumed)
+            accounts = rows["account_id"][at]
             ages = np.where(accounts.isin(by_impression), learnt[at], last[at])
             share[at], error[at] = curves.share(accounts, ages)
         return share, error

@@ -61,7 +61,7 @@ _MONEY = ["spend", "revenue"]
 
 
 def known_shares(
-    _: pd.Series[Any], __: pd.Series[Any], ___: Positions, ages: Positions
+    _: pd.DataFrame, __: Positions, ages: Positions
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """The true curve by which the purchases of these ads come to stand on the day of the click."""
     at = np.searchsorted(KNOWN_AT_AGES, ages, side="right") - 1

@@ -100,9 +100,7 @@ def test_figures_are_exact_sums_and_what_is_complete_is_weighted_by_spend(
         {"report_date": day(8), "spend": Decimal(10)},
     )
 
-    def half_after_a_day(
-        _: pd.Series[Any], __: pd.Series[Any], ages: Positions, ___: Positions
-    ) -> tuple[Any, Any]:
+    def half_after_a_day(_: pd.DataFrame, ages: Positions, __: Positions) -> tuple[Any, Any]:
         return np.where(ages > 1, 1.0, 0.5), np.where(ages > 1, 0.0, 0.1)
 
     got = window_figures(windows, rows, half_after_a_day).set_index("protocol")
@@ -123,9 +121,7 @@ def test_a_day_has_the_age_of_its_window_and_that_of_what_is_known_of_it(
     rows = window_days(windows, {"report_date": day(27), "known_on": day(60)})
     ages: list[list[int]] = []
 
-    def noting(
-        _: pd.Series[Any], __: pd.Series[Any], final: Positions, learnt: Positions
-    ) -> tuple[Any, Any]:
+    def noting(_: pd.DataFrame, final: Positions, learnt: Positions) -> tuple[Any, Any]:
         ages.extend([final.tolist(), learnt.tolist()])
         return np.ones(len(final)), np.zeros(len(final))
 
@@ -155,9 +151,7 @@ def launched(pairs_of: Frames, videos_of: Frames, known_days_of: Frames) -> Call
         windows = asked_windows(pairs, NO_SEEN, evaluation_days=365)
         rows = window_days(windows, *({"report_date": day(n)} for n in range(40)))
 
-        def shares(
-            _: pd.Series[Any], __: pd.Series[Any], ages: Positions, ___: Positions
-        ) -> tuple[Any, Any]:
+        def shares(_: pd.DataFrame, ages: Positions, __: Positions) -> tuple[Any, Any]:
             return np.full(len(ages), share), np.zeros(len(ages))
 
         days = [] if known is None else [{"report_date": day(n)} for n in range(-2, known)]

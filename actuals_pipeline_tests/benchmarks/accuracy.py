@@ -348,7 +348,7 @@ def scoring_path(launched: Launched, watch: Watch) -> pd.DataFrame:
     asked = watch.run("launch windows", lambda: asked_windows(pairs, seen, evaluation_days=365))
     days = of.window_days(asked)
 
-    def shares(_: Any, __: Any, ages: Any, ___: Any) -> tuple[Any, Any]:
+    def shares(_: Any, ages: Any, __: Any) -> tuple[Any, Any]:
         share = 1 - 0.5 * np.exp(-np.asarray(ages, dtype=float) / 3)
         return share, 0.1 * share * (1 - share)
 
