@@ -31,13 +31,8 @@ def curves(*stored: tuple[date, float], dating: str = "unknown") -> pd.DataFrame
 
 
 def share(development: pd.DataFrame, known_by: date, as_of: date, last: int, learnt: int) -> float:
-    window = pd.DataFrame(
-        {
-            "as_of_date": [as_of],
-            "known_by": [known_by],
-            "account_id": pd.Series(["42"], dtype="str"),
-        }
-    )
+    account = pd.Series(["42"], dtype="str")
+    window = pd.DataFrame({"as_of_date": [as_of], "known_by": [known_by], "account_id": account})
     found, _ = shares_of(development)(window, np.array([last]), np.array([learnt]))
     return float(found[0])
 
