@@ -74,6 +74,9 @@ def print_summary(answer: Mapping[str, Any]) -> None:
         )
     console.print()
     _print_trend(console, answer)
+    if answer["models"] and not any(map(_may_be_quoted, answer["models"])):
+        console.print()
+        _say(console, "No accuracy may be quoted yet: none is both final and attested.")
     for title, models in _by_protocol(answer["models"]).items():
         console.print()
         _show(console, _models_table(f"{title}, as of {models[0]['as_of']}", models))
@@ -418,6 +421,10 @@ def _money_table(title: str, found: Sequence[Mapping[str, Any]]) -> Table:
     if not found:
         table.add_row("no delivery")
     return table
+
+
+def _may_be_quoted(model: Mapping[str, Any]) -> bool:
+    return bool(model["is_attested"] and model["n_ads"] and not model["is_provisional"])
 
 
 def _by_protocol(

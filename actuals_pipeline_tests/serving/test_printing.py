@@ -198,3 +198,16 @@ def test_a_sentence_of_meta_is_printed_as_it_is_and_obeyed_by_nobody(show: Show)
     assert " ".join(lines_of(printed)) == TAMED
     named = {"source": "meta", "stats": {"last_error": HOSTILE}}
     assert TAMED in " ".join(lines_of(show(print_stats, named)))
+
+
+def test_a_summary_says_when_no_accuracy_may_be_quoted(show: Show) -> None:
+    sentence = "No accuracy may be quoted yet: none is both final and attested."
+    final = {"is_provisional": False, "is_attested": True}
+    for models, says_so in (
+        ([model()], True),
+        ([model(is_provisional=False, is_attested=False)], True),
+        ([model(**final, n_ads=0)], True),
+        ([model(), model(**final)], False),
+        ([], False),
+    ):
+        assert (sentence in lines_of(show(print_summary, summary(models=models)))) == says_so
