@@ -211,6 +211,8 @@ class _Version:
         yield from self._against_the_baseline(rows, told)
         yield from self._everyday(rows, told)
         shrunken = shrunken_roas(pairs, rows["cluster"])
+        # A campaign that sold nothing draws its ads nowhere.
+        shrunken = np.where(np.isnan(shrunken), pairs.actual, shrunken)
         yield from self._order(rows, pairs.predicted, pairs.actual, shrunken, told)
         low, high = rows["roas_low"].to_numpy(), rows["roas_high"].to_numpy()
         bar = against_the_bar(

@@ -180,3 +180,12 @@ def test_days_are_told_apart(final: Pairs) -> None:
     found = model_statistics(pairs)
     ratios = found[found["statistic"].eq("ctr_calibration") & found["segment"].eq("")]
     assert ratios["value"].tolist() == pytest.approx([250 / 275, 1])
+
+
+def test_a_campaign_that_sold_nothing_is_ranked_like_the_others(final: Pairs) -> None:
+    ads = [{"revenue": Decimal(40 * i), "conversions": i, "predicted_roas": i} for i in range(6)]
+    for _ in range(2):
+        got = told(final(*ads))
+        assert got["roas_spearman"] > 0.9
+        ads = [ad | {"revenue": Decimal(0), "conversions": 0} for ad in ads[:3]] + ads[3:]
+    assert "roas_calibration" in told(final(*ads))
