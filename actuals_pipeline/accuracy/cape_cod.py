@@ -29,9 +29,6 @@ from actuals_pipeline.accuracy.columns import (
     whole_columns,
 )
 
-COMPLETE = 0.9
-"""Completeness from which a ROAS is no longer provisional."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CapeCod:

@@ -19,8 +19,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from actuals_pipeline.accuracy import cape_cod
 from actuals_pipeline.accuracy.as_known import Knowledge
-from actuals_pipeline.accuracy.columns import Floats, Positions, quotient
+from actuals_pipeline.accuracy.columns import Floats, Positions
 from actuals_pipeline.accuracy.contract import ASKED_WINDOWS, PAIRS, WINDOW_DAYS, WINDOW_FIGURES
 from actuals_pipeline.accuracy.protocols import (
     LAUNCH_LTD28,
@@ -233,18 +234,16 @@ def _completeness(asked: pd.DataFrame, days: pd.DataFrame, shares_of: SharesOf) 
     # Of a day before the account was seen, what is known was learnt later: it is that much older.
     learnt = np.maximum(_ordinals(rows["known_on"]), _ordinals(rows["known_by"]))
     share, error = shares_of(rows, last - day, learnt - day)
-    spend = rows["spend"].to_numpy(dtype=np.float64)
-    windows = rows[_WINDOW].groupby(_WINDOW, sort=False)
-    number = windows.ngroup().to_numpy()
-    whole, known, missed = (
-        np.bincount(number, values, windows.ngroups).astype(np.float64)
-        for values in (spend, spend * share, spend * error)
+    # Windows numbered in the order in which they come, as the rows below are.
+    number = rows[_WINDOW].groupby(_WINDOW, sort=False).ngroup()
+    found = cape_cod.launch_to_date(
+        number, rows["spend"].astype("float64"), 0.0, share, np.asarray(error)
     )
     return (
         rows[_WINDOW]
         .drop_duplicates(ignore_index=True)
         .assign(
-            completeness=quotient(known, whole),
-            completeness_se=np.nan_to_num(quotient(missed, known)),
+            completeness=found.completeness,
+            completeness_se=np.nan_to_num(found.relative_error),
         )
     )
