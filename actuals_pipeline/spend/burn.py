@@ -117,15 +117,13 @@ class SpendAhead:
 
 
 def ahead(spent: Mapping[date, Decimal], last_day: date, days: int) -> SpendAhead | None:
-    """The spend of the `days` days after `last_day`, judging by the last 28 days up to it.
+    """The spend of the `days` after `last_day`, one at least, judging by the last 28 up to it.
 
     As in `project`; None where too few of those days are known.  No day costs less than nothing.
     """
     pattern = _pattern(spent, last_day)
     if pattern is None:
         return None
-    if days == 0:
-        return SpendAhead(0.0, 0.0, 0.0)
     horizon = np.arange(1, days + 1)
     expected = float(pattern.expected(last_day, horizon)[-1])
     margins = pattern.margin(horizon)
