@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import signal
 import socket
@@ -13,13 +14,15 @@ import click
 import uvicorn
 
 from actuals_pipeline.errors import InputError
-from actuals_pipeline.serving.http.app import create_app
-from actuals_pipeline.serving.http.sync_runs import SyncRuns
+from actuals_pipeline.serving.http.app import Service, create_app
 from actuals_pipeline.serving.installation import Installation
 from actuals_pipeline.settings import Settings
 
 STOP_SECONDS = 10
-"""Longest that answers under way may take when the service stops."""
+"""Longest that answers under way may take when the service stops; who waits then is told so."""
+
+_TELL_SECONDS = 2
+"""Longest that telling them may take."""
 
 _BACKLOG = 128
 
@@ -62,20 +65,20 @@ def serve(installation: Installation, listener: socket.socket) -> None:
         ws="none",
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS + _TELL_SECONDS,
     )
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"Answering on http://{shown}:{port} (Ctrl-C stops it)", err=True)
-    _Server(config, app.state.service.sync_runs).run(sockets=[listener])
+    _Server(config, app.state.service).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """Stops on SIGINT, SIGTERM and a closed terminal, the run under way with it."""
 
-    def __init__(self, config: uvicorn.Config, sync_runs: SyncRuns) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
-        self._sync_runs = sync_runs
+        self._service = service
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -92,5 +95,10 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Interrupt the run too, so that those who wait for it are answered."""
-        self._sync_runs.interrupt()
+        self._service.sync_runs.interrupt()
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's own, but who waits for longer than that gets an answer of ours."""
+        asyncio.get_running_loop().call_later(STOP_SECONDS, self._service.give_up)
+        await super().shutdown(sockets)
