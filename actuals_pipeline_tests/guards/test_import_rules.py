@@ -36,6 +36,9 @@ MAY_USE = {
 DATABASE = {"psycopg", "psycopg2", "sqlalchemy", "alembic"}
 FACEBOOK = {"facebook_business"}
 
+BEFORE_THE_UI = ("actuals_pipeline.serving.ui_gate", "actuals_pipeline.serving.listening")
+"""No readers, but what stands before Dagster's webserver and what it listens on."""
+
 KEPT_OUT_OF = {
     "meta": DATABASE,
     "actuals": DATABASE | FACEBOOK | {"requests"},
