@@ -296,11 +296,12 @@ def fetch(*, ad_id: str, video_id: str | None, days_back: int, as_json: bool) ->
 @_json_option
 def status(*, as_json: bool) -> None:
     """Whether the hourly schedule runs, and what the last run did."""
-    from actuals_pipeline.serving import answers, installation
+    from actuals_pipeline.serving import answers, installation, up_state
     from actuals_pipeline.serving.printing import print_status
 
     with installation.checked() as here:
         answer = answers.scheduler_status(here.warehouse, here.settings, datetime.now(UTC))
+        answer["processes"] = up_state.processes_of(here.settings.home)
     _print(answer, print_status, as_json=as_json)
 
 
