@@ -121,4 +121,7 @@ def shape(text: str) -> list[str]:
     """The words without their figures, which follow the calendar."""
     text = re.sub(r"leaves? out: [^.]*", "leaves out", text)
     # Where a line ends follows from how many digits the figures have.
-    return re.sub(r"[-\d.,]*\d", "0", re.sub(r"[\s─]+", " ", text)).split()
+    text = re.sub(r"[-\d.,]*\d", "0", re.sub(r"[\s─]+", " ", text))
+    # From 15:00 UTC it is the day after in Tokyo, where today's figures are then first known.
+    told = "It counts figures that were first known later: nobody looked at that time."
+    return text.replace(told, "").split()

@@ -49,7 +49,11 @@ WHERE conrelid = %s::regclass AND contype = 'c' AND cardinality(conkey) = 1
 
 CURRENCIES = {"from_currency": "USD", "to_currency": "EUR"}
 
-_WITHOUT_DAY = {"actuals.fruitless_ads": "ad_id", "actuals.retrain_states": "model_name"}
+_WITHOUT_DAY = {
+    "actuals.ads": "ad_id",
+    "actuals.fruitless_ads": "ad_id",
+    "actuals.retrain_states": "model_name",
+}
 """Tables that have no day in the key, and a column of it in which rows can differ."""
 
 OF_KIND: Mapping[str, Any] = {
@@ -92,6 +96,7 @@ def fill(connection: psycopg.Connection, table: str) -> None:
     """Add three rows of different days, with something in every column.
 
     The log of predictions writes itself: at the end of the transaction, of those that are added.
+    The table of ads has the one of `ad_actuals` already.
     """
     if table == "actuals.prediction_log":
         return
@@ -101,6 +106,8 @@ def fill(connection: psycopg.Connection, table: str) -> None:
     if _is_partitioned(connection, table):
         months.make(connection, TABLES[table.split(".")[1]], months.months_of(DAYS))
     for number, day in enumerate(DAYS):
+        if table == "actuals.ads" and number == 0:
+            continue
         row: dict[str, Any] = {}
         for column in columns:
             name = column["name"]
