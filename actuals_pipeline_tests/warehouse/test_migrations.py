@@ -119,21 +119,26 @@ def fill(connection: psycopg.Connection, table: str) -> None:
             elif column["kind"] == "uuid":
                 value = uuid4()
             row[name] = day if column["kind"] == "date" else value
-        # Where no day is in the key, something else must tell the rows apart.
-        for name in ("fingerprint", "title", "request_key", _WITHOUT_DAY.get(table)):
-            if name in row:
-                row[name] = f"{name} {number}"
-        if table == "actuals.budget_snapshots":
-            # What has a budget has one of two.
-            del row["lifetime_budget"]
-        monday = day - timedelta(days=day.weekday())
-        row |= {name: monday for name in ("week", "breach_start") if name in row}
+        _tell_apart(row, table, number, day)
         insert = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
             sql.Identifier(*table.split(".")),
             sql.SQL(", ").join(map(sql.Identifier, row)),
             sql.SQL(", ").join(sql.Placeholder() * len(row)),
         )
         connection.execute(insert, list(row.values()))
+
+
+def _tell_apart(row: dict[str, Any], table: str, number: int, day: date) -> None:
+    """Make a row different from the table's others, and such as its constraints allow."""
+    # Where no day is in the key, something else must tell the rows apart.
+    for name in ("fingerprint", "title", "request_key", _WITHOUT_DAY.get(table)):
+        if name in row:
+            row[name] = f"{name} {number}"
+    if table == "actuals.budget_snapshots":
+        # What has a budget has one of two.
+        del row["lifetime_budget"]
+    monday = day - timedelta(days=day.weekday())
+    row |= {name: monday for name in ("week", "breach_start") if name in row}
 
 
 def _is_partitioned(connection: psycopg.Connection, table: str) -> bool:
