@@ -49,8 +49,8 @@ def asked_window(since: date, until: date) -> DayWindow:
     """The inclusive window of two options."""
     if until < since:
         raise InputError(
-            f"The window ends ({until}) before it starts ({since}): give an earlier --since or a "
-            "later --until."
+            f"The window ends ({until}) before it starts ({since}): give an earlier `since` or a "
+            "later `until`."
         )
     return DayWindow.inclusive(since, until)
 
