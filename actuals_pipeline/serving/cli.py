@@ -549,6 +549,34 @@ def prune(*, keep_months: int | None, dry_run: bool, as_json: bool) -> None:
 
 
 @db.command()
+@click.option("--print", "only_print", is_flag=True, help="Print the SQL instead of running it.")
+def roles(*, only_print: bool) -> None:
+    """Give the roles actuals_writer and actuals_reader their rights; run it as the tables' owner.
+
+    Both are groups without a login: make accounts in them, one for the pipeline and one for BI.
+    """
+    from actuals_pipeline.serving import dagster_runs, installation
+    from actuals_pipeline.warehouse import roles as groups
+
+    if only_print:
+        click.echo(groups.script())
+        return
+    with installation.checked() as here:
+        dagster_runs.make_tables(here)
+        foreign = groups.make(here.warehouse)
+    for name in foreign:
+        click.echo(
+            f"actuals: {name} is another's: have its owner run `GRANT SELECT ON {name} TO "
+            f"{groups.WRITER}, {groups.READER}`.",
+            err=True,
+        )
+    click.echo(
+        f"{groups.WRITER} and {groups.READER} have their rights.  Accounts are made in them: "
+        f"CREATE ROLE bi LOGIN IN ROLE {groups.READER};"
+    )
+
+
+@db.command()
 def url() -> None:
     """Print the database's address, for psql and BI tools."""
     from actuals_pipeline.serving import installation
