@@ -1,5 +1,6 @@
 """Every environment variable: name, type, unit, default, meaning.
 
+A secret's variable may end in `_FILE` and name a file that holds it.
 `Settings.from_environment()` validates and never connects; the `require_...` methods say in one
 sentence which variable a command still needs.  `.env` is read by the command line only.
 """
@@ -33,6 +34,12 @@ LONGEST_QUOTE = 24
 """Characters up to which a mistaken value is quoted: Meta's tokens and app secrets are longer, and
 may have been put into the wrong variable."""
 
+
+IN_FILE = "_FILE"
+"""Behind the name of a secret's variable: the file that holds the secret."""
+
+MOST_SECRET_BYTES = 65_536
+"""Chosen: more than any secret, less than a device that never ends."""
 
 LEAST_SECRET = 16
 """Characters of a secret that signs messages; a shorter one could be tried out."""
@@ -219,6 +226,26 @@ class Settings(BaseModel):
             "it asks for none and serves this computer only."
         ),
     )
+    api_requests_per_minute: int = Field(
+        600,
+        alias="ACTUALS_API_REQUESTS_PER_MINUTE",
+        ge=1,
+        le=1_000_000,
+        description="Requests a minute that `actuals serve` answers one address; then 429.",
+    )
+    ui_password: SecretStr = Field(
+        SecretStr(""),
+        alias="ACTUALS_UI_PASSWORD",
+        description=(
+            "Password that the Dagster UI of `actuals up` asks for, at least 16 characters; empty: "
+            "it asks for none and serves this computer only."
+        ),
+    )
+    ui_read_only: bool = Field(
+        default=False,
+        alias="ACTUALS_UI_READ_ONLY",
+        description="`1`: nothing can be launched, changed or removed in the Dagster UI.",
+    )
     is_stand_in: bool = Field(
         default=False,
         alias="ACTUALS_STAND_IN",
@@ -232,6 +259,7 @@ class Settings(BaseModel):
         names = {str(field.alias) for field in cls.model_fields.values()}
         # An empty value in a .env file means "not set", so that defaults apply.
         given = {name: source[name] for name in names if source.get(name)}
+        given |= _secrets_in_files(source)
         try:
             return cls.model_validate(given)
         except ValidationError as error:
@@ -313,9 +341,9 @@ class Settings(BaseModel):
             raise ValueError("it is no http(s) address such as https://example.com/retrain")
         return value
 
-    @field_validator("retrain_secret")
+    @field_validator("retrain_secret", "ui_password")
     @classmethod
-    def _check_retrain_secret(cls, value: SecretStr) -> SecretStr:
+    def _check_secret(cls, value: SecretStr) -> SecretStr:
         secret = value.get_secret_value()
         if secret and (len(secret) < LEAST_SECRET or secret != secret.strip()):
             raise ValueError(
@@ -413,6 +441,41 @@ class Settings(BaseModel):
         return self
 
 
+def _secrets_in_files(source: Mapping[str, str]) -> dict[str, str]:
+    """The secrets whose `..._FILE` names a file, as Docker and systemd hand them over."""
+    return {
+        name: _secret_in_file(name, source) for name in SECRETS if source.get(f"{name}{IN_FILE}")
+    }
+
+
+def _secret_in_file(name: str, source: Mapping[str, str]) -> str:
+    variable = f"{name}{IN_FILE}"
+    if source.get(name):
+        raise SettingsError(f"{name} and {variable} are both set: unset one of them.")
+    # The path is not told: somebody may have put the secret itself there.
+    try:
+        with Path(source[variable]).open("rb") as file:
+            held = file.read(MOST_SECRET_BYTES + 1)
+        secret = held.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{variable} cannot be used: its file is no text in UTF-8.") from None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "this is no path"
+        raise SettingsError(
+            f"{variable} cannot be used: the file that it names cannot be read ({why})."
+        ) from None
+    if not secret or len(held) > MOST_SECRET_BYTES:
+        what = "holds nothing" if not secret else f"has more than {MOST_SECRET_BYTES} bytes"
+        raise SettingsError(f"{variable} cannot be used: the file that it names {what}.")
+    return secret
+
+
 def _quoted(value: str) -> str:
     """A mistaken value for an error, unless it may be a secret."""
     return repr(value) if len(value) <= LONGEST_QUOTE else "what it holds"
+
+
+SECRETS = frozenset(
+    str(field.alias) for field in Settings.model_fields.values() if field.annotation is SecretStr
+)
+"""The variables that hold secrets."""

@@ -11,7 +11,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ SYNC_DAYS = 7
 """Trailing days that `sync` refreshes without dates (the specification's default)."""
 
 DEFAULT_PORT = 3000
+DEFAULT_HTTP_PORT = 8003
 
 _HASH_BYTES = 32
 """Of a SHA-256."""
@@ -150,7 +151,7 @@ def main(*, verbose: bool) -> None:
 
 @main.command()
 @click.option("--keep", is_flag=True, help="Keep it open in the Dagster UI until Ctrl-C.")
-@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 60))
+@click.option("--days", default=60, show_default=True, type=click.IntRange(1, 60))
 @_port_option
 @_json_option
 def demo(*, keep: bool, days: int, port: int, as_json: bool) -> None:
@@ -163,34 +164,67 @@ def demo(*, keep: bool, days: int, port: int, as_json: bool) -> None:
         if keep:
             demonstration.keep_open(shown, port)
         elif not as_json:
+            click.echo(demonstration.CLOSING)
             click.echo("See it in the Dagster UI: make up DEMO=1 (or: actuals demo --keep)")
 
 
 @main.command()
 @_port_option
-def up(*, port: int) -> None:
-    """Run the Dagster UI on 127.0.0.1, its daemon and the hourly schedule until Ctrl-C."""
-    from actuals_pipeline.serving import installation, supervisor
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--http-port",
+    default=DEFAULT_HTTP_PORT,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port of the HTTP interface.",
+)
+@click.option("--no-http", is_flag=True, help="Leave the HTTP interface out.")
+@click.option("--read-only", is_flag=True, help="Let nobody launch or change anything in the UI.")
+@click.pass_context
+def up(
+    context: click.Context, *, port: int, host: str, http_port: int, no_http: bool, read_only: bool
+) -> None:
+    """Run the Dagster UI, its daemon, the hourly schedule and the HTTP interface until Ctrl-C.
 
-    installation.settings().require_meta()
-    with installation.checked() as here:
-        supervisor.run_dagster(here, port)
+    Beyond this computer only with ACTUALS_UI_PASSWORD and ACTUALS_API_TOKEN.
+    """
+    from actuals_pipeline.serving import installation, supervisor
+    from actuals_pipeline.serving.listening import listening
+
+    settings = installation.settings().require_meta()
+    password = settings.ui_password.get_secret_value()
+    token = settings.api_token.get_secret_value()
+    with ExitStack() as stack:
+        here = stack.enter_context(installation.checked())
+        # A port that cannot be is said before anything is started.
+        ui = stack.enter_context(listening(host, port, password, "ACTUALS_UI_PASSWORD"))
+        http = None
+        if not no_http:
+            wanted = listening(host, http_port, token, "ACTUALS_API_TOKEN", "--http-port")
+            http = stack.enter_context(wanted)
+        echo = bool(context.find_root().params["verbose"])
+        supervisor.run(here, supervisor.Listeners(ui, http), read_only=read_only, echo=echo)
 
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8003, show_default=True, type=click.IntRange(1, 65535))
-def serve(*, host: str, port: int) -> None:
+@click.option("--port", default=DEFAULT_HTTP_PORT, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--listener", type=int, hidden=True, help="The socket that `up` has bound.")
+def serve(*, host: str, port: int, listener: int | None) -> None:
     """Answer over HTTP with JSON until Ctrl-C; beyond this computer only with ACTUALS_API_TOKEN."""
     from actuals_pipeline.serving import installation
     from actuals_pipeline.serving.http import server
+    from actuals_pipeline.serving.listening import inherited, listening
 
+    token = installation.settings().api_token.get_secret_value()
     # What cannot be is said before anything is started.
-    with (
-        server.listening(host, port, installation.settings()) as listener,
-        installation.checked() as here,
-    ):
-        server.serve(here, listener)
+    bound = (
+        listening(host, port, token, "ACTUALS_API_TOKEN")
+        if listener is None
+        else inherited(listener)
+    )
+    with bound as bound_socket, installation.checked() as here:
+        server.serve(here, bound_socket)
 
 
 @main.command()
@@ -263,11 +297,12 @@ def fetch(*, ad_id: str, video_id: str | None, days_back: int, as_json: bool) ->
 @_json_option
 def status(*, as_json: bool) -> None:
     """Whether the hourly schedule runs, and what the last run did."""
-    from actuals_pipeline.serving import answers, installation
+    from actuals_pipeline.serving import answers, installation, up_state
     from actuals_pipeline.serving.printing import print_status
 
     with installation.checked() as here:
         answer = answers.scheduler_status(here.warehouse, here.settings, datetime.now(UTC))
+        answer["processes"] = up_state.processes_of(here.settings.home)
     _print(answer, print_status, as_json=as_json)
 
 
@@ -511,6 +546,34 @@ def prune(*, keep_months: int | None, dry_run: bool, as_json: bool) -> None:
         "dry_run": dry_run,
     }
     _print(answer, print_pruned, as_json=as_json)
+
+
+@db.command()
+@click.option("--print", "only_print", is_flag=True, help="Print the SQL instead of running it.")
+def roles(*, only_print: bool) -> None:
+    """Give the roles actuals_writer and actuals_reader their rights; run it as the tables' owner.
+
+    Both are groups without a login: make accounts in them, one for the pipeline and one for BI.
+    """
+    from actuals_pipeline.serving import dagster_runs, installation
+    from actuals_pipeline.warehouse import roles as groups
+
+    if only_print:
+        click.echo(groups.script())
+        return
+    with installation.checked() as here:
+        dagster_runs.make_tables(here)
+        foreign = groups.make(here.warehouse)
+    for name in foreign:
+        click.echo(
+            f"actuals: {name} is another's: have its owner run `GRANT SELECT ON {name} TO "
+            f"{groups.WRITER}, {groups.READER}`.",
+            err=True,
+        )
+    click.echo(
+        f"{groups.WRITER} and {groups.READER} have their rights.  Accounts are made in them: "
+        f"CREATE ROLE bi LOGIN IN ROLE {groups.READER};"
+    )
 
 
 @db.command()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from csv import DictWriter
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,28 @@ from actuals_pipeline.report_days import DayWindow, report_day
 from actuals_pipeline.serving import answers, csv_import, dagster_runs, rates, supervisor
 from actuals_pipeline.serving.installation import (
     Installation,
+    environment_with_database,
     environment_with_dotenv,
     opened,
 )
-from actuals_pipeline.settings import Settings
+from actuals_pipeline.serving.listening import listening
+from actuals_pipeline.settings import IN_FILE, SECRETS, Settings
 from actuals_pipeline.warehouse import embedded
 
 DATABASE = "actuals_demo"
+
+JUDGED_DAYS = 14
+"""As-of days of which models, the investment and advice are told."""
+
+FIGURES = ("raw_meta_insights", "meta_account_totals", "ad_actuals", "spend_reconciliation")
+"""The assets that hold what happened, without what is thought of it."""
+
+CLOSING = (
+    "The demonstration's were imported, so nobody can prove when they were made. Predictions that "
+    "your\nproduct writes are dated by the database as they come in: what is said of them may be "
+    "quoted."
+)
+"""Why the demonstration has nothing to quote: the days that it shows lie in the past."""
 
 _ASKED_WITH = ("META_AD_ACCOUNT_ID", "ACTUALS_INVESTMENT_BUDGET")
 """Settings of the demonstration that its figures are shown with."""
@@ -78,9 +93,21 @@ def world(days: int) -> Iterator[Demonstration]:
             today = report_day(datetime.now(UTC), here.settings.zone)
             window = DayWindow.trailing(today, days)
             _load_rates(here, window)
-            dagster_runs.run(here, window, tier="demo backfill")
+            _backfill(here, window)
             answer = answers.summary(here.warehouse, window, here.settings, datetime.now(UTC))
             yield Demonstration(here, answer, clock)
+
+
+def _backfill(here: Installation, window: DayWindow) -> None:
+    """Every day's figures, and what follows from them as of the last days.
+
+    What is thought as of a day takes as long as the figures of many, and rests on all before.
+    """
+    judged = DayWindow.trailing(window.until, min(len(window), JUDGED_DAYS))
+    before = window.clipped(until=judged.since - timedelta(days=1))
+    if before:
+        dagster_runs.run(here, before, tier="demo history", assets=FIGURES)
+    dagster_runs.run(here, judged, tier="demo backfill")
 
 
 def keep_open(shown: Demonstration, port: int) -> None:
@@ -88,13 +115,15 @@ def keep_open(shown: Demonstration, port: int) -> None:
     shown.clock.is_running = True
     asked = "For `actuals summary` or psql in another terminal:"
     click.echo(f"{asked} {export(shown.installation)}", err=True)
-    supervisor.run_dagster(shown.installation, port)
+    with listening("127.0.0.1", port, "", "") as ui:
+        supervisor.run(shown.installation, supervisor.Listeners(ui))
 
 
 def export(shown: Installation) -> str:
     """The shell's command after which `actuals` and psql ask the demonstration."""
     variables = {name: shown.environment[name] for name in _ASKED_WITH}
-    variables["DATABASE_URL"] = shown.database_url
+    # Who asks has the user's own environment, not the demonstration's.
+    variables |= environment_with_database(environment_with_dotenv(), shown.database_url)
     return " ".join(["export", *(f"{name}={shlex.quote(v)}" for name, v in variables.items())])
 
 
@@ -102,7 +131,7 @@ def _environment(graph: GraphStandIn, invented: World) -> Mapping[str, str]:
     """The user's own environment with everything that is real replaced."""
     given = environment_with_dotenv()
     home = Settings.from_environment({"ACTUALS_HOME": given.get("ACTUALS_HOME", "")}).home
-    return given | {
+    replaced = {
         "ACTUALS_HOME": str(home / "demo"),
         "ACTUALS_STAND_IN": "1",
         "DATABASE_URL": "",
@@ -117,7 +146,11 @@ def _environment(graph: GraphStandIn, invented: World) -> Mapping[str, str]:
         "ACTUALS_INVESTMENT_BUDGET": "EUR 250,000",
         "ACTUALS_INVESTMENT_START": "",
         "ACTUALS_EXCHANGE_RATE_DAYS": "",
+        # Nobody is to retrain a model because of made-up data.
+        "ACTUALS_RETRAIN_WEBHOOK": "",
     }
+    in_files = {f"{name}{IN_FILE}": "" for name in SECRETS & replaced.keys()}
+    return {**given, **replaced, **in_files}
 
 
 def _drop_database(settings: Settings) -> None:

@@ -15,6 +15,8 @@ first day on which the upper, and the first on which the lower 97.5 % limit of t
 is left, by the t law with n - 7 degrees of freedom.  Analytic, so it needs no random numbers and
 is the same every time.
 
+`ahead` asks the same the other way round: what the coming days will cost together.
+
 Source: Newey and West, "A simple, positive semi-definite, heteroskedasticity and autocorrelation
 consistent covariance matrix", 1987, for the long-run variance.  Measured over 600 made-up
 histories each, ending in 5 to 100 days: nominal 95 % cover the true end in 94-99 % where a day
@@ -87,28 +89,48 @@ def project(spent: Mapping[date, Decimal], last_day: date, remaining: Decimal) -
     """
     if remaining <= 0:
         raise ValueError(f"Nothing remains to be projected: {remaining}.")
-    known = _known(spent, last_day, DAYS_LOOKED_AT)
-    if len(known) < LEAST_DAYS:
+    pattern = _pattern(spent, last_day)
+    if pattern is None:
         return Projection("too_few_days")
-    days = sorted(known)
-    values = np.array([float(known[day]) for day in days])
-    weekdays = np.array([day.weekday() for day in days])
-    means = _weekday_means(values, weekdays)
-    if not means.any():
+    if not pattern.means.any():
         return Projection("never")
     horizon = np.arange(1, MOST_YEARS * 366)
-    expected = np.cumsum(means[(last_day.weekday() + horizon) % 7])
+    expected = pattern.expected(last_day, horizon)
     left = float(remaining)
     end = _first_day(expected, left, last_day)
     if end is None:
         return Projection("never")
-    if len(known) < LEAST_DAYS_FOR_INTERVAL:
+    margin = pattern.margin(horizon)
+    if margin is None:
         return Projection("projected", end)
-    deviation = np.sqrt(_long_run_variance(values - means[weekdays]))
-    margin = deviation * np.sqrt(horizon + horizon**2 / len(values))
-    margin *= float(special.stdtrit(_freedom(len(values)), 0.975))
     low = _first_day(expected + margin, left, last_day)
     return Projection("projected", end, low, _first_day(expected - margin, left, last_day))
+
+
+@dataclass(frozen=True, slots=True)
+class SpendAhead:
+    """What some coming days will cost together, with the ends of a 95 % interval if known."""
+
+    expected: float
+    low: float | None = None
+    high: float | None = None
+
+
+def ahead(spent: Mapping[date, Decimal], last_day: date, days: int) -> SpendAhead | None:
+    """The spend of the `days` after `last_day`, one at least, judging by the last 28 up to it.
+
+    As in `project`; None where too few of those days are known.  No day costs less than nothing.
+    """
+    pattern = _pattern(spent, last_day)
+    if pattern is None:
+        return None
+    horizon = np.arange(1, days + 1)
+    expected = float(pattern.expected(last_day, horizon)[-1])
+    margins = pattern.margin(horizon)
+    if margins is None:
+        return SpendAhead(expected)
+    margin = float(margins[-1])
+    return SpendAhead(expected, max(0.0, expected - margin), expected + margin)
 
 
 def spent_on(spent: Mapping[date, Decimal], total: Decimal) -> date | None:
@@ -119,6 +141,39 @@ def spent_on(spent: Mapping[date, Decimal], total: Decimal) -> date | None:
         if so_far >= total:
             return day
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """The weekday means, `(7,)`, Monday first, and how the days were spread around them."""
+
+    means: Floats
+    residuals: Floats
+
+    def expected(self, last_day: date, horizon: npt.NDArray[np.int64]) -> Floats:
+        """The mean spend of the days up to each of `horizon`, days after `last_day`."""
+        return np.cumsum(self.means[(last_day.weekday() + horizon) % 7])
+
+    def margin(self, horizon: npt.NDArray[np.int64]) -> Floats | None:
+        """Half the width of the interval of each such sum; None where nobody knows it."""
+        n = len(self.residuals)
+        if n < LEAST_DAYS_FOR_INTERVAL:
+            return None
+        deviation = np.sqrt(_long_run_variance(self.residuals))
+        margin: Floats = deviation * np.sqrt(horizon + horizon**2 / n)
+        return margin * float(special.stdtrit(_freedom(n), 0.975))
+
+
+def _pattern(spent: Mapping[date, Decimal], last_day: date) -> _Pattern | None:
+    """The pattern of the last 28 days up to `last_day`; None where too few are known."""
+    known = _known(spent, last_day, DAYS_LOOKED_AT)
+    if len(known) < LEAST_DAYS:
+        return None
+    days = sorted(known)
+    values = np.array([float(known[day]) for day in days])
+    weekdays = np.array([day.weekday() for day in days])
+    means = _weekday_means(values, weekdays)
+    return _Pattern(means, values - means[weekdays])
 
 
 def _known(spent: Mapping[date, Decimal], last_day: date, days: int) -> dict[date, Decimal]:

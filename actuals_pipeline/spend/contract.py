@@ -14,6 +14,28 @@ PERIODS = {"": "since the start", "_7d": "of the last 7 days", "_28d": "of the l
 """Suffixes of the figures and the whole days that they are of, the as-of day itself in the first
 alone."""
 
+LEVELS = ("campaign", "adset", "plan")
+"""What a budget is of: a campaign or an ad set at Meta, or the user's own plan."""
+
+BUDGET_KINDS = ("daily", "lifetime", "plan")
+
+PACING_VERDICTS = ("on_track", "underspending", "overspending", "paused", "unknown")
+
+PACING_REASONS = (
+    "as_planned",
+    "a_day_beyond_its_limit",
+    "beyond_the_limit",
+    "projected_beyond",
+    "projected_below",
+    "ended_below",
+    "not_active",
+    "too_few_days",
+    "days_missing",
+    "no_rate",
+    "no_end",
+)
+"""What a verdict on a budget rests on."""
+
 COUNTS = ("impressions", "clicks", "link_clicks", "conversions")
 
 _MONEY = "currency, major units"
@@ -80,3 +102,49 @@ INVESTMENT_SUMMARY = Contract(
     ),
 )
 """One row is the investment in one currency, or overall, as of a day."""
+
+BUDGET_PACING = Contract(
+    "budget_pacing",
+    key=("as_of_date", "level", "budget_id"),
+    columns=(
+        Column("as_of_date", Kind.DAY, "Day at whose end this was known"),
+        Column("level", Kind.TEXT, "What the budget is of"),
+        Column("budget_id", Kind.TEXT, "Campaign, ad set or plan"),
+        Column("account_id", Kind.TEXT, "Ad account; none: all of them", nullable=True),
+        Column("campaign_id", Kind.TEXT, "Campaign; none: all of them", nullable=True),
+        Column("name", Kind.TEXT, "Its name", nullable=True),
+        Column("status", Kind.TEXT, "Meta's effective status", nullable=True),
+        Column("currency", Kind.TEXT, "Currency of the money", "ISO 4217 code"),
+        Column("kind", Kind.TEXT, "Daily, lifetime or plan"),
+        Column("daily_budget", Kind.DECIMAL, "Budget of a day", _MONEY, nullable=True),
+        Column("period_start", Kind.DAY, "First report day that counts"),
+        Column("period_end", Kind.DAY, "Last one", nullable=True),
+        Column("budget", Kind.DECIMAL, "Budget of the period", _MONEY),
+        Column("spend_limit", Kind.DECIMAL, "Most that may be spent in it", _MONEY),
+        Column("spend", Kind.DECIMAL, "Spend to date", _MONEY, nullable=True),
+        Column("spend_whole_days", Kind.DECIMAL, "Spend of whole days", _MONEY, nullable=True),
+        Column("expected_spend", Kind.NUMBER, "Their share of the budget", _MONEY, nullable=True),
+        Column("projected_spend", Kind.NUMBER, "Spend at the end", _MONEY, nullable=True),
+        Column("projected_spend_low", Kind.NUMBER, "Low end of it, 95 %", _MONEY, nullable=True),
+        Column("projected_spend_high", Kind.NUMBER, "High end of it", _MONEY, nullable=True),
+        Column(
+            "highest_day_share",
+            Kind.NUMBER,
+            "Most of a day's spend over its budget",
+            "multiple",
+            nullable=True,
+        ),
+        Column("days_missing", Kind.COUNT, "Days never fetched", "days"),
+        Column("verdict", Kind.TEXT, "How it is spent"),
+        Column("reason", Kind.TEXT, "What that rests on"),
+        Column("is_reconstructed", Kind.FLAG, "Whether a later budget stands for earlier days"),
+    ),
+    rules=(
+        *at_least_zero("daily_budget", "budget", "spend_limit", "days_missing"),
+        one_of("level", LEVELS),
+        one_of("kind", BUDGET_KINDS),
+        one_of("verdict", PACING_VERDICTS),
+        one_of("reason", PACING_REASONS),
+    ),
+)
+"""One row is one budget and what was spent of it, as of a day."""

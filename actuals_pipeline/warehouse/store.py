@@ -54,6 +54,9 @@ LOCK_ORDER = (
     "investment_summary",
     "winners",
     "budget_advice",
+    "budget_snapshots",
+    "plan_snapshots",
+    "budget_pacing",
 )
 """The tables as they are derived from one another, and so the order in which writers hold them."""
 

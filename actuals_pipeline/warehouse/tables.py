@@ -469,11 +469,11 @@ revenue_development = Table(
 )
 
 
-def _model_keys() -> list[Column[str]]:
+def _model_keys(protocols: str) -> list[Column[str]]:
     return [
         _key("model_name", "Model that predicted."),
         _key("model_version", "Its version."),
-        _key("protocol", "Which days count: launch_to_date, launch_d7, launch_ltd28, headline."),
+        _key("protocol", f"Which days count: {protocols}."),
     ]
 
 
@@ -482,7 +482,7 @@ prediction_accuracy = Table(
     warehouse,
     _as_of_day(),
     _ad_key(),
-    *_model_keys(),
+    *_model_keys("launch_to_date, launch_d7 (CTR) or launch_ltd28 (ROAS)"),
     Column("account_id", Text, comment="Account of the ad; unknown before its first row."),
     Column("video_id", Text, nullable=False, comment="public.videos.id of the ad."),
     Column("prediction_id", Text, nullable=False, comment="public.predictions.id compared."),
@@ -604,7 +604,7 @@ model_accuracy = Table(
     "model_accuracy",
     warehouse,
     _as_of_day(),
-    *_model_keys(),
+    *_model_keys("launch_to_date, headline, or headline_unattested of imported predictions"),
     _rate("ctr_mae", "Mean |predicted - actual| CTR over eligible pairs, percentage points."),
     _rate("roas_mae", "Mean |predicted - actual| ROAS over eligible pairs, multiples."),
     _rate(
@@ -645,7 +645,13 @@ model_accuracy = Table(
     _rate("unresolved_share", "Share of the pairs' verdicts that need more data."),
     _tallied("n_immature", "Left out: the launch window is not final yet."),
     _tallied("n_reconstructed", "Of n_pairs: rest on figures learnt afterwards."),
+    _tallied("n_unattested", "Of n_pairs: imported predictions, whose time nobody can prove."),
+    _rate(
+        "leaked_accuracy",
+        "What the pairs of n_leaked would have scored, percent; in no other column.",
+    ),
     CheckConstraint("prediction_accuracy BETWEEN 0 AND 100", name="prediction_accuracy"),
+    CheckConstraint("leaked_accuracy BETWEEN 0 AND 100", name="leaked_accuracy"),
     comment="One row is one model version and protocol, as of a day.",
     info={"day": "as_of_date"},
 )
@@ -821,7 +827,11 @@ model_drift = Table(
     *_bounded("wape_excess", "WAPE less that of a perfect model, a fraction; ROAS only."),
     _rate("rank_correlation", "Spearman's, of actual with predicted within the week, -1 to 1."),
     _whether("is_eligible", "Whether the week has enough in it to conclude from."),
-    _rate("z", "ln_calibration against the version's weeks before, standard deviations."),
+    _rate(
+        "z",
+        "ln_calibration against the version's weeks before, standard deviations; "
+        "+ = predicted more than before.",
+    ),
     _number("cusum_up", "CUSUM towards too much, standard deviations."),
     _number("cusum_down", "CUSUM towards too little, standard deviations."),
     _number("cusum_limit", "Above it is an alarm; depends on how many charts are watched."),
@@ -844,10 +854,18 @@ model_drift = Table(
         Text,
         comment="In a breach's last week: worse, better or unresolved against the version before.",
     ),
+    _rate(
+        "predicted_shift",
+        "How else the week's predictions are spread than those of the weeks before: population "
+        "stability index, 0 is alike; null below 30 pairs.",
+    ),
+    _rate("predicted_shift_chance", "Chance of such an index if nothing had changed, a fraction."),
     CheckConstraint("metric IN ('ctr', 'roas')", name="metric"),
     CheckConstraint("extract(isodow FROM week) = 1", name="week"),
     CheckConstraint(f"state IN {_WEEK_STATES}", name="state"),
     CheckConstraint("coverage_spend BETWEEN 0 AND 1", name="coverage_spend"),
+    CheckConstraint("predicted_shift >= 0", name="predicted_shift"),
+    CheckConstraint("predicted_shift_chance BETWEEN 0 AND 1", name="predicted_shift_chance"),
     CheckConstraint("versus_previous IN ('worse', 'better', 'unresolved')", name="versus_previous"),
     *_not_negative("n_pairs", "clicks", "purchases", "standard_error"),
     *_not_negative("cusum_up", "cusum_down", "cusum_limit"),
@@ -983,6 +1001,137 @@ budget_advice = Table(
     info={"day": "as_of_date"},
 )
 
+
+def _known_by_day(what: str) -> Column[object]:
+    return Column("snapshot_date", Date, nullable=False, primary_key=True, comment=what)
+
+
+def _read_at(what: str) -> Column[object]:
+    return Column("read_at", _INSTANT, nullable=False, comment=what, info={"provenance": "latest"})
+
+
+budget_snapshots = Table(
+    "budget_snapshots",
+    warehouse,
+    _account_key(),
+    _known_by_day("Day in the account's own time zone on which the budget stood so."),
+    _key("level", "campaign or adset: what the budget is of."),
+    _key("budget_id", "Meta campaign or ad set."),
+    Column("campaign_id", Text, nullable=False, comment="The campaign, or that of the ad set."),
+    Column("name", Text, nullable=False, comment="Name of the campaign or ad set."),
+    Column(
+        "status",
+        Text,
+        nullable=False,
+        comment="Meta's effective status; only ACTIVE spends.",
+    ),
+    _currency(),
+    _money(
+        "daily_budget", "Budget of a day, major units; null: it is for the life.", nullable=True
+    ),
+    _money("lifetime_budget", "Budget of all days, major units; null: by day.", nullable=True),
+    Column("starts_on", Date, comment="First day on which it may spend; null: not said."),
+    Column("ends_on", Date, comment="Last day on which it may spend; null: no end."),
+    _read_at("When it was last read from Meta on that day."),
+    CheckConstraint("level IN ('campaign', 'adset')", name="level"),
+    CheckConstraint("(daily_budget IS NULL) <> (lifetime_budget IS NULL)", name="one_budget"),
+    CheckConstraint("starts_on <= ends_on", name="ends_on"),
+    _currency_code(),
+    *_not_negative("daily_budget", "lifetime_budget"),
+    *_finite("daily_budget", "lifetime_budget"),
+    Index(None, "snapshot_date"),
+    comment="One row is one budget at Meta as it stood on one day.",
+    info={"day": "snapshot_date"},
+)
+
+plan_snapshots = Table(
+    "plan_snapshots",
+    warehouse,
+    _known_by_day("Day, in ACTUALS_TIMEZONE, on which the plan stood so."),
+    _key("plan_id", "public.budgets.id."),
+    Column("name", Text, comment="Its name."),
+    Column("account_id", Text, comment="Meta ad account that it is for; null: all of them."),
+    Column("campaign_id", Text, comment="Meta campaign that it is for; null: all of them."),
+    _currency(),
+    _money("amount", "What may be spent from the first to the last day, major units."),
+    Column("starts_on", Date, nullable=False, comment="First report day that counts."),
+    Column("ends_on", Date, nullable=False, comment="Last report day that counts."),
+    _read_at("When it was last read on that day."),
+    CheckConstraint("starts_on <= ends_on", name="ends_on"),
+    _currency_code(),
+    *_not_negative("amount"),
+    *_finite("amount"),
+    comment="One row is one planned budget as it stood on one day.",
+    info={"day": "snapshot_date"},
+)
+
+budget_pacing = Table(
+    "budget_pacing",
+    warehouse,
+    Column(
+        "as_of_date",
+        Date,
+        nullable=False,
+        primary_key=True,
+        comment="Day at whose end this was known; what is judged ends the day before.",
+    ),
+    _key("level", "campaign or adset: a budget at Meta; plan: one of public.budgets."),
+    _key("budget_id", "Meta campaign, Meta ad set or public.budgets.id."),
+    Column("account_id", Text, comment="Meta ad account; null: a plan for all of them."),
+    Column("campaign_id", Text, comment="Meta campaign; null: a plan for all of them."),
+    Column("name", Text, comment="Name of the campaign, ad set or plan."),
+    Column("status", Text, comment="Meta's effective status; null: a plan."),
+    _currency(),
+    Column("kind", Text, nullable=False, comment="daily, lifetime or plan."),
+    _money("daily_budget", "Budget of a day as it stands; null: not of that kind.", nullable=True),
+    Column(
+        "period_start",
+        Date,
+        nullable=False,
+        comment="First report day that counts: of the calendar week (from Sunday) where daily.",
+    ),
+    Column("period_end", Date, comment="Last one; null: Meta named no end."),
+    _money("budget", "Budget of the whole period; of days when it was not paused."),
+    _money("spend_limit", "Most that may be spent in the period: by Meta's own rule, or planned."),
+    _money(
+        "spend", "Spend to date, the as-of day included; null: a rate is missing.", nullable=True
+    ),
+    _money("spend_whole_days", "Spend of the days before the as-of day.", nullable=True),
+    _rate("expected_spend", "Share of budget that those days have; null: the period has no end."),
+    _rate("projected_spend", "Spend at the end of the period if days go on as they did."),
+    _rate("projected_spend_low", "Low end of its 95-percent interval; null: unknown."),
+    _rate("projected_spend_high", "High end of it."),
+    _rate("highest_day_share", "Most of a whole day's spend over its budget; 1.75 is allowed."),
+    _count("days_missing", "Days before the as-of day that were never fetched."),
+    Column(
+        "verdict",
+        Text,
+        nullable=False,
+        comment="on_track, underspending, overspending, paused or unknown.",
+    ),
+    Column("reason", Text, nullable=False, comment="What the verdict rests on."),
+    _flagged("is_reconstructed", "Whether a later budget stands for days on which none was known."),
+    CheckConstraint("level IN ('campaign', 'adset', 'plan')", name="level"),
+    CheckConstraint("kind IN ('daily', 'lifetime', 'plan')", name="kind"),
+    CheckConstraint(
+        "verdict IN ('on_track', 'underspending', 'overspending', 'paused', 'unknown')",
+        name="verdict",
+    ),
+    CheckConstraint(
+        "reason IN ('as_planned', 'a_day_beyond_its_limit', 'beyond_the_limit', "
+        "'projected_beyond', 'projected_below', 'ended_below', 'not_active', 'too_few_days', "
+        "'days_missing', 'no_rate', 'no_end')",
+        name="reason",
+    ),
+    CheckConstraint("period_start <= period_end", name="period_end"),
+    _currency_code(),
+    *_not_negative("daily_budget", "budget", "spend_limit", "days_missing"),
+    *_finite("daily_budget", "budget", "spend_limit", "spend", "spend_whole_days"),
+    comment="One row is one budget and what was spent of it, as of a day.",
+    info={"day": "as_of_date"},
+)
+
+
 model_statistics = Table(
     "model_statistics",
     warehouse,
@@ -1010,7 +1159,9 @@ fetch_log = Table(
     warehouse,
     Column("id", BigInteger, Identity(always=True), primary_key=True, comment="Order of writing."),
     Column("run_id", Text, nullable=False, comment="Run that fetched."),
-    Column("kind", Text, nullable=False, comment="account: a whole account; ad: a single ad."),
+    Column(
+        "kind", Text, nullable=False, comment="account: a whole account; ad: a single ad; budgets."
+    ),
     Column("account_id", Text, comment="Account asked; null when it never became known."),
     Column("ad_id", Text, comment="Ad asked, when kind is ad."),
     Column("since", Date, nullable=False, comment="First report day asked."),
@@ -1052,7 +1203,7 @@ fetch_log = Table(
     _rate("backoff_seconds", "Time spent waiting before calls were repeated after a failure."),
     _rate("polling_seconds", "Time spent waiting for reports that Meta computed."),
     CheckConstraint("outcome IN ('complete', 'rate_limited', 'refused', 'failed')", name="outcome"),
-    CheckConstraint("kind IN ('account', 'ad')", name="kind"),
+    CheckConstraint("kind IN ('account', 'ad', 'budgets')", name="kind"),
     Index(None, "started_at"),
     Index(None, "run_id"),
     Index("fetch_log_ads_idx", "account_id", "started_at", postgresql_where=text("kind = 'ad'")),
@@ -1214,6 +1365,23 @@ predictions = Table(
     CheckConstraint("predicted_roas >= 0 AND predicted_roas < 'Infinity'", name="predicted_roas"),
     Index(None, "video_id"),
     comment="One row is one prediction of one model version for one video.",
+)
+
+budgets = Table(
+    "budgets",
+    product,
+    Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("name", Text),
+    Column("meta_account_id", Text, comment="Ad account that it is for, digits; null: all."),
+    Column("meta_campaign_id", Text, comment="Meta campaign that it is for; null: all."),
+    Column("currency", Text, nullable=False, comment="ISO 4217 code of amount."),
+    Column("amount", Numeric, nullable=False, comment="What may be spent, major units."),
+    Column("start_date", Date, nullable=False, comment="First report day that counts."),
+    Column("end_date", Date, nullable=False, comment="Last report day that counts."),
+    CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+    CheckConstraint("amount >= 0 AND amount < 'Infinity'", name="amount"),
+    CheckConstraint("start_date <= end_date", name="end_date"),
+    comment="One row is one planned budget.",
 )
 
 TABLES: Mapping[str, Table] = MappingProxyType(

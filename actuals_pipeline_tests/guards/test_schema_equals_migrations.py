@@ -47,7 +47,10 @@ def dump(url: str) -> str:
 def test_migrations_make_what_is_declared(database: str, declared: str) -> None:
     got, want = dump(database), dump(declared)
     assert got == want
-    names = {*(f"actuals.{name}" for name in TABLES), "public.videos", "public.predictions"}
+    names = {
+        *(f"actuals.{name}" for name in TABLES),
+        *("public.videos", "public.predictions", "public.budgets"),
+    }
     assert set(re.findall(r"(?m)^CREATE TABLE (\S+) ", got)) == names
 
 

@@ -29,6 +29,7 @@ STORED = [
     accuracy.BUDGET_ADVICE,
     drift.MODEL_DRIFT,
     spend.INVESTMENT_SUMMARY,
+    spend.BUDGET_PACING,
 ]
 """The contracts of the frames that assets store; each has the name of its table."""
 
@@ -46,8 +47,9 @@ TYPES = {
 
 
 def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
-    # The payloads are Meta's own; the logs, the fetch memory, the pruned months and the exchange
-    # rates are written row by row, and the revisions by the database, of what changes.
+    # The payloads are Meta's own, and budgets stand as they were read.  The logs, the fetch memory,
+    # the pruned months and the exchange rates are written row by row, and the revisions by the
+    # database, of what changes.
     assert {contract.name for contract in STORED} == set(TABLES) - {
         "raw_meta_insights",
         "fetch_log",
@@ -59,6 +61,8 @@ def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
         "ads",
         "prediction_log",
         "exchange_rates",
+        "budget_snapshots",
+        "plan_snapshots",
         "retrain_states",
         "retrain_requests",
     }
@@ -114,6 +118,10 @@ def test_what_is_read_back_has_the_dtypes_of_the_contract(contract: Contract) ->
         ("retrain_requests", "action", tuple(Action)),
         ("investment_summary", "scope", spend.SCOPES),
         ("investment_summary", "outlook", spend.OUTLOOKS),
+        ("budget_pacing", "level", spend.LEVELS),
+        ("budget_pacing", "kind", spend.BUDGET_KINDS),
+        ("budget_pacing", "verdict", spend.PACING_VERDICTS),
+        ("budget_pacing", "reason", spend.PACING_REASONS),
     ],
 )
 def test_postgres_takes_the_words_of_the_contract_and_no_other(

@@ -1,14 +1,20 @@
-"""What is refused before any route is looked at: strangers, web pages, large bodies."""
+"""What is refused before any route is looked at: strangers, web pages, large bodies, floods."""
 
 from __future__ import annotations
 
 import hmac
+import math
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from actuals_pipeline.serving.http.failures import Refusal
+from actuals_pipeline.serving.http.failures import LATER, Refusal
+from actuals_pipeline.serving.http.request_rate import RequestRate, client_of
+from actuals_pipeline.serving.web_pages import (
+    headers_of,
+    is_of_another_site,
+    names_this_computer,
+)
 
 MOST_BODY_BYTES = 65_536
 """No route reads a body; this much is read past for the sake of clients that send one."""
@@ -16,7 +22,8 @@ MOST_BODY_BYTES = 65_536
 OPEN = frozenset({"/healthz", "/readyz"})
 """What supervisors and load balancers ask, without a token."""
 
-_LOOPBACK_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
+PROBES = OPEN | {"/metrics"}
+"""They have an allowance of their own, so that a busy caller does not make us look dead."""
 
 
 class Gate:
@@ -24,23 +31,35 @@ class Gate:
 
     With a token everything but `OPEN` asks for it.  Without one only this computer is served, and
     no web page that is open on it: those name themselves in `Origin`, or another `Host` than ours.
+    Each client has an allowance of requests; those refused as strangers' come out of another one,
+    so that nobody is locked out by who guesses tokens beside it.
     """
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, token: str, rate: RequestRate) -> None:
         self._app = app
         self._token = token
+        self._rate = rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the refusal, or let the application answer."""
         if scope["type"] == "http":
-            headers = {
-                name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-            }
-            refused = _too_large(headers) or self._stranger(scope["path"], headers)
+            headers = headers_of(scope["headers"])
+            stranger = self._stranger(scope["path"], headers)
+            kind = "stranger" if stranger else "probe" if scope["path"] in PROBES else "caller"
+            # A server without the client's address, such as one on a Unix socket, has one client.
+            host = (scope.get("client") or ("",))[0]
+            refused = self._too_often(client_of(host), kind) or stranger or _too_large(headers)
             if refused:
                 await refused.response()(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _too_often(self, client: str, kind: str) -> Refusal | None:
+        wait = self._rate.seconds_to_wait((client, kind))
+        if not wait:
+            return None
+        message = "Too many requests came from this address within a minute."
+        return Refusal(429, "too_many_requests", message, LATER, math.ceil(wait))
 
     def _stranger(self, path: str, headers: Mapping[str, str]) -> Refusal | None:
         if not self._token:
@@ -72,9 +91,7 @@ def _too_large(headers: Mapping[str, str]) -> Refusal | None:
 
 
 def _web_page(headers: Mapping[str, str]) -> Refusal | None:
-    host, origin = headers.get("host", ""), headers.get("origin")
-    is_ours = _name_of(host) in _LOOPBACK_NAMES
-    if is_ours and (origin is None or origin == f"http://{host}"):
+    if names_this_computer(headers) and not is_of_another_site(headers):
         return None
     return Refusal(
         403,
@@ -82,11 +99,3 @@ def _web_page(headers: Mapping[str, str]) -> Refusal | None:
         "Without a token this service answers programs on this computer alone, no other site.",
         "Call it as 127.0.0.1 or localhost, or set ACTUALS_API_TOKEN and send it.",
     )
-
-
-def _name_of(host: str) -> str:
-    """The name in a `Host` header; "" where there is none."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
