@@ -20,13 +20,12 @@ from actuals_pipeline.orchestration.resources import MetaApi
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline_tests.orchestration.conftest import (
     FIGURES,
+    RECONCILED,
     Pipeline,
     Row,
     checks_of,
     examples,
 )
-
-RECONCILED = ("raw_meta_insights", "meta_account_totals", "ad_actuals", "spend_reconciliation")
 
 N_ACCOUNTS = 200
 
