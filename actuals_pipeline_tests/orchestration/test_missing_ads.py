@@ -212,14 +212,14 @@ def test_an_ad_that_had_nothing_is_not_asked_for_again_by_the_next_hours_run(
     last_day = deleted_on(doomed) - A_DAY
     pipeline = hiding(last_day)
     window = DayWindow.inclusive(last_day, last_day)
-    assert pipeline.run(window, assets=RECONCILED).success
+    assert pipeline.run(window).success
 
     pipeline.graph.world.now += A_DAY
     gone = {"error": {"code": 100, "subcode": 33}}
     pipeline.graph.faults.add(Fault(gone, path=f"/{doomed.ad_id}/", times=None))
-    assert pipeline.run(window, assets=RECONCILED).success
+    assert pipeline.run(window).success
     pipeline.graph.calls.clear()
-    run = pipeline.run(window, assets=RECONCILED)
+    run = pipeline.run(window)
     assert run.success
     assert asked_by_id(pipeline) == set()
     assert missing_of(pipeline, run.run_id) == {"42": 0, "43": 0}

@@ -38,7 +38,7 @@ def test_a_run_stores_what_meta_has_to_the_cent_and_materializes_every_day_at_on
     pipeline: Pipeline, today: date
 ) -> None:
     window = DayWindow.trailing(today, 4)
-    run = pipeline.run(window, assets=RECONCILED)
+    run = pipeline.run(window)
 
     assert run.success
     want = pipeline.truth(window)
@@ -94,7 +94,7 @@ def test_a_run_stores_what_meta_has_to_the_cent_and_materializes_every_day_at_on
 def test_each_day_of_a_range_shows_its_own_figures(pipeline: Pipeline, today: date) -> None:
     # As long as a video is compared, so that whole histories are known on its last days.
     window = DayWindow.trailing(today, 33)
-    assert pipeline.run(window, assets=RECONCILED).success
+    assert pipeline.run(window).success
     want = pipeline.truth(window)
     n_stored = {
         asset: Counter(row[str(TABLES[asset].info["day"])] for row in pipeline.rows(asset))
@@ -140,11 +140,11 @@ def test_a_refresh_writes_only_what_meta_restated_and_says_how_much_that_was(
     pipeline: Pipeline, today: date
 ) -> None:
     window = DayWindow.trailing(today - timedelta(days=1), 4)
-    assert pipeline.run(window, assets=RECONCILED).success
+    assert pipeline.run(window).success
     before = {asset: pipeline.versions(asset) for asset in DAILY_ASSETS}
     known = by_key(pipeline.rows("ad_actuals"))
 
-    second = pipeline.run(window, assets=RECONCILED)
+    second = pipeline.run(window)
     assert second.success
     for asset in set(DAILY_ASSETS) - {"meta_account_totals"}:
         assert pipeline.versions(asset) == before[asset]
@@ -157,7 +157,7 @@ def test_a_refresh_writes_only_what_meta_restated_and_says_how_much_that_was(
         assert {each["run_rows_unchanged"] for each in shown} == {len(before[asset])}, asset
 
     pipeline.graph.world.now += timedelta(days=3)
-    assert pipeline.run(window, assets=RECONCILED).success
+    assert pipeline.run(window).success
     assert pipeline.rows("ad_actuals", *FIGURES) == pipeline.truth(window)
     now_known = by_key(pipeline.rows("ad_actuals"))
     # A purchase that comes late may give an ad a row on a day on which it had none.

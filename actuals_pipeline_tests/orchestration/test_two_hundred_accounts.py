@@ -29,8 +29,9 @@ from actuals_pipeline_tests.orchestration.conftest import (
 
 N_ACCOUNTS = 200
 
-HANDFUL = 4
-"""Connections of a step: Dagster's own, the asset's, and one over which fetches remember."""
+HANDFUL = 6
+"""Connections of a step: one for each of Dagster's storages, the asset's, and one over which
+fetches remember."""
 
 ZONES = {"Europe/Berlin": "EUR", "America/New_York": "USD", "Asia/Tokyo": "JPY"}
 
