@@ -79,9 +79,9 @@ def test_every_licence_is_one_that_a_product_may_be_built_on() -> None:
     for name in locked():
         facts = metadata(name)
         told = [
-            facts.get("License-Expression") or "",
+            *(facts.get_all("License-Expression") or []),
             *(each for each in facts.get_all("Classifier") or [] if each.startswith("License ::")),
-            (facts.get("License") or "").partition("\n")[0],
+            *(each.partition("\n")[0] for each in facts.get_all("License") or []),
         ]
         said = next(filter(None, told), "")
         if not USABLE.search(said) and READ_BY_A_PERSON.get(name) != said:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from actuals_pipeline.serving.cli import main
 from actuals_pipeline.settings import PROJECT_ROOT, SECRETS, Settings
