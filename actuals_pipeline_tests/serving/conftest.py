@@ -87,6 +87,12 @@ def database(shared_database: str) -> str:
     return shared_database
 
 
+@pytest.fixture(scope="session")
+def drawing_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the script of the page's charts is kept: it takes seconds to make."""
+    return tmp_path_factory.mktemp("drawing")
+
+
 @pytest.fixture
 def in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The working directory is the test's, so that no .env of the developer's is read."""

@@ -30,10 +30,12 @@ from actuals_pipeline.serving.http.failures import (
     tell_all,
 )
 from actuals_pipeline.serving.http.gate import Gate
+from actuals_pipeline.serving.http.live_page import LivePages
 from actuals_pipeline.serving.http.request_rate import RequestRate
 from actuals_pipeline.serving.http.sync_runs import Ended, SyncRun, SyncRuns
 from actuals_pipeline.serving.http.workers import Workers
 from actuals_pipeline.serving.installation import Installation
+from actuals_pipeline.serving.report import story
 from actuals_pipeline.warehouse import schema
 from actuals_pipeline.warehouse.connection import Warehouse
 
@@ -75,6 +77,7 @@ class Service:
         self.fetchers = Workers(_THREADS, _MOST_WAITING, FETCH_SECONDS)
         self.probes = Workers(1, _MOST_WAITING, READY_SECONDS)
         self.sync_runs = SyncRuns(installation)
+        self.pages = LivePages(self.warehouse, installation.settings.home)
 
     def give_up(self) -> None:
         """Answer all who still wait that the service stops."""
@@ -308,6 +311,39 @@ async def metrics_page(service: _Serving) -> Response:
     now = datetime.now(UTC)
     text = await service.readers.run(lambda: metrics.written(service.warehouse, now))
     return Response(text, media_type=metrics.CONTENT_TYPE)
+
+
+class PageParameters(_Parameters):
+    """Of the page."""
+
+    since: _Day | None = Field(None, description="First day; default: 90 days before the last.")
+    until: _Day | None = Field(None, description="Last day; default: the last ever fetched.")
+
+
+@api.get("/", include_in_schema=False)
+async def page(
+    asked: Annotated[PageParameters, Query()], request: Request, service: _Serving
+) -> Response:
+    """Everything at a glance, for people."""
+    return await service.readers.run(
+        lambda: service.pages.answer(asked.since, asked.until, request.headers)
+    )
+
+
+@api.get("/api/ml/ads/{ad_id}/story", include_in_schema=False)
+async def ad_story(
+    ad_id: Annotated[str, Path(pattern="^[0-9]{1,25}$")], service: _Serving
+) -> Response:
+    """What the page shows of an ad: predictions, days, revisions, what Meta answered."""
+    told = await service.readers.run(lambda: story.story_of(service.warehouse, ad_id))
+    if told is None:
+        raise Refusal(
+            404,
+            "ad_not_found",
+            f"Nothing is known of ad {ad_id}.",
+            "Check the id of the ad.",
+        )
+    return _json(told)
 
 
 @api.get("/docs", include_in_schema=False)

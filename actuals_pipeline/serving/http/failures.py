@@ -28,13 +28,17 @@ notice than to do."""
 
 @dataclass(eq=False)
 class Refusal(Exception):
-    """An answer other than what was asked for; `retry_after` in seconds."""
+    """An answer other than what was asked for.
+
+    `retry_after` is in seconds; `asks_for` is the scheme that a 401 wants.
+    """
 
     status: int
     code: str
     message: str
     what_to_do: str
     retry_after: int | None = None
+    asks_for: str = "Bearer"
 
     def response(self) -> Response:
         """The answer in the one shape."""
@@ -43,7 +47,8 @@ class Refusal(Exception):
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
         if self.status == HTTPStatus.UNAUTHORIZED:
-            headers["WWW-Authenticate"] = "Bearer"
+            realm = ' realm="actuals_pipeline", charset="UTF-8"' if self.asks_for == "Basic" else ""
+            headers["WWW-Authenticate"] = self.asks_for + realm
         return Response(
             json.dumps({"status": "error", "error": said}, ensure_ascii=False),
             status_code=self.status,

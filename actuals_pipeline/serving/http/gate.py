@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
 import math
+import re
 from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,6 +29,10 @@ PROBES = OPEN | {"/metrics"}
 """They have an allowance of their own, so that a busy caller does not make us look dead."""
 
 
+PAGES = re.compile(r"/|/api/ml/ads/[0-9]{1,25}/story")
+"""The page and what it asks for: a browser has no other way to send a token than a password."""
+
+
 class Gate:
     """ASGI middleware that lets through what may come in.
 
@@ -44,7 +51,7 @@ class Gate:
         """Answer the refusal, or let the application answer."""
         if scope["type"] == "http":
             headers = headers_of(scope["headers"])
-            stranger = self._stranger(scope["path"], headers)
+            stranger = self._stranger(scope, headers)
             kind = "stranger" if stranger else "probe" if scope["path"] in PROBES else "caller"
             # A server without the client's address, such as one on a Unix socket, has one client.
             host = (scope.get("client") or ("",))[0]
@@ -61,22 +68,52 @@ class Gate:
         message = "Too many requests came from this address within a minute."
         return Refusal(429, "too_many_requests", message, LATER, math.ceil(wait))
 
-    def _stranger(self, path: str, headers: Mapping[str, str]) -> Refusal | None:
+    def _stranger(self, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
         if not self._token:
             return _web_page(headers)
+        path = scope["path"]
         if path in OPEN:
             return None
-        scheme, _, token = headers.get("authorization", "").partition(" ")
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        token = given.strip().encode()
+        may_be_password = scope["method"] in _READING and PAGES.fullmatch(path) is not None
+        is_password = scheme.lower() == "basic" and may_be_password
+        if is_password:
+            if is_of_another_site(headers):
+                # A browser sends a password it knows along with what other sites ask for.
+                return _web_page(headers)
+            token = _password_in(token)
         # Of bytes, for text that is not ASCII cannot be compared in constant time.
-        is_ours = hmac.compare_digest(token.strip().encode(), self._token.encode())
-        if is_ours and scheme.lower() == "bearer":
+        is_ours = hmac.compare_digest(token, self._token.encode())
+        if is_ours and (is_password or scheme.lower() == "bearer"):
             return None
+        if may_be_password and path == "/":
+            return _ASK_FOR_PASSWORD
         return Refusal(
             401,
             "unauthorized",
             "The token is missing or wrong.",
             "Send the header `Authorization: Bearer TOKEN` with the service's ACTUALS_API_TOKEN.",
         )
+
+
+_READING = frozenset({"GET", "HEAD"})
+
+_ASK_FOR_PASSWORD = Refusal(
+    401,
+    "unauthorized",
+    "The token is missing or wrong.",
+    "Give ACTUALS_API_TOKEN as the password; any user name will do.",
+    asks_for="Basic",
+)
+
+
+def _password_in(encoded: bytes) -> bytes:
+    """The password of Basic credentials (RFC 7617); empty where there is none."""
+    try:
+        return base64.b64decode(encoded, validate=True).partition(b":")[2]
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def _too_large(headers: Mapping[str, str]) -> Refusal | None:

@@ -115,6 +115,11 @@ def _scatter(metric: str, form: str) -> Drawing:
     axis = alt.Axis(format=form, tickCount=5, labelOverlap=True)
     x = alt.X("said:Q", title=f"Predicted {label}", scale=scale, axis=axis)
     pairs = alt.Chart(alt.NamedData(f"{metric}_pairs"), height=TALL)
+    verdict = alt.Color(
+        "verdict:N",
+        scale=_of_verdict(_VERDICT_INKS),
+        legend=alt.Legend(title=None, orient="bottom", symbolStrokeWidth=1.6),
+    )
     line = (
         alt.Chart(alt.NamedData(f"{metric}_line"))
         .mark_line(color="var(--muted)", strokeDash=[4, 4], strokeWidth=1)
@@ -124,16 +129,12 @@ def _scatter(metric: str, form: str) -> Drawing:
         x=x,
         y=alt.Y("low:Q", title=f"Actual {label}", scale=scale, axis=axis),
         y2="high:Q",
-        color=alt.Color("verdict:N", scale=_of_verdict(_VERDICT_INKS), legend=None),
+        color=verdict,
     )
     points = pairs.mark_point(strokeWidth=1.4, size=42, cursor="pointer").encode(
         x=x,
         y=alt.Y("was:Q", scale=scale),
-        color=alt.Color(
-            "verdict:N",
-            scale=_of_verdict(_VERDICT_INKS),
-            legend=alt.Legend(title=None, orient="top", symbolStrokeWidth=1.6),
-        ),
+        color=verdict,
         shape=alt.Shape("verdict:N", scale=_of_verdict(_VERDICT_SHAPES)),
         fillOpacity=alt.condition("datum.final", alt.value(0.55), alt.value(0)),
         fill=alt.Fill("verdict:N", scale=_of_verdict(_VERDICT_INKS), legend=None),
@@ -186,7 +187,7 @@ def _calibration() -> Drawing:
 
 
 def _by_model() -> alt.Color:
-    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=2)
+    legend = alt.Legend(title=None, orient="bottom", symbolType="stroke", symbolStrokeWidth=2)
     inks = [f"var(--model-{place})" for place in range(1, 6)]
     return alt.Color("model:N", scale=alt.Scale(range=inks), legend=legend)
 
@@ -202,7 +203,7 @@ def _accuracy() -> Drawing:
             domain=["final, attested", "final, imported", "provisional"],
             range=[[1, 0], [6, 3], [2, 3]],
         ),
-        legend=alt.Legend(title=None, orient="top", symbolStrokeWidth=2),
+        legend=alt.Legend(title=None, orient="bottom", symbolStrokeWidth=2),
     )
     series = alt.Detail("series:N")
     tooltip = [
@@ -252,7 +253,7 @@ def _development() -> Drawing:
     account = alt.Color(
         "account:N",
         scale=alt.Scale(range=[f"var(--model-{place})" for place in range(1, 6)]),
-        legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=2),
+        legend=alt.Legend(title=None, orient="bottom", symbolType="stroke", symbolStrokeWidth=2),
     )
     return alt.layer(
         rows.mark_area(opacity=0.12).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=account),
@@ -294,7 +295,7 @@ def _restated() -> Drawing:
                     clamp=True,
                 ),
                 legend=alt.Legend(
-                    title="Revenue, of what is known now", format="%", orient="top", tickCount=4
+                    title="Revenue, of what is known now", format="%", orient="bottom", tickCount=4
                 ),
             ),
             tooltip=[
@@ -332,7 +333,7 @@ def _quota() -> Drawing:
                     domain=outcomes,
                     range=["var(--within)", "var(--over)", "var(--bad)", "var(--bad)"],
                 ),
-                legend=alt.Legend(title=None, orient="top"),
+                legend=alt.Legend(title=None, orient="bottom"),
             ),
             shape=alt.Shape(
                 "outcome:N",

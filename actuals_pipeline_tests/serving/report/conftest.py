@@ -24,11 +24,6 @@ HOSTILE = "</script><script>alert('ad')</script> <b>[x](javascript:alert(1))</b>
 DAYS = [date(2026, 3, day) for day in range(1, 8)]
 
 
-@pytest.fixture(scope="session")
-def drawing_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("drawing")
-
-
 @pytest.fixture
 def render(warehouse: Warehouse, drawing_home: Path) -> Render:
     """The page of what is in the database."""
