@@ -137,7 +137,11 @@ def _scatter(metric: str, form: str) -> Drawing:
         color=verdict,
         shape=alt.Shape("verdict:N", scale=_of_verdict(_VERDICT_SHAPES)),
         fillOpacity=alt.condition("datum.final", alt.value(0.55), alt.value(0)),
-        fill=alt.Fill("verdict:N", scale=_of_verdict(_VERDICT_INKS), legend=None),
+        fill=alt.Fill(
+            "verdict:N",
+            scale=_of_verdict(_VERDICT_INKS),
+            legend=alt.Legend(title=None, orient="bottom", symbolStrokeWidth=1.6),
+        ),
         tooltip=[
             alt.Tooltip("name:N", title="Ad"),
             alt.Tooltip("model:N", title="Model"),
@@ -203,7 +207,7 @@ def _accuracy() -> Drawing:
             domain=["final, attested", "final, imported", "provisional"],
             range=[[1, 0], [6, 3], [2, 3]],
         ),
-        legend=alt.Legend(title=None, orient="bottom", symbolStrokeWidth=2),
+        legend=None,
     )
     series = alt.Detail("series:N")
     tooltip = [

@@ -788,6 +788,13 @@
     listAds();
   };
 
-  // After the first paint, which needs none of this.
-  requestAnimationFrame(() => setTimeout(begin, 0));
+  // After the first paint, which needs none of this; a page that nobody sees yet is not painted.
+  let begun = false;
+  const once = () => {
+    if (begun) return;
+    begun = true;
+    begin();
+  };
+  requestAnimationFrame(() => setTimeout(once, 0));
+  setTimeout(once, 500);
 })();
