@@ -71,5 +71,5 @@ def _daily(log: pd.DataFrame, default_zone: str) -> pd.DataFrame:
     names_ad = known["ad_id"].notna()
     n_named = names_ad.groupby(known["video_id"]).cumsum()
     is_new_ad = ~known.duplicated("ad_id")
-    is_first_word = (n_named - names_ad).eq(0) & (is_new_ad | ~names_ad)
+    is_first_word = (n_named - names_ad.astype("int64")).eq(0) & (is_new_ad | ~names_ad)
     return known.assign(is_first_word=is_first_word)

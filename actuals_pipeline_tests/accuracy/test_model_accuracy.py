@@ -158,7 +158,7 @@ def test_a_model_whose_videos_all_have_no_pair_is_shown_with_their_number(
         columns=["as_of_date", "model_name", "model_version", "n_unmatched", "is_attested"],
     )
     got = score_models(judged(pairs_of({})), delivered_of({}), unmatched)
-    assert got["n_unmatched"].tolist() == [5, 5, 2]
+    assert got["n_unmatched"].tolist() == [2, 5, 5]
     alone = got[got["model_version"].eq("2")]
     assert sorted(alone["protocol"]) == ["headline", "launch_to_date"]
     assert alone[["n_pairs", "n_predicted", "n_clusters"]].eq(0).all(axis=None)
