@@ -10,7 +10,7 @@ CREATE TABLE actuals.video_log (
     CONSTRAINT video_log_sequence_check CHECK (sequence >= 1),
     CONSTRAINT video_log_is_removed_check CHECK (NOT is_removed OR ad_id IS NULL AND created_at IS NULL)
 );
-CREATE INDEX video_log_video_id_idx ON actuals.video_log (video_id, sequence);
+CREATE INDEX video_log_video_id_sequence_idx ON actuals.video_log (video_id, sequence);
 COMMENT ON TABLE actuals.video_log IS 'One row is what public.videos came to say of one video; append-only, each dated by the database.';
 COMMENT ON COLUMN actuals.video_log.sequence IS 'Order of receipt: 1, 2, 3 and so on without a gap.';
 COMMENT ON COLUMN actuals.video_log.video_id IS 'public.videos.id; several rows when it was changed there.';
