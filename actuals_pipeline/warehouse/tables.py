@@ -628,7 +628,8 @@ model_accuracy = Table(
     _tallied("n_incomplete_history", "Left out: days since launch that were not fetched."),
     _tallied("n_ambiguous", "Left out: different predictions that claim the same instant."),
     _tallied(
-        "n_unmatched", "Predicted videos that are unknown or run as no ad; not in n_predicted."
+        "n_unmatched",
+        "Predicted videos that are unknown, run as no ad or have no date; not in n_predicted.",
     ),
     _rate(
         "prediction_accuracy_low",
@@ -1268,6 +1269,55 @@ pruned_months = Table(
     ),
     Column("pruned_at", _INSTANT, nullable=False, comment="When they were removed."),
     comment="One row is one account's month whose payloads were pruned; its figures stay.",
+)
+
+video_log = Table(
+    "video_log",
+    warehouse,
+    Column(
+        "sequence",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="Order of receipt: 1, 2, 3 and so on without a gap.",
+    ),
+    Column(
+        "video_id",
+        Text,
+        nullable=False,
+        comment="public.videos.id; several rows when it was changed there.",
+    ),
+    Column(
+        "ad_id", Text, comment="The Meta ad that runs the video from then on; null when none does."
+    ),
+    Column(
+        "created_at",
+        _INSTANT,
+        comment="public.videos.created_at as said; null when it is not known.",
+    ),
+    Column("is_removed", Boolean, nullable=False, comment="Whether the video was deleted."),
+    Column(
+        "logged_at",
+        _INSTANT,
+        nullable=False,
+        comment="When this database came to know it, by its own clock.",
+    ),
+    Column(
+        "is_attested",
+        Boolean,
+        nullable=False,
+        comment=(
+            "Whether the product said so at logged_at; "
+            "false: found later, it may have said so long before."
+        ),
+    ),
+    CheckConstraint("sequence >= 1", name="sequence"),
+    CheckConstraint("NOT is_removed OR ad_id IS NULL AND created_at IS NULL", name="is_removed"),
+    Index(None, "video_id", "sequence"),
+    comment=(
+        "One row is what public.videos came to say of one video; "
+        "append-only, each dated by the database."
+    ),
 )
 
 prediction_log = Table(

@@ -60,6 +60,7 @@ def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
         "known_days",
         "ads",
         "prediction_log",
+        "video_log",
         "exchange_rates",
         "budget_snapshots",
         "plan_snapshots",
