@@ -198,6 +198,13 @@ class Settings(BaseModel):
         le=31,
         description="Days for which an exchange rate holds when no newer one was imported.",
     )
+    pacing_tolerance: Decimal = Field(
+        Decimal("0.1"),
+        alias="ACTUALS_PACING_TOLERANCE",
+        ge=0,
+        le=1,
+        description="Share of a budget by which spend may differ before it is worth a word.",
+    )
     retrain_webhook: SecretStr = Field(
         SecretStr(""),
         alias="ACTUALS_RETRAIN_WEBHOOK",

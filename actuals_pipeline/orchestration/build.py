@@ -51,6 +51,8 @@ def build_definitions(
             model_watch.drifted(settings, daily),
             model_watch.decided(settings, daily),
             assets.invested(settings, daily),
+            assets.planned(settings, daily),
+            assets.paced(settings, daily),
             assets.won(settings, daily),
             assets.budgeted(settings, daily),
         ]

@@ -131,7 +131,40 @@ def _print_trend(console: Console, answer: Mapping[str, Any]) -> None:
     if answer["investment"]:
         for sentence in _investment(answer["investment"]):
             _say(console, sentence)
+    if answer["budgets"]:
+        for sentence in _budgets(answer["budgets"]):
+            _say(console, sentence)
 
+
+def _budgets(answer: Mapping[str, Any]) -> Iterator[str]:
+    """How many budgets are spent how, and which are overspent."""
+    counts = ", ".join(
+        f"{n} {verdict.replace('_', ' ')}" for verdict, n in answer["verdicts"].items()
+    )
+    yield f"Budgets as of {answer['as_of']}: {counts}."
+    overspent = [each for each in answer["listed"] if each["verdict"] == "overspending"]
+    for each in overspent[:_BUDGETS_SHOWN]:
+        yield f"Overspent: {_overspent(each)}."
+
+
+def _overspent(budget: Mapping[str, Any]) -> str:
+    level = _LEVELS[budget["level"]]
+    name = one_line(budget["name"] or budget["id"])
+    spent = f"{level} {name}, {budget['currency']} {_amount(budget['spent'])} spent"
+    if budget["reason"] == "a_day_beyond_its_limit":
+        share = _shown(budget["highest_day_share"], "{:.2f}")
+        return f"{spent}, a day {share} times its budget where Meta allows 1.75"
+    days = f"{budget['period']['since']} to {budget['period']['until'] or 'open end'}"
+    if budget["reason"] == "projected_beyond":
+        projected = _shown(budget["projected"], "{:,.2f}")
+        return f"{spent}, {projected} projected of {_amount(budget['budget'])} for {days}"
+    return f"{spent} where {_amount(budget['limit'])} are allowed for {days}"
+
+
+_BUDGETS_SHOWN = 5
+"""Overspent budgets that the summary names; the rest is counted."""
+
+_LEVELS = {"campaign": "campaign", "adset": "ad set", "plan": "plan"}
 
 _TREND_DAYS = 7
 
@@ -291,6 +324,32 @@ def print_chain(answer: Mapping[str, Any]) -> None:
             "Keep this line: with --expect it proves later that nothing before it changed.",
         )
         console.print(Text(answer["last_hash"]), soft_wrap=True)
+
+
+def print_budgets(answer: Mapping[str, Any]) -> None:
+    """Each budget, those to look at first on top, or how to bring some in."""
+    console = Console(highlight=False)
+    if not answer["budgets"]:
+        _say(
+            console,
+            "No budget was judged yet: Meta's are read by `actuals sync`, planned ones come by "
+            "`actuals budgets import`.",
+        )
+        return
+    table = _table(
+        f"Budgets as of {answer['as_of']}", "", "name", "until", "budget", "spent", "ends at", "is"
+    )
+    for row in answer["budgets"]:
+        table.add_row(
+            _LEVELS[row["level"]],
+            Text(one_line(row["name"] or row["id"])),
+            str(row["period"]["until"] or "open"),
+            f"{row['currency']} {_amount(row['budget'])}",
+            _shown(row["spent"], "{:,.2f}"),
+            _shown(row["projected"], "{:,.2f}"),
+            f"{row['verdict']}: {row['reason']}".replace("_", " "),
+        )
+    _show(console, table)
 
 
 def print_rates(answer: Mapping[str, Any]) -> None:

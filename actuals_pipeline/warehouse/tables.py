@@ -1141,9 +1141,7 @@ fetch_log = Table(
     warehouse,
     Column("id", BigInteger, Identity(always=True), primary_key=True, comment="Order of writing."),
     Column("run_id", Text, nullable=False, comment="Run that fetched."),
-    Column(
-        "kind", Text, nullable=False, comment="account: a whole account; ad: a single ad; budgets."
-    ),
+    Column("kind", Text, nullable=False, comment="account: a whole account; ad: a single ad."),
     Column("account_id", Text, comment="Account asked; null when it never became known."),
     Column("ad_id", Text, comment="Ad asked, when kind is ad."),
     Column("since", Date, nullable=False, comment="First report day asked."),
@@ -1184,10 +1182,24 @@ fetch_log = Table(
     _count("rows_superseded", "Rows left aside: a newer fetch was stored first.", nullable=True),
     _rate("backoff_seconds", "Time spent waiting before calls were repeated after a failure."),
     _rate("polling_seconds", "Time spent waiting for reports that Meta computed."),
+    Column(
+        "budgets_on",
+        Date,
+        comment="Account-local day of which no budgets need be read any more; null: not looked at.",
+    ),
+    _count("budgets", "Budgets of campaigns and ad sets read; null: none were.", nullable=True),
+    Column("budgets_error", Text, comment="Why they could not be read, without secrets."),
     CheckConstraint("outcome IN ('complete', 'rate_limited', 'refused', 'failed')", name="outcome"),
-    CheckConstraint("kind IN ('account', 'ad', 'budgets')", name="kind"),
+    CheckConstraint("kind IN ('account', 'ad')", name="kind"),
+    CheckConstraint("budgets IS NULL OR budgets_on IS NOT NULL", name="budgets"),
     Index(None, "started_at"),
     Index(None, "run_id"),
+    Index(
+        "fetch_log_budgets_idx",
+        "account_id",
+        "budgets_on",
+        postgresql_where=text("budgets_on IS NOT NULL"),
+    ),
     Index("fetch_log_ads_idx", "account_id", "started_at", postgresql_where=text("kind = 'ad'")),
     comment="One row is one account's (or one ad's) fetch in one run; append-only.",
 )

@@ -71,6 +71,7 @@ def summary(**values: Any) -> dict[str, Any]:
         ],
         "advice": None,
         "provisional": [], "overall": None, "daily": [], "investment": None,
+    "budgets": None,
     } | values  # fmt: skip
 
 
