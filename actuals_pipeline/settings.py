@@ -226,6 +226,19 @@ class Settings(BaseModel):
             "it asks for none and serves this computer only."
         ),
     )
+    ui_password: SecretStr = Field(
+        SecretStr(""),
+        alias="ACTUALS_UI_PASSWORD",
+        description=(
+            "Password that the Dagster UI of `actuals up` asks for, at least 16 characters; empty: "
+            "it asks for none and serves this computer only."
+        ),
+    )
+    ui_read_only: bool = Field(
+        default=False,
+        alias="ACTUALS_UI_READ_ONLY",
+        description="`1`: nothing can be launched, changed or removed in the Dagster UI.",
+    )
     is_stand_in: bool = Field(
         default=False,
         alias="ACTUALS_STAND_IN",
@@ -320,9 +333,9 @@ class Settings(BaseModel):
             raise ValueError("it is no http(s) address such as https://example.com/retrain")
         return value
 
-    @field_validator("retrain_secret")
+    @field_validator("retrain_secret", "ui_password")
     @classmethod
-    def _check_retrain_secret(cls, value: SecretStr) -> SecretStr:
+    def _check_secret(cls, value: SecretStr) -> SecretStr:
         secret = value.get_secret_value()
         if secret and (len(secret) < LEAST_SECRET or secret != secret.strip()):
             raise ValueError(
@@ -423,3 +436,9 @@ class Settings(BaseModel):
 def _quoted(value: str) -> str:
     """A mistaken value for an error, unless it may be a secret."""
     return repr(value) if len(value) <= LONGEST_QUOTE else "what it holds"
+
+
+SECRETS = frozenset(
+    str(field.alias) for field in Settings.model_fields.values() if field.annotation is SecretStr
+)
+"""The variables that hold secrets."""

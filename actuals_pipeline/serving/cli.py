@@ -11,7 +11,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ SYNC_DAYS = 7
 """Trailing days that `sync` refreshes without dates (the specification's default)."""
 
 DEFAULT_PORT = 3000
+DEFAULT_HTTP_PORT = 8003
 
 _HASH_BYTES = 32
 """Of a SHA-256."""
@@ -168,29 +169,61 @@ def demo(*, keep: bool, days: int, port: int, as_json: bool) -> None:
 
 @main.command()
 @_port_option
-def up(*, port: int) -> None:
-    """Run the Dagster UI on 127.0.0.1, its daemon and the hourly schedule until Ctrl-C."""
-    from actuals_pipeline.serving import installation, supervisor
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--http-port",
+    default=DEFAULT_HTTP_PORT,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port of the HTTP interface.",
+)
+@click.option("--no-http", is_flag=True, help="Leave the HTTP interface out.")
+@click.option("--read-only", is_flag=True, help="Let nobody launch or change anything in the UI.")
+@click.pass_context
+def up(
+    context: click.Context, *, port: int, host: str, http_port: int, no_http: bool, read_only: bool
+) -> None:
+    """Run the Dagster UI, its daemon, the hourly schedule and the HTTP interface until Ctrl-C.
 
-    installation.settings().require_meta()
-    with installation.checked() as here:
-        supervisor.run_dagster(here, port)
+    Beyond this computer only with ACTUALS_UI_PASSWORD and ACTUALS_API_TOKEN.
+    """
+    from actuals_pipeline.serving import installation, supervisor
+    from actuals_pipeline.serving.listening import listening
+
+    settings = installation.settings().require_meta()
+    password = settings.ui_password.get_secret_value()
+    token = settings.api_token.get_secret_value()
+    with ExitStack() as stack:
+        here = stack.enter_context(installation.checked())
+        # A port that cannot be is said before anything is started.
+        ui = stack.enter_context(listening(host, port, password, "ACTUALS_UI_PASSWORD"))
+        http = None
+        if not no_http:
+            wanted = listening(host, http_port, token, "ACTUALS_API_TOKEN", "--http-port")
+            http = stack.enter_context(wanted)
+        echo = bool(context.find_root().params["verbose"])
+        supervisor.run(here, supervisor.Listeners(ui, http), read_only=read_only, echo=echo)
 
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8003, show_default=True, type=click.IntRange(1, 65535))
-def serve(*, host: str, port: int) -> None:
+@click.option("--port", default=DEFAULT_HTTP_PORT, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--listener", type=int, hidden=True, help="The socket that `up` has bound.")
+def serve(*, host: str, port: int, listener: int | None) -> None:
     """Answer over HTTP with JSON until Ctrl-C; beyond this computer only with ACTUALS_API_TOKEN."""
     from actuals_pipeline.serving import installation
     from actuals_pipeline.serving.http import server
+    from actuals_pipeline.serving.listening import inherited, listening
 
+    token = installation.settings().api_token.get_secret_value()
     # What cannot be is said before anything is started.
-    with (
-        server.listening(host, port, installation.settings()) as listener,
-        installation.checked() as here,
-    ):
-        server.serve(here, listener)
+    bound = (
+        listening(host, port, token, "ACTUALS_API_TOKEN")
+        if listener is None
+        else inherited(listener)
+    )
+    with bound as bound_socket, installation.checked() as here:
+        server.serve(here, bound_socket)
 
 
 @main.command()

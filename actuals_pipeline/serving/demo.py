@@ -29,6 +29,7 @@ from actuals_pipeline.serving.installation import (
     environment_with_dotenv,
     opened,
 )
+from actuals_pipeline.serving.listening import listening
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import embedded
 
@@ -88,7 +89,8 @@ def keep_open(shown: Demonstration, port: int) -> None:
     shown.clock.is_running = True
     asked = "For `actuals summary` or psql in another terminal:"
     click.echo(f"{asked} {export(shown.installation)}", err=True)
-    supervisor.run_dagster(shown.installation, port)
+    with listening("127.0.0.1", port, "", "") as ui:
+        supervisor.run(shown.installation, supervisor.Listeners(ui))
 
 
 def export(shown: Installation) -> str:

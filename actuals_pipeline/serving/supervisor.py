@@ -1,92 +1,286 @@
-"""Run `dagster dev` (UI, daemon, code server) as one child and end with it."""
+"""Run the processes of an installation under one command: start, watch, restart, stop.
+
+    code_server    loads the project and starts its runs; on a Unix socket that only we may enter,
+                   for whoever reaches it may launch what he likes
+    daemon         the schedule, the sensors, the queue
+    ui             Dagster's webserver behind a gate (`ui_gate.py`)
+    http           the interface of `actuals serve`
+
+A process that ends is started again, after a pause that grows; a signal ends all of them.  Nothing
+outlives us: a guardian ends the others even if this process is killed (`guardian.py`).  Each
+writes a log file of its own, and sees only the secrets that it needs.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence, Set
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 
-from actuals_pipeline.errors import ActualsError, InputError
+from actuals_pipeline.errors import InputError
+from actuals_pipeline.serving import guardian
+from actuals_pipeline.serving.child_processes import ChildProcess, Guard, Place, Plan
 from actuals_pipeline.serving.installation import Installation
-from actuals_pipeline.settings import PROJECT_ROOT
-
-HOST = "127.0.0.1"
-"""Dagster's UI has no login, so it listens on this computer only."""
+from actuals_pipeline.serving.listening import address_of
+from actuals_pipeline.serving.process_logs import ProcessLog
+from actuals_pipeline.settings import PROJECT_ROOT, SECRETS
 
 POLL_SECONDS = 0.2
-"""How soon the end of Dagster, or a signal, is noticed."""
+"""How soon the end of a process, or a signal, is noticed."""
 
 STOP_SECONDS = 30.0
-"""Longest that Dagster may take to stop by itself; measured: 2 to 5 s."""
+"""Longest that the processes may take to stop by themselves; measured: 2 to 5 s."""
+
+CODE_LOCATION = "actuals_pipeline"
+"""As in workspace.yaml: the state of schedules is kept under it."""
+
+_LOCK = "up.lock"
+_STATE = "up.json"
+
+_UI_PASSWORD, _API_TOKEN = "ACTUALS_UI_PASSWORD", "ACTUALS_API_TOKEN"
+_OF_THE_JOB = SECRETS - {_UI_PASSWORD, _API_TOKEN}
+"""What fetches, and tells others."""
 
 
-def run_dagster(installation: Installation, port: int) -> None:
-    """Serve the UI on `port` with the daemon and the schedule, until a signal or its own end."""
-    _refuse_taken(port)
-    # The handlers first: a shell starts background jobs with SIGINT ignored, Dagster would inherit
-    # that and then ignore SIGTERM too.
-    with _signals_caught() as caught, _dagster(installation, port) as process:
-        click.echo(f"Dagster UI: http://{HOST}:{port} (Ctrl-C stops it)", err=True)
-        while process.poll() is None and not caught:
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """The sockets that were bound before anything was started."""
+
+    ui: socket.socket
+    http: socket.socket | None = None
+
+
+def run(
+    installation: Installation, listeners: Listeners, *, read_only: bool = False, echo: bool = False
+) -> None:
+    """Run everything until a signal; with `echo` also show what is logged.
+
+    `InputError` when it runs for this home already.
+    """
+    home = installation.settings.home
+    with ExitStack() as stack:
+        # The handlers first: a shell starts background jobs with SIGINT ignored, Dagster would
+        # inherit that and could not be interrupted.
+        caught = stack.enter_context(_signals_caught())
+        held = [stack.enter_context(_only_one(home))]
+        if installation.lock_fd is not None:
+            # They hold the embedded database too, should this process be killed.
+            held.append(installation.lock_fd)
+        environment = installation.child_environment()
+        if read_only:
+            environment["ACTUALS_UI_READ_ONLY"] = "1"
+        # Not in the home, whose path may be longer than that of a socket may be (108 characters).
+        place = Place(Path(tempfile.mkdtemp(prefix="actuals-up-")), environment, held)
+        processes = stack.enter_context(_Processes.begun(home, place))
+        for plan in _plans(place.folder, listeners):
+            processes.add(plan, echo=echo)
+        click.echo(f"Dagster UI: {address_of(listeners.ui)} (Ctrl-C stops it)", err=True)
+        if listeners.http:
+            click.echo(f"HTTP interface: {address_of(listeners.http)}", err=True)
+        click.echo(f"Logs: {home / 'logs'}", err=True)
+        while not caught:
+            processes.look()
             time.sleep(POLL_SECONDS)
-        if not caught:
-            raise ActualsError(
-                f"Dagster ended by itself with exit code {process.returncode}; its log says why."
+
+
+def processes_of(home: Path) -> list[dict[str, Any]] | None:
+    """The processes of `actuals up` over `home`; None when it does not run.
+
+    Each with `name`, `pid` (None while it is down), `since` when either holds, and `restarts`.
+    """
+    try:
+        with (home / _LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with suppress(OSError, ValueError):
+            listed: list[dict[str, Any]] = json.loads((home / _STATE).read_text("utf-8"))
+            return listed
+    except OSError:
+        return None
+    return None
+
+
+def _plans(folder: Path, listeners: Listeners) -> Iterator[Plan]:
+    """The processes, in the order of their start."""
+    # Warnings are for who develops Dagster's jobs, not for who operates them.
+    python = (sys.executable, "-W", "ignore", "-m")
+    code_socket, workspace = folder / "code.sock", folder / "workspace.json"
+    server = {"socket": str(code_socket), "host": "localhost", "location_name": CODE_LOCATION}
+    workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}), "utf-8")
+    yield Plan(
+        "code_server",
+        [
+            *(*python, "dagster", "api", "grpc", "--socket", str(code_socket)),
+            *("--module-name", "actuals_pipeline.definitions", "--attribute", "defs"),
+            *("--working-directory", str(PROJECT_ROOT), "--location-name", CODE_LOCATION),
+            "--use-python-environment-entry-point",
+        ],
+        _OF_THE_JOB,
+        is_ready=lambda: _answers(code_socket),
+    )
+    daemon = [*python, "dagster._daemon", "run", "--workspace", str(workspace)]
+    yield Plan("daemon", daemon, frozenset({"DATABASE_URL"}))
+    yield _served(
+        "ui",
+        [*python, "actuals_pipeline.orchestration.webserver", str(workspace)],
+        frozenset({"DATABASE_URL", _UI_PASSWORD}),
+        listeners.ui,
+    )
+    if listeners.http:
+        command = [*python, "actuals_pipeline", "serve", "--listener"]
+        yield _served("http", command, _OF_THE_JOB | {_API_TOKEN}, listeners.http)
+
+
+def _served(
+    name: str, command: Sequence[str], secrets: frozenset[str], listener: socket.socket
+) -> Plan:
+    """A process whose command ends with the descriptor of its socket."""
+    return Plan(name, [*command, str(listener.fileno())], secrets, listener)
+
+
+class _Processes:
+    """All processes of one home."""
+
+    def __init__(self, home: Path, place: Place) -> None:
+        self._home = home
+        self._place = place
+        self._processes: list[ChildProcess] = []
+        self._orphans: set[int] = set()
+        """Process groups whose first process ended: runs go on when the code server dies."""
+        self._guard = Guard(place)
+
+    @classmethod
+    @contextmanager
+    def begun(cls, home: Path, place: Place) -> Iterator[_Processes]:
+        """None of them yet; at the end of the block all have ended."""
+        processes = cls(home, place)
+        try:
+            yield processes
+        finally:
+            processes.stop()
+
+    def add(self, plan: Plan, *, echo: bool) -> None:
+        """Have one more, which `look` starts."""
+        path = self._home / "logs" / f"{plan.name}.log"
+        self._processes.append(ChildProcess(plan, ProcessLog(path, echoed=echo)))
+
+    def look(self) -> None:
+        """Notice what ended, start what is to run."""
+        self._guard.look()
+        self._forget_orphans()
+        is_changed = False
+        for process in self._processes:
+            is_changed |= self._look_at(process)
+            if process.is_awaited:
+                break
+        if is_changed:
+            self._write_down()
+
+    def stop(self) -> None:
+        """End all of them, the code server and its runs last, for the others ask it."""
+        deadline = time.monotonic() + STOP_SECONDS
+        _end([each.running for each in self._processes[1:] if each.running], set(), deadline)
+        _end([each.running for each in self._processes if each.running], self._orphans, deadline)
+        (self._home / _STATE).unlink(missing_ok=True)
+        self._guard.dismiss()
+
+    def _look_at(self, process: ChildProcess) -> bool:
+        """Whether it ended or was started."""
+        group = process.running.pid if process.running else 0
+        if (end := process.ended()) is not None:
+            self._orphans.add(group)
+            click.echo(
+                f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {process.plan.name} {end} and is "
+                f"started again in {end.pause_seconds:g} s; see {process.log.path}.",
+                err=True,
             )
+            return True
+        if process.may_start:
+            self._guard.began(process.start(self._place))
+            return True
+        return False
+
+    def _forget_orphans(self) -> None:
+        for group in [each for each in self._orphans if not guardian.is_alive(each)]:
+            self._orphans.discard(group)
+            self._guard.ended(group)
+
+    def _write_down(self) -> None:
+        listed = [
+            {
+                "name": each.plan.name,
+                "pid": each.running.pid if each.running else None,
+                "since": each.since.isoformat(timespec="seconds"),
+                "restarts": each.restarts,
+            }
+            for each in self._processes
+        ]
+        new = self._home / f"{_STATE}.new"
+        new.write_text(json.dumps(listed), "utf-8")
+        new.replace(self._home / _STATE)
 
 
 @contextmanager
-def _dagster(installation: Installation, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    folder = installation.settings.home / "dagster"
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [
-        # Dagster announces the successor of this command; that tells an operator nothing.
-        *(sys.executable, "-W", "ignore", "-m", "dagster", "dev"),
-        *("-w", str(PROJECT_ROOT / "workspace.yaml")),
-        *("--host", HOST, "--port", str(port)),
-    ]
-    process = subprocess.Popen(
-        command,
-        # Not where a .env lies: Dagster would let it override the environment that it is given.
-        cwd=folder,
-        env=installation.child_environment(),
-        # Its own session: a signal reaches it once, from us, and not also from the terminal.
-        start_new_session=True,
-        # It holds the embedded database too, should this process be killed.
-        pass_fds=() if installation.lock_fd is None else (installation.lock_fd,),
-    )
+def _only_one(home: Path) -> Iterator[int]:
+    """The lock of who runs the processes of `home`; they inherit it, so it lasts until all ended.
+
+    A second daemon on one database would launch everything twice.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(home / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        yield process
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(
+            f"`actuals up` runs for {home} already, or is just ending: stop it first, or set "
+            "another ACTUALS_HOME."
+        ) from error
+    else:
+        yield descriptor
     finally:
-        _stop(process)
+        os.close(descriptor)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    ended_by_itself = process.poll() is not None
-    if not ended_by_itself:
-        process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        _kill_session(process)
+def _answers(path: Path) -> bool:
+    """Whether somebody listens on a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]], orphans: Set[int], deadline: float) -> None:
+    """End processes with all of their groups, and groups that have lost theirs."""
+    groups = {*(each.pid for each in processes), *orphans}
+    for group in groups:
+        guardian.interrupt(group)
+    while time.monotonic() < deadline:
+        # Each is asked, for a zombie that nobody waited for keeps its group alive.
+        exits = [each.poll() for each in processes]
+        if None not in exits and not any(map(guardian.is_alive, groups)):
+            return
+        time.sleep(POLL_SECONDS / 4)
+    for group in groups:
+        guardian.kill(group)
+    for process in processes:
         process.wait()
-    if ended_by_itself:
-        # Killed, for lack of memory say, it took nobody with it.
-        _kill_session(process)
-
-
-def _kill_session(process: subprocess.Popen[bytes]) -> None:
-    """Kill Dagster with its children: alone it would leave the webserver and the daemon behind."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextmanager
@@ -108,16 +302,3 @@ def _signals_caught() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _refuse_taken(port: int) -> None:
-    """`InputError` when the port is in use: Dagster itself notices only after starting the rest."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise InputError(
-                f"Port {port} of {HOST} cannot be used ({error.strerror}): stop what listens "
-                "there, or choose another with --port."
-            ) from error

@@ -92,7 +92,8 @@ class Up:
 @pytest.fixture
 def up(environment: dict[str, str], tmp_path: Path) -> Iterator[Up]:
     up = Up(Path(environment["ACTUALS_HOME"]), free_port(), tmp_path / "up.log")
-    command = [sys.executable, "-m", "actuals_pipeline", "up", "--port", str(up.port)]
+    command = [sys.executable, "-m", "actuals_pipeline", "up", "--no-http"]
+    command += ["--port", str(up.port)]
     with up.log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=tmp_path, env={**os.environ, **environment}, stdout=output, stderr=output

@@ -394,7 +394,8 @@ def served(here: Installation) -> Iterator[Callable[..., Any]]:
     """`actuals up` until the block ends; gives what asks its UI."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    command = [sys.executable, "-m", "actuals_pipeline", "up", "--port", str(port)]
+    command = [sys.executable, "-m", "actuals_pipeline", "-v", "up"]
+    command += ["--no-http", "--port", str(port)]
 
     def asked(query: str, **variables: object) -> Any:
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -471,8 +472,8 @@ def test_what_is_searched_is_where_the_secrets_would_be(
     for line in ("INSERT INTO event_logs", "operator", "password authentication failed"):
         assert line in files["postgres.log"]
     shown = b"\n".join(watched.shown).replace(b"\0", b" ").decode()
-    for process in ("actuals_pipeline sync", "actuals_pipeline up", "dagster dev", "code-server",
-                    "dagster_webserver", "dagster._daemon", "api grpc", "asset materialize",
+    for process in ("actuals_pipeline sync", "actuals_pipeline -v up", "orchestration.webserver",
+                    "dagster._daemon", "api grpc", "asset materialize",
                     "postgres: operator actuals"):  # fmt: skip
         assert process in shown, process
 

@@ -1,4 +1,4 @@
-"""Dagster as one child: what it serves, and that nothing of it outlives us, however we end."""
+"""`actuals up`: what it serves and to whom, and that nothing of it outlives it, however it ends."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
 from actuals_pipeline_tests.conftest import Actuals
-from actuals_pipeline_tests.serving.conftest import eventually, processes_of
+from actuals_pipeline_tests.serving.conftest import (
+    Command,
+    eventually,
+    processes_of,
+    sentence_of,
+)
 
 STATE = """
 query ($schedule: ScheduleSelector!) {
@@ -54,8 +60,15 @@ class Up:
 
     @property
     def children(self) -> list[int]:
-        """The processes of Dagster, the one that starts the others first."""
+        """Its processes but itself and its guardian, the code server first."""
         return sorted(set(processes_of(self.home)) - {self.process.pid})
+
+    def pid_of(self, name: str) -> int | None:
+        """Of one of its processes; None while it is down."""
+        with suppress(OSError):
+            listed = json.loads((self.home / "up.json").read_text())
+            return next((each["pid"] for each in listed if each["name"] == name), None)
+        return None
 
     def answers(self) -> bool:
         """Whether the UI does; a failure when the process has ended."""
@@ -65,11 +78,11 @@ class Up:
         except OSError:
             return False
 
-    def asked(self, path: str, query: dict[str, Any] | None = None) -> Any:
+    def asked(self, path: str, query: dict[str, Any] | None = None, **headers: str) -> Any:
         """The UI's JSON under `path`."""
         url = f"http://127.0.0.1:{self.port}{path}"
         body = json.dumps(query).encode() if query else None
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"} | headers)
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             return json.load(answer)
 
@@ -95,9 +108,10 @@ def start(environment: dict[str, str], tmp_path: Path) -> Start:
     log = tmp_path / "up.log"
 
     @contextmanager
-    def up(*prefix: str, port: int | None = None) -> Iterator[Up]:
+    def up(*prefix: str, port: int | None = None, http_port: int | None = None) -> Iterator[Up]:
         port = port or free_port()
-        command = [sys.executable, "-m", "actuals_pipeline", "up", "--port", str(port)]
+        http = ["--no-http"] if http_port is None else ["--http-port", str(http_port)]
+        command = [sys.executable, "-m", "actuals_pipeline", "up", "--port", str(port), *http]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [*prefix, *command],
@@ -123,11 +137,12 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def test_dagster_is_served_with_its_schedule_running_and_ends_with_all_its_children(
-    start: Start, actuals: Actuals
+def test_everything_is_served_starts_again_and_ends_with_all_its_processes(
+    start: Start, actuals: Actuals, in_own_folder: None
 ) -> None:
+    http_port = free_port()
     # As a shell without job control starts what stands before an ampersand.
-    with start("/bin/sh", "-c", """trap '' INT; exec "$@" """, "sh") as up:
+    with start("/bin/sh", "-c", """trap '' INT; exec "$@" """, "sh", http_port=http_port) as up:
         eventually(up.answers, seconds=60)
         query = {"query": STATE, "variables": {"schedule": SCHEDULE}}
         state = up.asked("/graphql", query)["data"]["scheduleOrError"]["scheduleState"]
@@ -135,6 +150,10 @@ def test_dagster_is_served_with_its_schedule_running_and_ends_with_all_its_child
         with socket.socket() as outside, pytest.raises(ConnectionRefusedError):
             # Another address of this computer: whoever could come from outside.
             outside.connect(("127.0.0.2", up.port))
+        with pytest.raises(HTTPError, match="403"):
+            up.asked("/graphql", query, Origin="https://elsewhere.example")
+        with urllib.request.urlopen(f"http://127.0.0.1:{http_port}/readyz", timeout=60) as answer:
+            assert json.load(answer) == {"status": "ready"}
 
         def scheduler() -> Any:
             return json.loads(actuals("status", "--json").stdout)["scheduler"]
@@ -145,43 +164,69 @@ def test_dagster_is_served_with_its_schedule_running_and_ends_with_all_its_child
         assert answer["scheduleState"]["status"] == "STOPPED"
         assert scheduler()["is_running"] is False
 
-        assert len(up.children) >= 4
+        again = actuals("up", "--port", str(free_port()), "--no-http")
+        assert again.returncode == 2
+        assert f"`actuals up` runs for {up.home} already" in again.stderr
+
+        killed = up.pid_of("daemon")
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: up.pid_of("daemon") not in {killed, None}, seconds=10)
+
         log = up.ended(signal.SIGTERM)
         assert f"Dagster UI: http://127.0.0.1:{up.port} (Ctrl-C stops it)" in log
+        assert "daemon was killed by SIGKILL and is started again in 1 s; see" in log
         assert "Traceback" not in log
+    logs = {path.name: path.read_text() for path in (up.home / "logs").glob("*.log")}
+    assert logs.keys() == {"code_server.log", "daemon.log", "http.log", "ui.log"}
+    assert "Started Dagster code server" in logs["code_server.log"]
+    assert not any("\x1b" in text for text in logs.values())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "hang-up"])
 def test_a_signal_ends_what_has_only_begun_to_start(number: int, start: Start) -> None:
     with start() as up:
-        # Dagster itself, and the first of those that it starts.
-        eventually(lambda: len(up.children) >= 2)
+        eventually(lambda: len(up.children) >= 1)
         up.ended(number)
 
 
-def test_a_hang_up_is_nothing_where_it_is_ignored(start: Start) -> None:
+def test_a_hang_up_is_nothing_where_it_is_ignored_and_when_it_is_killed_all_ends(
+    start: Start,
+) -> None:
     with start("nohup") as up:
         eventually(lambda: len(up.children) >= 1)
         up.process.send_signal(signal.SIGHUP)
         # It goes on starting.
-        eventually(lambda: len(up.children) >= 3)
-        up.ended(signal.SIGTERM)
+        eventually(lambda: up.pid_of("ui") is not None)
+        folders = {folder for pid in up.children if (folder := working_folder(pid))}
+        up.process.kill()
+        eventually(lambda: not processes_of(up.home), seconds=20)
+        assert len(folders) == 1
+        eventually(lambda: not any(folder.exists() for folder in folders), seconds=5)
 
 
-def test_when_dagster_is_killed_its_children_go_too(start: Start) -> None:
-    with start() as up:
-        # Of the later ones, which do not notice by themselves.
-        eventually(lambda: len(up.children) >= 3)
-        os.kill(up.children[0], signal.SIGKILL)
-        assert up.process.wait(60) == 1
-        assert "Dagster ended by itself with exit code -9" in up.log.read_text()
-        eventually(lambda: not processes_of(up.home), seconds=2)
+def working_folder(pid: int) -> Path | None:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cwd").readlink()
+    return None
 
 
-def test_a_taken_port_is_said_before_anything_starts(start: Start, taken_port: int) -> None:
-    with start(port=taken_port) as up:
+@pytest.mark.parametrize("option", ["--port", "--http-port"])
+def test_a_taken_port_is_said_before_anything_starts(
+    option: str, start: Start, taken_port: int
+) -> None:
+    ports = {option.removeprefix("--").replace("-", "_"): taken_port}
+    with start(**ports) as up:
         assert up.process.wait(60) == 2
         (sentence,) = up.log.read_text().splitlines()
     assert sentence.startswith(f"actuals: Port {taken_port} of 127.0.0.1 cannot be used")
-    assert "choose another with --port" in sentence
+    assert f"choose another with {option}" in sentence
     assert not up.home.exists()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - it must refuse them
+def test_beyond_this_computer_both_ask_for_their_secrets(host: str, command: Command) -> None:
+    without = ("up", "--host", host, "--port", str(free_port()))
+    assert "ACTUALS_UI_PASSWORD is missing" in sentence_of(command(*without))
+    half = command(*without, ACTUALS_UI_PASSWORD="x" * 16)
+    assert "ACTUALS_API_TOKEN is missing" in sentence_of(half)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from actuals_pipeline.serving.http.failures import Refusal
+from actuals_pipeline.serving.web_pages import (
+    headers_of,
+    is_of_another_site,
+    names_this_computer,
+)
 
 MOST_BODY_BYTES = 65_536
 """No route reads a body; this much is read past for the sake of clients that send one."""
 
 OPEN = frozenset({"/healthz", "/readyz"})
 """What supervisors and load balancers ask, without a token."""
-
-_LOOPBACK_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Gate:
@@ -33,9 +35,7 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the refusal, or let the application answer."""
         if scope["type"] == "http":
-            headers = {
-                name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-            }
+            headers = headers_of(scope["headers"])
             refused = _too_large(headers) or self._stranger(scope["path"], headers)
             if refused:
                 await refused.response()(scope, receive, send)
@@ -72,9 +72,7 @@ def _too_large(headers: Mapping[str, str]) -> Refusal | None:
 
 
 def _web_page(headers: Mapping[str, str]) -> Refusal | None:
-    host, origin = headers.get("host", ""), headers.get("origin")
-    is_ours = _name_of(host) in _LOOPBACK_NAMES
-    if is_ours and (origin is None or origin == f"http://{host}"):
+    if names_this_computer(headers) and not is_of_another_site(headers):
         return None
     return Refusal(
         403,
@@ -82,11 +80,3 @@ def _web_page(headers: Mapping[str, str]) -> Refusal | None:
         "Without a token this service answers programs on this computer alone, no other site.",
         "Call it as 127.0.0.1 or localhost, or set ACTUALS_API_TOKEN and send it.",
     )
-
-
-def _name_of(host: str) -> str:
-    """The name in a `Host` header; "" where there is none."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""

@@ -15,8 +15,8 @@ import requests
 import uvicorn
 
 from actuals_pipeline.serving.http.app import create_app
-from actuals_pipeline.serving.http.server import listening
 from actuals_pipeline.serving.installation import Installation
+from actuals_pipeline.serving.listening import listening
 from actuals_pipeline.settings import Settings
 from actuals_pipeline_tests.serving.conftest import eventually
 
@@ -70,7 +70,7 @@ def serving(environment: dict[str, str]) -> Iterator[Api]:
     """The interface over an installation of these variables, in a thread of this process."""
     settings = Settings.from_environment(environment)
     installation = Installation(settings, environment, environment["DATABASE_URL"], None)
-    with listening("127.0.0.1", 0, settings) as listener:
+    with listening("127.0.0.1", 0, "", "") as listener:
         config = uvicorn.Config(create_app(installation), log_config=None, ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
