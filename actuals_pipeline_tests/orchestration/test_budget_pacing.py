@@ -90,7 +90,7 @@ def test_budgets_are_read_once_a_day_and_judged_as_they_were_known(
     shown = paced(pipeline)
     # Nobody knew of any budget before.
     assert {day for day, _, _ in shown} == {first}
-    spent = {}
+    spent: dict[tuple[str, str, date], Decimal] = {}
     for row in pipeline.rows("ad_actuals", "campaign_id", "adset_id", "report_date", "spend"):
         for level in ("campaign", "adset"):
             key = level, row[f"{level}_id"], row["report_date"]
