@@ -226,6 +226,13 @@ class Settings(BaseModel):
             "it asks for none and serves this computer only."
         ),
     )
+    api_requests_per_minute: int = Field(
+        600,
+        alias="ACTUALS_API_REQUESTS_PER_MINUTE",
+        ge=1,
+        le=1_000_000,
+        description="Requests a minute that `actuals serve` answers one address; then 429.",
+    )
     ui_password: SecretStr = Field(
         SecretStr(""),
         alias="ACTUALS_UI_PASSWORD",

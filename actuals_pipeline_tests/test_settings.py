@@ -50,6 +50,9 @@ def test_nothing_needs_to_be_set() -> None:
         "retrain_webhook": SecretStr(""),
         "retrain_secret": SecretStr(""),
         "api_token": SecretStr(""),
+        "api_requests_per_minute": 600,
+        "ui_password": SecretStr(""),
+        "ui_read_only": False,
         "is_stand_in": False,
     }
     assert (PROJECT_ROOT / "pyproject.toml").is_file()

@@ -517,6 +517,13 @@ MODEL_ACCURACY = Contract(
         Column("n_roas", Kind.COUNT, "Pairs in roas_mae", "pairs"),
         Column("n_predicted", Kind.COUNT, "All pairs, counted or not", "pairs"),
         Column("n_leaked", Kind.COUNT, "Predicted only after the ad had delivered", "pairs"),
+        Column(
+            "leaked_accuracy",
+            Kind.NUMBER,
+            "What those would have scored; in no accuracy",
+            "percent",
+            nullable=True,
+        ),
         Column("n_no_delivery", Kind.COUNT, "Predicted, not shown so far", "pairs"),
         Column("n_ambiguous", Kind.COUNT, "Different values that claim one instant", "pairs"),
         Column("n_invalid", Kind.COUNT, "Without one usable predicted value", "pairs"),
@@ -524,6 +531,7 @@ MODEL_ACCURACY = Contract(
         Column("n_too_old", Kind.COUNT, "Video too old to compare", "pairs"),
         Column("n_immature", Kind.COUNT, "Launch window not final yet", "pairs"),
         Column("n_reconstructed", Kind.COUNT, "Of n_pairs: figures learnt afterwards", "pairs"),
+        Column("n_unattested", Kind.COUNT, "Of n_pairs: imported predictions", "pairs"),
         Column(
             "n_incomplete_history", Kind.COUNT, "Days since launch that were not fetched", "pairs"
         ),

@@ -4,6 +4,9 @@ Of launch_to_date every eligible pair counts.  The headline takes each ad once: 
 first seven days and its ROAS of the first 28, each when final, and a ROAS only if enough of its
 revenue is in.  Pairs of imported predictions make a headline of their own.
 
+Predictions made after the launch are never part of an accuracy; what they would have scored is
+said beside it (`leaked_accuracy`), because a model that can see the results shows by it.
+
 What cannot be known is missing, never 0 and never 100.
 """
 
@@ -91,6 +94,7 @@ def headline_pairs(judged: pd.DataFrame) -> pd.DataFrame:
 
     The columns of `judged`, the figures those of the first seven days but for what is said of
     ROAS.  A metric that is not final has no accuracy; a row counts (`eligible`) if either is.
+    A leaked row has the accuracy that it would have had.
     """
     ctr = judged[judged["protocol"].eq(LAUNCH_D7.name)]
     roas = judged[judged["protocol"].eq(LAUNCH_LTD28.name)].set_index(_SERIES)
@@ -98,13 +102,16 @@ def headline_pairs(judged: pd.DataFrame) -> pd.DataFrame:
     of_roas = [name for name in judged.columns if "roas" in name]
     final_ctr = ctr["status"].eq("eligible")
     final_roas = roas["status"].eq("eligible") & roas["is_provisional"].eq(other=False)
+    final = {
+        "ctr": final_ctr | _is_leaked_and_final(ctr),
+        "roas": final_roas | _is_leaked_and_final(roas),
+    }
     pairs = ctr.assign(
         **{name: roas[name] for name in of_roas},
         protocol=np.where(ctr["is_attested"], HEADLINE, HEADLINE_UNATTESTED),
         status=ctr["status"].where(~final_roas, "eligible"),
         settled_spend_share=np.where(final_roas, 1.0, 0.0),
     )
-    final = {"ctr": final_ctr, "roas": final_roas}
     return pairs.assign(
         **{
             f"{metric}_{name}": pairs[f"{metric}_{name}"].where(final[metric])
@@ -112,6 +119,10 @@ def headline_pairs(judged: pd.DataFrame) -> pd.DataFrame:
             for name in ("accuracy", "verdict")
         }
     )
+
+
+def _is_leaked_and_final(pairs: pd.DataFrame) -> pd.Series[bool]:
+    return pairs["status"].eq("leaked") & pairs["is_provisional"].eq(other=False)
 
 
 def _with_headline(scored: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
@@ -149,6 +160,7 @@ def _counts(pairs: pd.DataFrame) -> pd.DataFrame:
         "n_immature": status.eq("immature"),
         "n_incomplete_history": status.eq("incomplete_history"),
         "n_reconstructed": counted & pairs["is_reconstructed"],
+        "n_unattested": counted & ~pairs["is_attested"],
         "n_unscored": pairs["is_eligible"] & ~counted,
         "n_answered": pairs["is_delivered"],
     }
@@ -167,6 +179,7 @@ def _means(pairs: pd.DataFrame) -> pd.DataFrame:
         "ctr_mae": 100 * gaps["ctr"],
         "roas_mae": gaps["roas"],
         "prediction_accuracy": 100 * pairs["accuracy"].where(counted),
+        "leaked_accuracy": 100 * pairs["accuracy"].where(pairs["status"].eq("leaked")),
     }
     by_model = pairs.groupby(_MODEL)
     codes = by_model.ngroup().to_numpy().astype(np.int64)

@@ -189,7 +189,7 @@ class AdAccount:
         launch_day = self._launch_day(index)
         fate = _FATES[index % len(_FATES)]
         rates = self._rates(random)
-        adset, campaign = index // 4, index // 12
+        adset, campaign = index // 4, index // 8
         return Ad(
             account_id=self.account_id,
             ad_id=self._id(3, index),

@@ -70,6 +70,32 @@ ACCURACY_CHECKS = (
         severity=ERROR,
     ),
     RowCheck(
+        "revenue_development",
+        "it_is_known_on_which_day_purchases_stand",
+        "Of each account that was followed for 60 days and sold 100 times in the 90 before, it is "
+        "known whether its purchases stand on the day of the impression or on their own. A ROAS "
+        "since launch minds neither; do not compare those of single days until it is known.",
+        """
+        SELECT DISTINCT as_of_date, account_id, dating
+        FROM actuals.revenue_development AS curve
+        WHERE as_of_date >= %(since)s AND as_of_date <= %(until)s AND dating = 'unknown'
+          AND 60 <= (
+              SELECT count(*)
+              FROM actuals.known_days AS known
+              WHERE known.account_id = curve.account_id
+                AND known.report_date < curve.as_of_date AND known_since <= report_date + 1
+          )
+          AND 100 <= (
+              SELECT sum(conversions)
+              FROM actuals.ad_actuals AS sold
+              WHERE sold.account_id = curve.account_id
+                AND sold.report_date < curve.as_of_date
+                AND sold.report_date >= curve.as_of_date - 90
+          )
+        ORDER BY as_of_date DESC, account_id
+        """,
+    ),
+    RowCheck(
         "model_accuracy",
         "no_model_is_better_than_chance_allows",
         "No accuracy lies more than three standard errors above what a perfect model would score "
@@ -100,6 +126,33 @@ ACCURACY_CHECKS = (
     ),
     RowCheck(
         "model_accuracy",
+        "a_headline_tells_more_than_chance",
+        "Of each headline of 30 pairs or more at least a fifth of the verdicts is not unresolved: "
+        "else its ads are too small to say which predictions were wrong.",
+        """
+        SELECT as_of_date, model_name, model_version, protocol, n_pairs, unresolved_share
+        FROM actuals.model_accuracy
+        WHERE as_of_date >= %(since)s AND as_of_date <= %(until)s
+          AND protocol = 'headline' AND n_pairs >= 30 AND unresolved_share > 0.8
+        ORDER BY as_of_date DESC, model_name, model_version
+        """,
+    ),
+    RowCheck(
+        "model_accuracy",
+        "most_of_a_headline_has_a_final_roas",
+        "At least half of the spend of each headline of 30 pairs or more has a final ROAS: else "
+        "it is an accuracy of CTR alone, by ads that are still young or of which days are missing.",
+        """
+        SELECT as_of_date, model_name, model_version, protocol, n_pairs, n_roas,
+               settled_spend_share
+        FROM actuals.model_accuracy
+        WHERE as_of_date >= %(since)s AND as_of_date <= %(until)s
+          AND protocol = 'headline' AND n_pairs >= 30 AND settled_spend_share < 0.5
+        ORDER BY as_of_date DESC, model_name, model_version
+        """,
+    ),
+    RowCheck(
+        "model_accuracy",
         "a_headline_rests_on_what_was_known",
         "No headline rests on figures that were learnt only after its windows were final.",
         """
@@ -123,6 +176,22 @@ ACCURACY_CHECKS = (
           AND statistic IN ('ctr_calibration', 'roas_calibration')
           AND abs(ln(nullif(value, 0))) > ln(1.1) AND NOT (low <= 1 AND high >= 1)
         ORDER BY as_of_date DESC, model_name, model_version, statistic
+        """,
+    ),
+    RowCheck(
+        "model_drift",
+        "models_predict_for_ads_like_those_before",
+        "The predictions of each model version's last weeks are spread like those of its weeks "
+        "before. Others are no error: look whether other ads were made, or the model is fed "
+        "otherwise, before its scores are compared.",
+        """
+        SELECT as_of_date, model_name, model_version, metric, week, n_pairs, predicted_shift,
+               predicted_shift_chance
+        FROM actuals.model_drift
+        WHERE as_of_date = %(until)s AND week >= as_of_date - 14
+          -- Of many pairs a trifle is beyond chance, of few chance alone makes a large index.
+          AND predicted_shift > 0.1 AND predicted_shift_chance < 0.001
+        ORDER BY model_name, model_version, metric, week
         """,
     ),
 )

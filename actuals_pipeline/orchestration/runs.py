@@ -81,15 +81,17 @@ def run_window(
     on_resumption: Resumption | None = None,
     resources: Mapping[str, Any] | None = None,
     run_id: str | None = None,
+    assets: Collection[str] | None = None,
 ) -> RunResult:
     """Run the job over `window` in this process and wait for its end.
 
-    `resources` replaces resources by name; the run is called `run_id`, a new UUID.
+    `resources` replaces resources by name; the run is called `run_id`, a new UUID; of the job's
+    assets those named are materialized (None: all).
     `WarehouseError` when Dagster's own tables, which are in the same database, cannot be read or
     written.
     """
     job = build_definitions(settings, resources=resources).resolve_job_def(JOB_NAME)
-    steps = len(job.graph.node_defs)
+    steps = len(job.graph.node_defs if assets is None else assets)
     with storage_errors_told(), _instance() as instance:
         clear_dead_runs(instance)
         lineage = _lineage(instance, window)
@@ -110,6 +112,7 @@ def run_window(
                 run_id=run_id,
                 run_config=_QUIET,
                 raise_on_error=False,
+                asset_selection=None if assets is None else [dg.AssetKey(each) for each in assets],
             )
     if was_interrupted(result.all_events):
         raise KeyboardInterrupt

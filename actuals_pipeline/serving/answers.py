@@ -49,8 +49,8 @@ def asked_window(since: date, until: date) -> DayWindow:
     """The inclusive window of two options."""
     if until < since:
         raise InputError(
-            f"The window ends ({until}) before it starts ({since}): give an earlier --since or a "
-            "later --until."
+            f"The window ends ({until}) before it starts ({since}): give an earlier `since` or a "
+            "later `until`."
         )
     return DayWindow.inclusive(since, until)
 
@@ -423,7 +423,9 @@ def _ml_accuracy(row: queries.Row, settings: Settings) -> dict[str, Any]:
     """One model version under one protocol: the dashboard's numbers with what they rest on.
 
     `protocol` names what each metric is compared with; `is_provisional` says that the figures may
-    still change, `is_attested` whether the database dated the predictions (null: some of both).
+    still change, `is_attested` whether the database dated the predictions (null: some of both, of
+    which `n_unattested` were imported, or none).  `leaky_accuracy` is what the predictions made
+    after their launch would have scored; they are in no other figure.
     `window` has the first and last day on which a compared ad may have been launched, or, of
     `launch_to_date`, its video made; `attribution` is what counts as a purchase there.
     """
@@ -445,7 +447,7 @@ def _ml_accuracy(row: queries.Row, settings: Settings) -> dict[str, Any]:
         "weighting": "equal_per_pair",
         "protocol": dict(zip(("ctr", "roas"), compared, strict=True)),
         "is_provisional": not is_final,
-        "is_attested": {HEADLINE: True, HEADLINE_UNATTESTED: False}.get(protocol),
+        "is_attested": _is_attested(row),
         "attribution": row["attribution"],
         "as_of": row["as_of_date"],
         "window": [row["as_of_date"] - timedelta(days=days), row["as_of_date"]],
@@ -455,10 +457,13 @@ def _ml_accuracy(row: queries.Row, settings: Settings) -> dict[str, Any]:
         "n_predicted": row["n_predicted"],
         "n_clusters": row["n_clusters"],
         "n_reconstructed": row["n_reconstructed"],
+        "n_unattested": row["n_unattested"],
         "coverage_ads": row["coverage_ads"],
         "coverage_spend": row["coverage_spend"],
         "matured_share_spend": row["settled_spend_share"],
         "unresolved_share": row["unresolved_share"],
+        "ctr_calibration": row["ctr_calibration"],
+        "leaky_accuracy": _percent(row["leaked_accuracy"]),
         "excluded": {
             "leaky": row["n_leaked"],
             "no_prediction": row["n_no_prediction"],
@@ -473,6 +478,13 @@ def _ml_accuracy(row: queries.Row, settings: Settings) -> dict[str, Any]:
             "unmatched": row["n_unmatched"],
         },
     }
+
+
+def _is_attested(row: queries.Row) -> bool | None:
+    told = {HEADLINE: True, HEADLINE_UNATTESTED: False}.get(row["protocol"])
+    if told is None and row["n_unattested"] in {0, row["n_pairs"]} and row["n_pairs"]:
+        return bool(row["n_unattested"] == 0)
+    return told
 
 
 def _percent(value: float | None) -> float | None:

@@ -151,7 +151,7 @@ def main(*, verbose: bool) -> None:
 
 @main.command()
 @click.option("--keep", is_flag=True, help="Keep it open in the Dagster UI until Ctrl-C.")
-@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 60))
+@click.option("--days", default=60, show_default=True, type=click.IntRange(1, 60))
 @_port_option
 @_json_option
 def demo(*, keep: bool, days: int, port: int, as_json: bool) -> None:
@@ -164,6 +164,7 @@ def demo(*, keep: bool, days: int, port: int, as_json: bool) -> None:
         if keep:
             demonstration.keep_open(shown, port)
         elif not as_json:
+            click.echo(demonstration.CLOSING)
             click.echo("See it in the Dagster UI: make up DEMO=1 (or: actuals demo --keep)")
 
 

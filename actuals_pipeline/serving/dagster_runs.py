@@ -29,18 +29,23 @@ _OF_THE_DATABASE = {"WarehouseUnavailable", "WarehouseHindered", "SchemaOutOfDat
 
 
 def run(
-    installation: Installation, window: DayWindow, *, tier: str, run_id: str | None = None
+    installation: Installation,
+    window: DayWindow,
+    *,
+    tier: str,
+    run_id: str | None = None,
+    assets: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Fetch, normalize, reconcile and score `window`; returns the specification's sync answer.
 
-    The run is called `run_id`, a new UUID, where one is given.
+    The run is called `run_id`, a new UUID, where one is given; with `assets` it makes these alone.
 
     Raises `InputError` when every account failed for a reason that a person can mend,
     `WarehouseError` when the database was in the way, `ActualsError` when a run failed otherwise.
     """
     started = time.monotonic()
     with progress_bar(tier, len(window)) as advance:
-        result = _run(installation, window, tier, advance, run_id)
+        result = _run(installation, window, tier, advance, run_id=run_id, assets=assets)
     if not result.succeeded:
         _raise_failure(installation, result)
     return answers.sync(
@@ -72,8 +77,9 @@ def runnable(window: DayWindow, settings: Settings, now: datetime) -> DayWindow:
 
 
 def _run(
-    installation: Installation, window: DayWindow, tier: str, advance: Any, run_id: str | None
+    installation: Installation, window: DayWindow, tier: str, advance: Any, **chosen: Any
 ) -> Any:
+    """The result of the run, chosen as `run_window` has it; Dagster is imported only here."""
     installation.enter_dagster()
     with warnings.catch_warnings():
         # Dagster announces betas and successors on import; they tell a reader nothing.
@@ -100,7 +106,7 @@ def _run(
             tier=tier,
             on_progress=on_progress,
             on_resumption=on_resumption,
-            run_id=run_id,
+            **chosen,
         )
 
 

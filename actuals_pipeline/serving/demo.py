@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from csv import DictWriter
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,19 @@ from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import embedded
 
 DATABASE = "actuals_demo"
+
+JUDGED_DAYS = 14
+"""As-of days of which models, the investment and advice are told."""
+
+FIGURES = ("raw_meta_insights", "meta_account_totals", "ad_actuals", "spend_reconciliation")
+"""The assets that hold what happened, without what is thought of it."""
+
+CLOSING = (
+    "The demonstration's were imported, so nobody can prove when they were made. Predictions that "
+    "your\nproduct writes are dated by the database as they come in: what is said of them may be "
+    "quoted."
+)
+"""Why the demonstration has nothing to quote: the days that it shows lie in the past."""
 
 _ASKED_WITH = ("META_AD_ACCOUNT_ID", "ACTUALS_INVESTMENT_BUDGET")
 """Settings of the demonstration that its figures are shown with."""
@@ -79,9 +92,21 @@ def world(days: int) -> Iterator[Demonstration]:
             today = report_day(datetime.now(UTC), here.settings.zone)
             window = DayWindow.trailing(today, days)
             _load_rates(here, window)
-            dagster_runs.run(here, window, tier="demo backfill")
+            _backfill(here, window)
             answer = answers.summary(here.warehouse, window, here.settings, datetime.now(UTC))
             yield Demonstration(here, answer, clock)
+
+
+def _backfill(here: Installation, window: DayWindow) -> None:
+    """Every day's figures, and what follows from them as of the last days.
+
+    What is thought as of a day takes as long as the figures of many, and rests on all before.
+    """
+    judged = DayWindow.trailing(window.until, min(len(window), JUDGED_DAYS))
+    before = window.clipped(until=judged.since - timedelta(days=1))
+    if before:
+        dagster_runs.run(here, before, tier="demo history", assets=FIGURES)
+    dagster_runs.run(here, judged, tier="demo backfill")
 
 
 def keep_open(shown: Demonstration, port: int) -> None:

@@ -74,15 +74,25 @@ def print_summary(answer: Mapping[str, Any]) -> None:
         )
     console.print()
     _print_trend(console, answer)
-    if answer["models"] and not any(map(_may_be_quoted, answer["models"])):
+    _print_models(console, answer["models"])
+
+
+def _print_models(console: Console, models: Sequence[Mapping[str, Any]]) -> None:
+    """How good each model version was: what is final first, and what that is worth.
+
+    Of what may still change only the table is shown where something is final.
+    """
+    for place, (title, group) in enumerate(_by_protocol(models).items()):
+        console.print()
+        _show(console, _models_table(f"{title}, as of {group[0]['as_of']}", group))
+        if place == 0:
+            for model in group:
+                _say(console, _beside_chance(model))
+            for sentence in _left_out(group):
+                _say(console, sentence)
+    if models and not any(map(_may_be_quoted, models)):
         console.print()
         _say(console, "No accuracy may be quoted yet: none is both final and attested.")
-    for title, models in _by_protocol(answer["models"]).items():
-        console.print()
-        _show(console, _models_table(f"{title}, as of {models[0]['as_of']}", models))
-        for model in models:
-            _say(console, _beside_chance(model))
-            _say(console, _left_out(model))
 
 
 def print_summary_as_of(answer: Mapping[str, Any]) -> None:
@@ -489,17 +499,19 @@ def _may_be_quoted(model: Mapping[str, Any]) -> bool:
 def _by_protocol(
     models: Sequence[Mapping[str, Any]],
 ) -> dict[str, list[Mapping[str, Any]]]:
-    """The rows by what they are compared with, in words."""
-    by_title: dict[str, list[Mapping[str, Any]]] = {}
+    """The rows by what they are compared with, in words: what is worth most comes first."""
+    by_title: dict[str, list[Mapping[str, Any]]] = {
+        "Prediction accuracy, final and attested": [],
+        "Prediction accuracy of imported history, final but unattested": [],
+        "Prediction accuracy since launch, provisional": [],
+    }
+    attested, unattested, provisional = by_title.values()
     for model in models:
         if model["is_provisional"]:
-            title = "Prediction accuracy since launch, provisional"
-        elif model["is_attested"]:
-            title = "Prediction accuracy, final and attested"
-        else:
-            title = "Prediction accuracy of imported history, unattested"
-        by_title.setdefault(title, []).append(model)
-    return by_title
+            provisional.append(model)
+        elif model["n_ads"] or not model["is_attested"]:
+            (attested if model["is_attested"] else unattested).append(model)
+    return {title: group for title, group in by_title.items() if group}
 
 
 def _models_table(title: str, models: Sequence[Mapping[str, Any]]) -> Table:
@@ -517,33 +529,48 @@ def _models_table(title: str, models: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _beside_chance(model: Mapping[str, Any]) -> str:
-    """What an accuracy is worth: its interval, the best possible, and what costs nothing."""
+    """What an accuracy is worth: its interval, what costs nothing, and the best possible."""
     name = f"{model['model_name']} {model['model_version']}"
     if model["prediction_accuracy"] is None:
         return f"{name}: nothing can be said yet."
     ends = model["prediction_accuracy_ci95"]
     between = (
-        f"{ends[0]:.1f} to {ends[1]:.1f} % with 95 % confidence"
+        f"95 %: {ends[0]:.1f} to {ends[1]:.1f}"
         if ends
-        else f"no interval, which takes ten campaigns (these are {model['n_clusters']})"
+        else f"no interval, which takes ten campaigns: these are {model['n_clusters']}"
     )
+    covered, of_what = model["coverage_spend"], "spend"
+    if covered is None:
+        covered, of_what = model["coverage_ads"], "ads"
+    kind = "provisional" if model["is_provisional"] else "final"
+    n_ads = model["n_ads"]
     way = model["accuracy_of_achievable"]
-    gone = "" if way is None else f"; it comes {way:.0%} of the way from these to perfect"
+    clicks = model["ctr_calibration"]
     return (
-        f"{name}: {between}; a perfect model would score "
-        f"{_shown(model['noise_ceiling'], '{:.1f} %')} on these volumes, the account's own rates "
-        f"without any model {_shown(model['baseline_accuracy'], '{:.1f} %')}{gone}."
+        f"{name}: on {n_ads} {kind} prediction{'' if n_ads == 1 else 's'} "
+        f"({_shown(covered, '{:.0%}')} of the {of_what}) accuracy was "
+        f"{model['prediction_accuracy']:.1f} % ({between}), against "
+        f"{_shown(model['baseline_accuracy'], '{:.1f} %')} for the account's own rates without a "
+        f"model and {_shown(model['noise_ceiling'], '{:.1f} %')} for a perfect forecaster at these "
+        f"volumes{'' if way is None else f': {way:.0%} of the way'}."
+        f"{'' if clicks is None else f' Predicted over observed clicks were {clicks:.2f}.'}"
     )
 
 
-def _left_out(model: Mapping[str, Any]) -> str:
-    """Which predictions of a model version do not count, and why."""
-    reasons = ", ".join(
-        f"{count} {_LEFT_OUT.get(reason, reason.replace('_', ' '))}"
-        for reason, count in model["excluded"].items()
-        if count
-    )
-    return f"{model['model_name']} {model['model_version']} leaves out: {reasons or 'none'}."
+def _left_out(models: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Which predictions of some model versions do not count, and why; the same is said once."""
+    by_reasons: dict[str, list[str]] = {}
+    for model in models:
+        reasons = ", ".join(
+            f"{count} {_LEFT_OUT.get(reason, reason.replace('_', ' '))}"
+            for reason, count in model["excluded"].items()
+            if count
+        )
+        name = f"{model['model_name']} {model['model_version']}"
+        by_reasons.setdefault(reasons or "none", []).append(name)
+    for reasons, names in by_reasons.items():
+        verb = "leaves out" if len(names) == 1 else "each leave out"
+        yield f"{', '.join(names)} {verb}: {reasons}."
 
 
 _LEFT_OUT = {

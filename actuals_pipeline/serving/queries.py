@@ -204,9 +204,14 @@ WITH last_scored AS (
     WHERE report_date > (SELECT as_of_date FROM last_scored) - 28
       AND report_date <= (SELECT as_of_date FROM last_scored)
 )
-SELECT model_accuracy.*, attribution
+SELECT model_accuracy.*, attribution, ctr_calibration
 FROM actuals.model_accuracy
 CROSS JOIN counted
+LEFT JOIN (
+    SELECT as_of_date, model_name, model_version, protocol, value AS ctr_calibration
+    FROM actuals.model_statistics
+    WHERE statistic = 'ctr_calibration' AND segment = ''
+) AS calibration USING (as_of_date, model_name, model_version, protocol)
 WHERE as_of_date = (SELECT as_of_date FROM last_scored)
   AND (protocol <> 'headline_unattested' OR n_pairs > 0)
 ORDER BY
@@ -440,7 +445,7 @@ def models(warehouse: Warehouse, until: date) -> list[Row]:
 
     Final, attested comparisons first, then those of everything since launch, then imports; of each
     the version with most pairs first.  `attribution` is what the ad sets of the 28 days before
-    count as a purchase.
+    count as a purchase; `ctr_calibration` predicted over observed clicks, of headlines alone.
     """
     return _all(warehouse, _MODELS, {"until": until})
 

@@ -164,6 +164,6 @@ def _explained_absence(client: InsightsClient, ad_id: str, fetched: AccountFetch
         "status": "outside_window",
         "message": (
             f"Ad {ad_id} has figures from {first} to {last}, none in {fetched.window}: ask for "
-            "more days with --days-back."
+            "more days back."
         ),
     }

@@ -469,11 +469,11 @@ revenue_development = Table(
 )
 
 
-def _model_keys() -> list[Column[str]]:
+def _model_keys(protocols: str) -> list[Column[str]]:
     return [
         _key("model_name", "Model that predicted."),
         _key("model_version", "Its version."),
-        _key("protocol", "Which days count: launch_to_date, launch_d7, launch_ltd28, headline."),
+        _key("protocol", f"Which days count: {protocols}."),
     ]
 
 
@@ -482,7 +482,7 @@ prediction_accuracy = Table(
     warehouse,
     _as_of_day(),
     _ad_key(),
-    *_model_keys(),
+    *_model_keys("launch_to_date, launch_d7 (CTR) or launch_ltd28 (ROAS)"),
     Column("account_id", Text, comment="Account of the ad; unknown before its first row."),
     Column("video_id", Text, nullable=False, comment="public.videos.id of the ad."),
     Column("prediction_id", Text, nullable=False, comment="public.predictions.id compared."),
@@ -604,7 +604,7 @@ model_accuracy = Table(
     "model_accuracy",
     warehouse,
     _as_of_day(),
-    *_model_keys(),
+    *_model_keys("launch_to_date, headline, or headline_unattested of imported predictions"),
     _rate("ctr_mae", "Mean |predicted - actual| CTR over eligible pairs, percentage points."),
     _rate("roas_mae", "Mean |predicted - actual| ROAS over eligible pairs, multiples."),
     _rate(
@@ -645,7 +645,13 @@ model_accuracy = Table(
     _rate("unresolved_share", "Share of the pairs' verdicts that need more data."),
     _tallied("n_immature", "Left out: the launch window is not final yet."),
     _tallied("n_reconstructed", "Of n_pairs: rest on figures learnt afterwards."),
+    _tallied("n_unattested", "Of n_pairs: imported predictions, whose time nobody can prove."),
+    _rate(
+        "leaked_accuracy",
+        "What the pairs of n_leaked would have scored, percent; in no other column.",
+    ),
     CheckConstraint("prediction_accuracy BETWEEN 0 AND 100", name="prediction_accuracy"),
+    CheckConstraint("leaked_accuracy BETWEEN 0 AND 100", name="leaked_accuracy"),
     comment="One row is one model version and protocol, as of a day.",
     info={"day": "as_of_date"},
 )
@@ -821,7 +827,11 @@ model_drift = Table(
     *_bounded("wape_excess", "WAPE less that of a perfect model, a fraction; ROAS only."),
     _rate("rank_correlation", "Spearman's, of actual with predicted within the week, -1 to 1."),
     _whether("is_eligible", "Whether the week has enough in it to conclude from."),
-    _rate("z", "ln_calibration against the version's weeks before, standard deviations."),
+    _rate(
+        "z",
+        "ln_calibration against the version's weeks before, standard deviations; "
+        "+ = predicted more than before.",
+    ),
     _number("cusum_up", "CUSUM towards too much, standard deviations."),
     _number("cusum_down", "CUSUM towards too little, standard deviations."),
     _number("cusum_limit", "Above it is an alarm; depends on how many charts are watched."),
@@ -844,10 +854,18 @@ model_drift = Table(
         Text,
         comment="In a breach's last week: worse, better or unresolved against the version before.",
     ),
+    _rate(
+        "predicted_shift",
+        "How else the week's predictions are spread than those of the weeks before: population "
+        "stability index, 0 is alike; null below 30 pairs.",
+    ),
+    _rate("predicted_shift_chance", "Chance of such an index if nothing had changed, a fraction."),
     CheckConstraint("metric IN ('ctr', 'roas')", name="metric"),
     CheckConstraint("extract(isodow FROM week) = 1", name="week"),
     CheckConstraint(f"state IN {_WEEK_STATES}", name="state"),
     CheckConstraint("coverage_spend BETWEEN 0 AND 1", name="coverage_spend"),
+    CheckConstraint("predicted_shift >= 0", name="predicted_shift"),
+    CheckConstraint("predicted_shift_chance BETWEEN 0 AND 1", name="predicted_shift_chance"),
     CheckConstraint("versus_previous IN ('worse', 'better', 'unresolved')", name="versus_previous"),
     *_not_negative("n_pairs", "clicks", "purchases", "standard_error"),
     *_not_negative("cusum_up", "cusum_down", "cusum_limit"),

@@ -93,6 +93,18 @@ def test_imported_predictions_have_a_headline_of_their_own(headline: Headline) -
     assert rows["headline_unattested"]["prediction_accuracy"] == pytest.approx(95 / 2)
 
 
+def test_what_was_predicted_after_the_launch_is_told_apart_and_scores_nothing(
+    headline: Headline,
+) -> None:
+    leaked = {"status": "leaked", "clicks": 250, "revenue": Decimal(300)}
+    young = leaked | {"is_provisional": True, "clicks": 0}
+    row = headline(({}, {}), (leaked, leaked), (young, young))["headline"]
+    assert (row["n_pairs"], row["n_ctr"], row["n_roas"], row["n_leaked"]) == (1, 1, 1, 2)
+    assert row["prediction_accuracy"] == pytest.approx(92.5)
+    assert row["leaked_accuracy"] == pytest.approx(100)
+    assert np.isnan(headline(({}, {}))["headline"]["leaked_accuracy"])
+
+
 def test_missing_revenue_is_allowed_for(headline: Headline) -> None:
     """Of spend that has brought only half of its revenue so far, twice the ROAS is expected."""
     row = headline(({}, {"completeness": 0.5, "revenue": Decimal("142.50")}))["headline"]

@@ -176,6 +176,10 @@ def test_a_model_that_speaks_in_percent_keeps_every_accuracy_as_it_was(
         ({"coverage_spend": 0.79}, True),
         ({"coverage_spend": 0.8}, False),
         ({"n_reconstructed": 1}, True),
+        ({"unresolved_share": 0.81}, True),
+        ({"unresolved_share": 0.81, "n_pairs": 29}, False),
+        ({"settled_spend_share": 0.49}, True),
+        ({"settled_spend_share": 0.49, "n_pairs": 29}, False),
     ],
 )
 def test_what_makes_a_headline_doubtful_is_named(

@@ -242,7 +242,7 @@ def test_the_command_shows_the_days_known_then_and_says_what_it_shows(
     [
         (("--as-of", "2900-01-01"), "2900-01-01 lies in the future: give today or an earlier day"),
         (("--as-of", "3 November"), "'3 November' is not a day; write it as YYYY-MM-DD"),
-        (("--as-of", "2026-03-03", "--since", "2026-03-04"), "give an earlier --since"),
+        (("--as-of", "2026-03-03", "--since", "2026-03-04"), "give an earlier `since`"),
     ],
     ids=["future", "no day", "window after it"],
 )

@@ -90,7 +90,7 @@ def test_what_is_wrong_with_a_setting_is_said_before_anything_starts(
     ("arguments", "words"),
     [
         (("--since", "2020-01-01", "--until", "2020-01-31"), "37 months that Meta keeps: start on"),
-        (("--since", LATER, "--until", RECENT), "give an earlier --since or a later --until"),
+        (("--since", LATER, "--until", RECENT), "give an earlier `since` or a later `until`"),
         (("--since", "2026-02-30", "--until", "2026-03-01"), "'2026-02-30' is not a day; write"),
         (("--since", "yesterday", "--until", "2026-03-01"), "'yesterday' is not a day; write it"),
         (("--since", RECENT, "--until", "2900-01-01"), "lies in the future: end on"),
@@ -118,7 +118,7 @@ def test_days_that_cannot_be_had_are_refused(
         (("--since", RECENT, "--until", LATER), "set ACTUALS_START_DATE to an earlier day"),
         (("--until", "9999-12-31"), "give a day of our time"),
         (("--until", "0001-01-01"), "give a day of our time"),
-        (("--since", "2900-01-01"), "give an earlier --since"),
+        (("--since", "2900-01-01"), "give an earlier `since`"),
     ],
     ids=["end before it", "start before it", "last day", "first day", "start in the future"],
 )

@@ -57,7 +57,7 @@ ML_ACCURACY = {
     *("n_roas", "n_predicted", "coverage_ads", "coverage_spend", "matured_share_spend"),
     *("prediction_accuracy_ci95", "noise_ceiling", "baseline_accuracy", "accuracy_of_achievable"),
     *("is_provisional", "is_attested", "n_clusters", "n_reconstructed", "unresolved_share"),
-    *("excluded", "window", "attribution"),
+    *("excluded", "window", "attribution", "n_unattested", "ctr_calibration", "leaky_accuracy"),
 }
 DASHBOARD = {
     *("total_spend", "total_revenue", "overall_roas", "total_conversions", "avg_cpa"),

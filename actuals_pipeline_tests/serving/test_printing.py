@@ -58,6 +58,7 @@ def model(**values: Any) -> dict[str, Any]:
         "excluded": {"leaky": 1, "too_old": 0}, "is_provisional": True, "is_attested": None,
         "prediction_accuracy_ci95": [90.8, 94.1], "noise_ceiling": 93.0,
         "baseline_accuracy": 88.4, "accuracy_of_achievable": 0.87, "n_clusters": 12,
+        "coverage_spend": None, "ctr_calibration": None,
     } | values  # fmt: skip
 
 
@@ -115,11 +116,32 @@ def test_a_summary_in_words_and_numbers(show: Show) -> None:
     lines = lines_of(show(print_summary, summary()))
     assert "EUR 250 800.50 3.20x 45 5.56 1.50 % 50%" in lines
     assert "ranker 1 92.4 % 0.250 pp 0.15x 2 50%" in lines
-    said = "ranker 1: 90.8 to 94.1 % with 95 % confidence; a perfect model would score 93.0 %"
+    said = (
+        "ranker 1: on 2 provisional predictions (50% of the ads) accuracy was 92.4 % (95 %: 90.8 "
+        "to 94.1), against 88.4 % for the account's own rates without a model and 93.0 % for a "
+        "perfect forecaster at these volumes: 87% of the way."
+    )
     assert said in " ".join(lines)
-    assert "88.4 %; it comes 87% of the way from these to perfect." in " ".join(lines)
     assert "ranker 1 leaves out: 1 predicted after the launch." in lines
     assert "Spend reconciles with Meta's own totals to the cent on 7 account-days." in lines
+
+
+def test_what_is_final_comes_first_and_is_told_as_the_sentence_that_may_be_quoted(
+    show: Show,
+) -> None:
+    final = model(
+        model_version="2", is_provisional=False, is_attested=True, n_ads=148, coverage_spend=0.97,
+        ctr_calibration=1.018,
+    )  # fmt: skip
+    alike = final | {"model_version": "3", "prediction_accuracy_ci95": None}
+    printed = show(print_summary, summary(models=[model(), final, alike]))
+    lines, text = lines_of(printed), " ".join(lines_of(printed))
+    assert "ranker 2: on 148 final predictions (97% of the spend) accuracy was 92.4 %" in text
+    assert "Predicted over observed clicks were 1.02." in text
+    assert "ranker 3: on 148 final predictions (97% of the spend) accuracy was 92.4 % (no" in text
+    assert text.index("final and attested, as of") < text.index("since launch, provisional, as of")
+    assert "ranker 2, ranker 3 each leave out: 1 predicted after the launch." in lines
+    assert "provisional predictions" not in text
 
 
 def test_a_difference_in_spend_is_shown_by_currency(show: Show) -> None:
@@ -181,7 +203,7 @@ def test_a_name_is_printed_as_it_is_and_obeyed_by_nobody(show: Show) -> None:
     for character in ("\x1b", "\x07", "\u202e"):
         assert character not in printed
     # A long name takes more lines of its own, and its figures stay together.
-    (row,) = [line for line in lines_of(printed) if "92.4 %" in line]
+    (row,) = [line for line in lines_of(printed) if "92.4 % 0.250 pp" in line]
     assert row.startswith("[red]sale[/red]")
     assert row.endswith(" 92.4 % 0.250 pp 0.15x 2 50%")
 

@@ -160,7 +160,7 @@ def test_an_ad_that_never_delivered_is_told_from_one_that_did_on_other_days(
         None,
     )
     assert f"has figures from {min(days)} to {max(days)}, none in" in answer["message"]
-    assert "--days-back" in answer["message"]
+    assert "ask for more days back" in answer["message"]
     assert not stored("ad_actuals")
     assert {row["outcome"] for row in stored("fetch_log")} == {"complete"}
 

@@ -49,7 +49,11 @@ WHERE conrelid = %s::regclass AND contype = 'c' AND cardinality(conkey) = 1
 
 CURRENCIES = {"from_currency": "USD", "to_currency": "EUR"}
 
-_WITHOUT_DAY = {"actuals.fruitless_ads": "ad_id", "actuals.retrain_states": "model_name"}
+_WITHOUT_DAY = {
+    "actuals.ads": "ad_id",
+    "actuals.fruitless_ads": "ad_id",
+    "actuals.retrain_states": "model_name",
+}
 """Tables that have no day in the key, and a column of it in which rows can differ."""
 
 OF_KIND: Mapping[str, Any] = {
@@ -92,6 +96,7 @@ def fill(connection: psycopg.Connection, table: str) -> None:
     """Add three rows of different days, with something in every column.
 
     The log of predictions writes itself: at the end of the transaction, of those that are added.
+    The table of ads has the one of `ad_actuals` already.
     """
     if table == "actuals.prediction_log":
         return
@@ -101,6 +106,8 @@ def fill(connection: psycopg.Connection, table: str) -> None:
     if _is_partitioned(connection, table):
         months.make(connection, TABLES[table.split(".")[1]], months.months_of(DAYS))
     for number, day in enumerate(DAYS):
+        if table == "actuals.ads" and number == 0:
+            continue
         row: dict[str, Any] = {}
         for column in columns:
             name = column["name"]
@@ -112,18 +119,26 @@ def fill(connection: psycopg.Connection, table: str) -> None:
             elif column["kind"] == "uuid":
                 value = uuid4()
             row[name] = day if column["kind"] == "date" else value
-        # Where no day is in the key, something else must tell the rows apart.
-        for name in ("fingerprint", "title", "request_key", _WITHOUT_DAY.get(table)):
-            if name in row:
-                row[name] = f"{name} {number}"
-        monday = day - timedelta(days=day.weekday())
-        row |= {name: monday for name in ("week", "breach_start") if name in row}
+        _tell_apart(row, table, number, day)
         insert = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
             sql.Identifier(*table.split(".")),
             sql.SQL(", ").join(map(sql.Identifier, row)),
             sql.SQL(", ").join(sql.Placeholder() * len(row)),
         )
         connection.execute(insert, list(row.values()))
+
+
+def _tell_apart(row: dict[str, Any], table: str, number: int, day: date) -> None:
+    """Make a row different from the table's others, and such as its constraints allow."""
+    # Where no day is in the key, something else must tell the rows apart.
+    for name in ("fingerprint", "title", "request_key", _WITHOUT_DAY.get(table)):
+        if name in row:
+            row[name] = f"{name} {number}"
+    if table == "actuals.budget_snapshots":
+        # What has a budget has one of two.
+        del row["lifetime_budget"]
+    monday = day - timedelta(days=day.weekday())
+    row |= {name: monday for name in ("week", "breach_start") if name in row}
 
 
 def _is_partitioned(connection: psycopg.Connection, table: str) -> bool:

@@ -104,35 +104,60 @@ _WEEK_COLUMNS = (
     ),
     Column("is_eligible", Kind.FLAG, "Whether the week is enough to conclude from"),
 )
+_SHIFT = (
+    Column(
+        "predicted_shift",
+        Kind.NUMBER,
+        "How else the predictions are spread than those of the weeks before; 0 = alike",
+        "population stability index",
+        nullable=True,
+    ),
+    Column(
+        "predicted_shift_chance",
+        Kind.NUMBER,
+        "Chance of such an index if nothing had changed",
+        "fraction",
+        nullable=True,
+    ),
+)
 _WEEK_RULES = (
     one_of("metric", METRICS),
     *at_least_zero("n_pairs", "clicks", "purchases", "coverage_spend", "standard_error"),
+    *at_least_zero("predicted_shift", "predicted_shift_chance"),
     at_most("coverage_spend", 1),
+    at_most("predicted_shift_chance", 1),
 )
 
-MODEL_WEEKS = Contract("model_weeks", key=_WEEK_KEY, columns=_WEEK_COLUMNS, rules=_WEEK_RULES)
+MODEL_WEEKS = Contract(
+    "model_weeks", key=_WEEK_KEY, columns=(*_WEEK_COLUMNS, *_SHIFT), rules=_WEEK_RULES
+)
 """One model version's metric in one closed week."""
+
+_CHARTED_COLUMNS = (
+    *_WEEK_COLUMNS,
+    Column(
+        "z",
+        Kind.NUMBER,
+        "Against the version's weeks before; + = more predicted",
+        "sd",
+        nullable=True,
+    ),
+    Column("cusum_up", Kind.NUMBER, "Accumulated drift to too much", "sd"),
+    Column("cusum_down", Kind.NUMBER, "Accumulated drift to too little", "sd"),
+    Column("cusum_limit", Kind.NUMBER, "Above it is an alarm", "sd"),
+    Column("ewma", Kind.NUMBER, "Moving average of z", "sd"),
+    Column("ewma_lower", Kind.NUMBER, "Its lower limit", "sd"),
+    Column("ewma_upper", Kind.NUMBER, "Its upper limit", "sd"),
+    Column("is_alarm", Kind.FLAG, "Whether the CUSUM is above its limit"),
+    Column("changed_since", Kind.DAY, "Monday of the change in an alarm", "day", nullable=True),
+)
 
 CHARTED_WEEKS = Contract(
     "charted_weeks",
     key=_WEEK_KEY,
     columns=(
-        *_WEEK_COLUMNS,
-        Column(
-            "z",
-            Kind.NUMBER,
-            "Against the version's weeks before; + = more predicted",
-            "sd",
-            nullable=True,
-        ),
-        Column("cusum_up", Kind.NUMBER, "Accumulated drift to too much", "sd"),
-        Column("cusum_down", Kind.NUMBER, "Accumulated drift to too little", "sd"),
-        Column("cusum_limit", Kind.NUMBER, "Above it is an alarm", "sd"),
-        Column("ewma", Kind.NUMBER, "Moving average of z", "sd"),
-        Column("ewma_lower", Kind.NUMBER, "Its lower limit", "sd"),
-        Column("ewma_upper", Kind.NUMBER, "Its upper limit", "sd"),
-        Column("is_alarm", Kind.FLAG, "Whether the CUSUM is above its limit"),
-        Column("changed_since", Kind.DAY, "Monday of the change in an alarm", "day", nullable=True),
+        *_CHARTED_COLUMNS,
+        *_SHIFT,
     ),
     rules=(*_WEEK_RULES, *at_least_zero("cusum_up", "cusum_down", "cusum_limit")),
 )
@@ -145,7 +170,7 @@ MODEL_DRIFT = Contract(
     key=("as_of_date", *_WEEK_KEY),
     columns=(
         Column("as_of_date", Kind.DAY, "Weeks that had ended by this day are looked at", "day"),
-        *CHARTED_WEEKS.columns,
+        *_CHARTED_COLUMNS,
         Column("state", Kind.TEXT, "What is thought of the metric after that week"),
         Column("state_since", Kind.DAY, "Monday of the week in which that began", "day"),
         Column("causes", Kind.TEXT, "Why it is not ok, comma-separated", nullable=True),
@@ -156,6 +181,7 @@ MODEL_DRIFT = Contract(
             "In the last week of a breach: against the version before, on the ads of both",
             nullable=True,
         ),
+        *_SHIFT,
     ),
     rules=(
         *CHARTED_WEEKS.rules,

@@ -13,6 +13,10 @@ calibration is their mean weighted by certainty.
 Three more are compared with what they should beat, where that is known: the skill against the
 account's own rate before launch, the normalised entropy against the same, and the error (WAPE)
 beyond what chance alone gives a perfect model.
+
+Beside them stands whether the predictions of a week are spread like those of the version's weeks
+before.  Other predictions are no error, so nothing follows from that by itself; it says where to
+look when an error grows: at other ads, or at what the model is fed.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from scipy import special
 
 from actuals_pipeline.accuracy.columns import Floats, Positions, quotient
 from actuals_pipeline.accuracy.drift.contract import DRIFT_PAIRS, MODEL_WEEKS
+from actuals_pipeline.accuracy.drift.input_shift import stability
 from actuals_pipeline.accuracy.entropy import LEAST_CTR
 from actuals_pipeline.accuracy.noise import NORMAL_MEAN_DEVIATION
 from actuals_pipeline.frames import check_frame, conform, empty_frame
@@ -60,7 +65,9 @@ def model_weeks(pairs: pd.DataFrame, *, as_of: date) -> pd.DataFrame:
     rows = pd.concat([_matured(pairs, metric, as_of) for metric in PROTOCOLS], ignore_index=True)
     if rows.empty:
         return empty_frame(MODEL_WEEKS)
-    weeks = _by_week(_by_currency(rows))
+    weeks = _by_week(_by_currency(rows)).merge(
+        _predicted_shifts(rows), how="left", on=_STREAM, validate="one_to_one"
+    )
     weeks["week"] = weeks["week"].dt.date.astype(object)
     weeks["is_eligible"] = _is_eligible(weeks)
     return conform(weeks, MODEL_WEEKS)
@@ -263,6 +270,27 @@ def _by_week(parts: pd.DataFrame) -> pd.DataFrame:
         wape_excess_upper=mean["excess"] + bounds["excess"],
         rank_correlation=quotient(total(parts["rank_weighted"]), total(parts["rank_weight"])),
     )
+
+
+def _predicted_shifts(rows: pd.DataFrame) -> pd.DataFrame:
+    """By stream and week: how far its predictions are spread otherwise than those before.
+
+    Weeks with fewer than `LEAST_PAIRS` predictions, or with fewer before them, have none.
+    """
+    known = rows.loc[rows["predicted"].notna(), [*_STREAM, "predicted"]]
+    found = []
+    for stream, mine in known.groupby(_STREAM[:-1], sort=True):
+        before = np.empty(0)
+        for week, part in mine.groupby("week", sort=True):
+            # In one order, because the rows may come in any.
+            now = np.sort(part["predicted"].to_numpy(dtype=np.float64))
+            if min(len(now), len(before)) >= LEAST_PAIRS:
+                shift = stability(before, now)
+                found.append((*stream, week, shift.index, shift.chance))
+            before = np.concatenate([before, now])
+    columns = [*_STREAM, "predicted_shift", "predicted_shift_chance"]
+    shifts = pd.DataFrame(found, columns=columns)
+    return shifts.astype({"week": rows["week"].dtype})
 
 
 def _is_eligible(weeks: pd.DataFrame) -> pd.Series[bool]:

@@ -25,10 +25,12 @@ from actuals_pipeline.serving.http.failures import (
     kind_named,
     refusal,
     refusal_of_class,
+    stopping,
     tell_all,
 )
 from actuals_pipeline.serving.http.gate import Gate
-from actuals_pipeline.serving.http.sync_runs import Ended, SyncRun, SyncRuns, stopping
+from actuals_pipeline.serving.http.request_rate import RequestRate
+from actuals_pipeline.serving.http.sync_runs import Ended, SyncRun, SyncRuns
 from actuals_pipeline.serving.http.workers import Workers
 from actuals_pipeline.serving.installation import Installation
 from actuals_pipeline.warehouse import schema
@@ -73,6 +75,11 @@ class Service:
         self.probes = Workers(1, _MOST_WAITING, READY_SECONDS)
         self.sync_runs = SyncRuns(installation)
 
+    def give_up(self) -> None:
+        """Answer all who still wait that the service stops."""
+        for workers in (self.readers, self.fetchers, self.probes):
+            workers.give_up()
+
 
 def create_app(installation: Installation) -> FastAPI:
     """The ASGI application over `installation`; its `state.service` is the `Service`."""
@@ -96,7 +103,11 @@ def create_app(installation: Installation) -> FastAPI:
     app.include_router(api)
     app.include_router(probes)
     tell_all(app)
-    app.add_middleware(Gate, token=service.settings.api_token.get_secret_value())
+    app.add_middleware(
+        Gate,
+        token=service.settings.api_token.get_secret_value(),
+        rate=RequestRate(service.settings.api_requests_per_minute),
+    )
     return app
 
 

@@ -75,7 +75,9 @@ class _Told:
     retry_after: int | None = None
 
 
-_LATER = "Ask again after Retry-After seconds."
+LATER = "Ask again after Retry-After seconds."
+"""To whom a wait helps."""
+
 _OPERATOR = "Tell whoever runs this service; asking again does not help before that is mended."
 
 _TOLD: dict[type[ActualsError], _Told] = {
@@ -83,13 +85,13 @@ _TOLD: dict[type[ActualsError], _Told] = {
     errors.InputError: _Told(422, "bad_parameter", "Correct the parameter and ask again."),
     errors.AdNotFound: _Told(404, "ad_not_found", "Check the id of the ad."),
     errors.MetaRefused: _Told(403, "refused_by_meta", _OPERATOR),
-    errors.MetaThrottled: _Told(429, "rate_limited", _LATER, math.ceil(DEFAULT_PAUSE_SECONDS)),
+    errors.MetaThrottled: _Told(429, "rate_limited", LATER, math.ceil(DEFAULT_PAUSE_SECONDS)),
     errors.RequestTooLarge: _Told(502, "too_much_for_meta", "Ask for fewer days."),
     errors.MetaUnavailable: _Told(502, "meta_unavailable", "Ask again later."),
     errors.ReportFailed: _Told(502, "meta_unavailable", "Ask again later."),
     errors.MetaError: _Told(502, "unexpected_of_meta", _OPERATOR),
     errors.SchemaOutOfDate: _Told(503, "schema_out_of_date", _OPERATOR),
-    errors.WarehouseUnavailable: _Told(503, "database_unavailable", _LATER, RETRY_SECONDS),
+    errors.WarehouseUnavailable: _Told(503, "database_unavailable", LATER, RETRY_SECONDS),
     errors.WarehouseError: _Told(503, "database_hindered", _OPERATOR),
     ActualsError: _Told(500, "failed", _OPERATOR),
 }
@@ -129,7 +131,13 @@ def too_slow(seconds: float) -> Refusal:
 
 def busy() -> Refusal:
     """The answer when more is asked at once than is worked off."""
-    return Refusal(503, "busy", "Too many requests are waiting.", _LATER, RETRY_SECONDS)
+    return Refusal(503, "busy", "Too many requests are waiting.", LATER, RETRY_SECONDS)
+
+
+def stopping() -> Refusal:
+    """The answer while the service stops."""
+    what = "Ask again when the service runs again; what was not answered may not be stored."
+    return Refusal(503, "stopping", "The service is stopping.", what, RETRY_SECONDS)
 
 
 def tell_all(app: FastAPI) -> None:

@@ -1,13 +1,15 @@
-"""What is refused before any route is looked at: strangers, web pages, large bodies."""
+"""What is refused before any route is looked at: strangers, web pages, large bodies, floods."""
 
 from __future__ import annotations
 
 import hmac
+import math
 from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from actuals_pipeline.serving.http.failures import Refusal
+from actuals_pipeline.serving.http.failures import LATER, Refusal
+from actuals_pipeline.serving.http.request_rate import RequestRate, client_of
 from actuals_pipeline.serving.web_pages import (
     headers_of,
     is_of_another_site,
@@ -20,27 +22,44 @@ MOST_BODY_BYTES = 65_536
 OPEN = frozenset({"/healthz", "/readyz"})
 """What supervisors and load balancers ask, without a token."""
 
+PROBES = OPEN | {"/metrics"}
+"""They have an allowance of their own, so that a busy caller does not make us look dead."""
+
 
 class Gate:
     """ASGI middleware that lets through what may come in.
 
     With a token everything but `OPEN` asks for it.  Without one only this computer is served, and
     no web page that is open on it: those name themselves in `Origin`, or another `Host` than ours.
+    Each client has an allowance of requests; those refused as strangers' come out of another one,
+    so that nobody is locked out by who guesses tokens beside it.
     """
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, token: str, rate: RequestRate) -> None:
         self._app = app
         self._token = token
+        self._rate = rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the refusal, or let the application answer."""
         if scope["type"] == "http":
             headers = headers_of(scope["headers"])
-            refused = _too_large(headers) or self._stranger(scope["path"], headers)
+            stranger = self._stranger(scope["path"], headers)
+            kind = "stranger" if stranger else "probe" if scope["path"] in PROBES else "caller"
+            # A server without the client's address, such as one on a Unix socket, has one client.
+            host = (scope.get("client") or ("",))[0]
+            refused = self._too_often(client_of(host), kind) or stranger or _too_large(headers)
             if refused:
                 await refused.response()(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _too_often(self, client: str, kind: str) -> Refusal | None:
+        wait = self._rate.seconds_to_wait((client, kind))
+        if not wait:
+            return None
+        message = "Too many requests came from this address within a minute."
+        return Refusal(429, "too_many_requests", message, LATER, math.ceil(wait))
 
     def _stranger(self, path: str, headers: Mapping[str, str]) -> Refusal | None:
         if not self._token:

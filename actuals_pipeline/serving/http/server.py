@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import click
 import uvicorn
 
-from actuals_pipeline.serving.http.app import create_app
+from actuals_pipeline.serving.http.app import Service, create_app
 from actuals_pipeline.serving.installation import Installation
 from actuals_pipeline.serving.listening import Server, address_of
 
 STOP_SECONDS = 10
-"""Longest that answers under way may take when the service stops."""
+"""Longest that answers under way may take when the service stops; who waits then is told so."""
+
+_TELL_SECONDS = 2
+"""Longest that telling them may take."""
 
 
 def serve(installation: Installation, listener: socket.socket) -> None:
@@ -25,8 +29,21 @@ def serve(installation: Installation, listener: socket.socket) -> None:
         ws="none",
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS + _TELL_SECONDS,
     )
     click.echo(f"Answering on {address_of(listener)} (Ctrl-C stops it)", err=True)
-    # A run under way is interrupted, so that those who wait for it are answered.
-    Server(config, on_stop=app.state.service.sync_runs.interrupt).run(sockets=[listener])
+    _Server(config, app.state.service).run(sockets=[listener])
+
+
+class _Server(Server):
+    """Stops on a signal, and answers all who wait."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        # A run under way is interrupted, so that those who wait for it are answered.
+        super().__init__(config, on_stop=service.sync_runs.interrupt)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's own, but who waits for longer than that gets an answer of ours."""
+        asyncio.get_running_loop().call_later(STOP_SECONDS, self._service.give_up)
+        await super().shutdown(sockets)

@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-from actuals_pipeline.serving.http.failures import Refusal
+from actuals_pipeline.serving.http.failures import stopping
 from actuals_pipeline.serving.installation import Installation
 
 logger = logging.getLogger(__name__)
@@ -139,9 +139,3 @@ class SyncRuns:
             json.loads(printed, parse_float=Decimal) if printed.strip() else None,
             sentences[-1] if sentences else f"The run ended with exit code {process.returncode}.",
         )
-
-
-def stopping() -> Refusal:
-    """The answer while the service stops."""
-    what = "Ask again when the service runs again."
-    return Refusal(503, "stopping", "The service is stopping.", what)

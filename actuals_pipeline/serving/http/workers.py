@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from actuals_pipeline.serving.http.failures import busy, too_slow
+from actuals_pipeline.serving.http.failures import busy, stopping, too_slow
 
 Answer = TypeVar("Answer")
 
@@ -26,6 +26,7 @@ class Workers:
         self._free = threads
         self._most_waiting = most_waiting
         self._turns: deque[asyncio.Future[None]] = deque()
+        self._results: set[asyncio.Future[Any]] = set()
         self._seconds = seconds
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
@@ -39,6 +40,12 @@ class Workers:
         except TimeoutError:
             raise too_slow(self._seconds) from None
         return answer
+
+    def give_up(self) -> None:
+        """Tell all who wait for a place or an answer that the service stops."""
+        for waiting in (*self._turns, *self._results):
+            if not waiting.done():
+                waiting.set_exception(stopping())
 
     async def _take_place(self) -> None:
         """Have a place, at once or after those who waited before; `Refusal` when that fails."""
@@ -74,6 +81,8 @@ class Workers:
         """The result of `work`, begun in a thread of its own, which gives its place back."""
         loop = asyncio.get_running_loop()
         result: asyncio.Future[Any] = loop.create_future()
+        self._results.add(result)
+        result.add_done_callback(self._results.discard)
         # Who asked may be gone when it fails.
         result.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -125,3 +127,32 @@ def test_a_week_without_a_value_is_no_reference() -> None:
     z, _ = centered(values, errors)
     assert np.isnan(z[:2]).all()
     assert z[2, 0] == pytest.approx(0.5 / np.sqrt(0.02))
+
+
+class PageHinkley:
+    """The oracle: the two-sided Page-Hinkley test of river 0.26, with its defaults."""
+
+    def __init__(self) -> None:
+        self.n, self.mean = 0, 0.0
+        self.up = self.down = self.lowest = self.highest = 0.0
+
+    def is_alarm(self, x: float) -> bool:
+        self.n += 1
+        self.mean += (x - self.mean) / self.n
+        self.up = 0.9999 * self.up + x - self.mean - 0.005
+        self.down = 0.9999 * self.down + x - self.mean + 0.005
+        self.lowest, self.highest = min(self.lowest, self.up), max(self.highest, self.down)
+        return self.n >= 30 and max(self.up - self.lowest, self.highest - self.down) > 50
+
+
+def test_a_change_is_found_no_later_than_by_the_page_hinkley_test() -> None:
+    """river's own example, in which its test fires at 1006; ours takes z, so scores come as z."""
+    random = Random(12345)  # noqa: S311 - river's stream
+    stream = random.choices([0, 1], k=1000) + random.choices(range(4, 8), k=1000)
+    oracle = PageHinkley()
+    assert next(at for at, x in enumerate(stream) if oracle.is_alarm(x)) == 1006
+    before = np.array(stream[:1000])
+    z = (np.array(stream, dtype=np.float64) - before.mean()) / before.std()
+    # A limit at which a stable chart alarms once in 9,481 steps.
+    alarms = np.flatnonzero(cusum(z[:, None], limit=8.0).is_alarm[:, 0])
+    assert 1000 <= alarms[0] <= 1006

@@ -126,6 +126,29 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
     pd.testing.assert_frame_equal(first, second)
 
 
+def test_predictions_are_held_against_those_of_all_weeks_before() -> None:
+    random = np.random.default_rng(5)
+    mondays = [FIRST_MONDAY + timedelta(weeks=n) for n in range(4)]
+    levels = (0.02, 0.02, 0.02, 0.04)
+    predicted = [random.lognormal(np.log(level), 0.2, 60) for level in levels]
+    pairs = pairs_of(
+        240, matures_on=np.repeat(np.array(mondays, dtype=object), 60),
+        predicted_ctr=np.concatenate(predicted),
+    )  # fmt: skip
+    # Fewer than can be told from chance, and no reference for those after them either.
+    days = np.repeat(np.array(mondays[:2], dtype=object), [29, 60])
+    few = pairs_of(89, model_version="2", matures_on=days, predicted_ctr=0.5)
+    weeks = model_weeks(
+        pd.concat([pairs, few], ignore_index=True), as_of=mondays[-1] + timedelta(days=6)
+    )
+    first, *alike, other = weeks[weeks["model_version"] == "1"].to_dict("records")
+    assert np.isnan(first["predicted_shift"])
+    assert all(row["predicted_shift_chance"] > 0.01 for row in alike)
+    assert (other["predicted_shift"] > 1, other["predicted_shift_chance"] < 1e-9) == (True, True)
+    # A model that predicts more of everything errs here, and its errors are told elsewhere.
+    assert weeks.loc[weeks["model_version"] == "2", "predicted_shift"].isna().all()
+
+
 def test_no_pairs_make_no_weeks() -> None:
     for pairs in (pairs_of(0), pairs_of(matures_on=None), pairs_of(protocol="launch_to_date")):
         weeks = model_weeks(pairs, as_of=SUNDAY)

@@ -34,6 +34,8 @@ def told(answer: Answer) -> tuple[int, str]:
     error = answer.body["error"]
     assert error.keys() == {"code", "message", "what_to_do"}
     assert all(error.values())
+    # Callers have no command line.
+    assert "--" not in f"{error['message']} {error['what_to_do']}"
     return answer.status, error["code"]
 
 
@@ -188,6 +190,19 @@ def test_without_a_token_no_web_page_gets_an_answer(api: Api) -> None:
         assert told(answer) == (403, "foreign_origin"), headers
     for headers in ({"Host": f"localhost:{port}"}, {"Origin": api.url}):
         assert api.asked("GET", STATS, headers=headers).status == 200
+
+
+def test_each_address_has_an_allowance_and_is_told_when_it_has_one_again(serve: Serve) -> None:
+    with serve(ACTUALS_API_TOKEN=TOKEN, ACTUALS_API_REQUESTS_PER_MINUTE="3") as api:
+        ours = {"Authorization": f"Bearer {TOKEN}"}
+        # Who guesses tokens, and what asks by the clock, take from allowances of their own.
+        guessed = [told(api.asked("GET", STATS)) for _ in range(4)]
+        assert guessed == [(401, "unauthorized")] * 3 + [(429, "too_many_requests")]
+        assert [api.get("/healthz").status for _ in range(4)] == [200, 200, 200, 429]
+        got = [api.asked("GET", STATS, headers=ours) for _ in range(4)]
+        assert [answer.status for answer in got] == [200, 200, 200, 429]
+        assert told(got[-1]) == (429, "too_many_requests")
+        assert 1 <= int(got[-1].headers["retry-after"]) <= 20
 
 
 def test_large_bodies_are_refused_unread(api: Api) -> None:

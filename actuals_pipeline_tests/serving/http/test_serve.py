@@ -16,13 +16,16 @@ import requests
 
 from actuals_pipeline.graph_stand_in.faults import Fault
 from actuals_pipeline.graph_stand_in.server import GraphStandIn
+from actuals_pipeline.graph_stand_in.world import World
+from actuals_pipeline.serving.http.server import STOP_SECONDS
 from actuals_pipeline_tests.serving.conftest import (
     Command,
+    Stored,
     eventually,
     processes_of,
     sentence_of,
 )
-from actuals_pipeline_tests.serving.http.conftest import SYNC, Answer, Api
+from actuals_pipeline_tests.serving.http.conftest import FETCH, SYNC, Answer, Api
 from actuals_pipeline_tests.serving.http.test_refusals import told
 from actuals_pipeline_tests.serving.test_up import free_port
 
@@ -88,6 +91,24 @@ def test_a_run_under_way_is_interrupted_and_its_caller_answered(
         caller.join(10)
     assert told(got[0]) == (503, "stopping")
     eventually(lambda: not processes_of(Path(environment["ACTUALS_HOME"])))
+
+
+def test_a_fetch_that_outlasts_the_stop_is_answered_and_stores_all_or_nothing(
+    start: Start, graph: GraphStandIn, world: World, stored: Stored
+) -> None:
+    graph.faults.add(Fault({"delay_seconds": STOP_SECONDS + 3}, kind="insights"))
+    got: list[Answer] = []
+    with start() as (process, api):
+        ad_id = world.ads("42")[0].ad_id
+        caller = threading.Thread(target=lambda: got.append(api.post(f"{FETCH}/{ad_id}")))
+        caller.start()
+        eventually(lambda: any(call.kind == "insights" for call in graph.calls))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(STOP_SECONDS + 10) == 0
+        caller.join(10)
+    assert told(got[0]) == (503, "stopping")
+    assert int(got[0].headers["retry-after"]) >= 1
+    assert not stored("ad_actuals")
 
 
 def test_a_taken_port_is_said(command: Command, taken_port: int) -> None:

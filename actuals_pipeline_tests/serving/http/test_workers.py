@@ -66,6 +66,22 @@ def test_who_goes_away_while_waiting_leaves_the_place_to_others() -> None:
     asyncio.run(asked())
 
 
+def test_who_waits_when_the_service_stops_is_told_so() -> None:
+    async def asked() -> None:
+        workers, release = Workers(1, 1, 60), threading.Event()
+        waiting = [asyncio.create_task(workers.run(lambda: release.wait(5))) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        workers.give_up()
+        for answer in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(answer, Refusal)
+            assert (answer.status, answer.code, answer.retry_after) == (503, "stopping", 5)
+        release.set()
+        await asyncio.sleep(0.1)
+        assert await workers.run(lambda: 42) == 42
+
+    asyncio.run(asked())
+
+
 def test_what_takes_too_long_is_said_in_time_and_keeps_its_place_until_it_ends() -> None:
     async def asked() -> None:
         workers, release = Workers(1, 1, 0.2), threading.Event()
