@@ -102,7 +102,8 @@ def product_tables(settings: Settings) -> list[dg.AssetSpec]:
 def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     """The tables that come straight from Meta: rows and totals in one go, so that they compare.
 
-    Budgets are read along with the first fetch of an account's day.
+    Budgets are read along with the first fetch of an account's day.  Whichever of them is asked
+    for, all are written: one without the others would not compare.
     """
 
     @dg.multi_asset(
@@ -111,10 +112,12 @@ def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
             name: dg.AssetOut.from_spec(
                 dg.AssetSpec(name, **described(name, settings, group="meta", kinds={"meta"})),
                 dagster_type=dg.Any,
+                is_required=False,
             )
             for name in ("raw_meta_insights", "meta_account_totals", "budget_snapshots")
         },
         pool=META_POOL,
+        can_subset=True,
         **daily,
     )
     def meta_insights_fetch(
@@ -123,18 +126,20 @@ def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         fetching = RunOfFetches(context, settings, meta, postgres)
         with reacting_to_errors(context):
             fetching.fetch()
-        totals = read(
-            postgres.warehouse(), TABLES["meta_account_totals"], window_of(context.partition_keys)
-        )
-        figures_by_day(context, totals, asset="meta_account_totals")
         calls = {"run_api_calls": fetching.calls}
-        yield dg.MaterializeResult(
-            asset_key="raw_meta_insights", value=fetching.raw, metadata=calls
-        )
-        yield dg.MaterializeResult(
-            asset_key="meta_account_totals", value=fetching.totals, metadata=calls
-        )
-        yield dg.MaterializeResult(asset_key="budget_snapshots", value=fetching.budgets)
+        written = {
+            "raw_meta_insights": (fetching.raw, calls),
+            "meta_account_totals": (fetching.totals, calls),
+            "budget_snapshots": (fetching.budgets, None),
+        }
+        asked = [name for name in written if dg.AssetKey(name) in context.selected_asset_keys]
+        if "meta_account_totals" in asked:
+            days = window_of(context.partition_keys)
+            totals = read(postgres.warehouse(), TABLES["meta_account_totals"], days)
+            figures_by_day(context, totals, asset="meta_account_totals")
+        for name in asked:
+            tally, metadata = written[name]
+            yield dg.MaterializeResult(asset_key=name, value=tally, metadata=metadata)
 
     return meta_insights_fetch
 
