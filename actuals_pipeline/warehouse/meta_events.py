@@ -35,9 +35,9 @@ SELECT account_id, min(received_at)
 FROM actuals.meta_events AS event
 WHERE account_id = ANY(%(account_ids)s) AND received_at > %(oldest)s
   AND NOT EXISTS (
-      SELECT FROM actuals.fetch_log AS fetch
-      WHERE fetch.kind = 'account' AND fetch.account_id = event.account_id
-        AND fetch.started_at >= event.received_at
+      SELECT FROM actuals.fetch_log AS logged
+      WHERE logged.kind = 'account' AND logged.account_id = event.account_id
+        AND logged.started_at >= event.received_at
   )
 GROUP BY account_id
 ORDER BY min(received_at), account_id
