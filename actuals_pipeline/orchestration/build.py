@@ -20,6 +20,7 @@ from actuals_pipeline.orchestration.schedules import (
     hourly_actuals,
     weekly_maintenance,
 )
+from actuals_pipeline.orchestration.webhook_refreshes import webhook_refreshes_sensor
 from actuals_pipeline.settings import Settings
 
 
@@ -65,7 +66,7 @@ def build_definitions(
             daily_health(settings, health),
             weekly_maintenance(settings, maintenance),
         ],
-        sensors=[retrain_requests_sensor(settings)],
+        sensors=[webhook_refreshes_sensor(settings), retrain_requests_sensor(settings)],
         resources={
             "meta": MetaApi.of(settings),
             "postgres": postgres,

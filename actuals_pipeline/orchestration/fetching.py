@@ -17,7 +17,7 @@ from actuals_pipeline.errors import FrameMismatch, MetaThrottled, UnexpectedPayl
 from actuals_pipeline.meta.accounts import AccountFetch, raw_frame, totals_frame
 from actuals_pipeline.meta.budgets import budgets_frame
 from actuals_pipeline.orchestration.dead_runs import this_process
-from actuals_pipeline.orchestration.jobs import PROCESS_TAG, WORKER_TAG
+from actuals_pipeline.orchestration.jobs import ACCOUNTS_TAG, PROCESS_TAG, WORKER_TAG
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
 from actuals_pipeline.report_days import DayWindow
@@ -90,7 +90,12 @@ class RunOfFetches:
     def _wanted(self, days: DayWindow) -> list[str]:
         """The accounts whose `days` neither this run nor one before it in its place has fetched."""
         done = history.settled_fetches(self.postgres.warehouse(), self._lineage, days)
-        return [account for account in self.meta.account_ids if account not in done]
+        only = self.context.run.tags.get(ACCOUNTS_TAG)
+        return [
+            account
+            for account in self.meta.account_ids
+            if account not in done and only in {None, account}
+        ]
 
     @cached_property
     def _lineage(self) -> set[str]:

@@ -30,6 +30,7 @@ from actuals_pipeline.serving.investment import Overall
 from actuals_pipeline.serving.json_numbers import CENTS, RATE, Number, number, rounded
 from actuals_pipeline.serving.queries import DayOfMoney, Money
 from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse import meta_events
 from actuals_pipeline.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
@@ -234,8 +235,18 @@ def scheduler_status(warehouse: Warehouse, settings: Settings, now: datetime) ->
             "last_summary": last["summary"] if last else None,
             "fetcher_stats": _fetcher_stats(warehouse),
         },
+        "meta_events": _meta_events(warehouse, now),
     }
 
+
+def _meta_events(warehouse: Warehouse, now: datetime) -> dict[str, Any]:
+    """What Meta told by webhook within a day."""
+    count, newest = meta_events.recent(warehouse, now - _EVENTS_SHOWN_FOR, _EVENTS_SHOWN)
+    return {"last_24_hours": count, "newest": newest}
+
+
+_EVENTS_SHOWN_FOR = timedelta(hours=24)
+_EVENTS_SHOWN = 10
 
 SCHEDULE_PROBLEMS: Mapping[queries.ScheduleState, tuple[str, ...]] = {
     "running": (),

@@ -281,6 +281,8 @@ def print_status(answer: Mapping[str, Any]) -> None:
     if summary:
         _show(console, _pairs_table("Last run", summary))
     _show(console, _pairs_table("All fetches", stats))
+    if answer["meta_events"]["newest"]:
+        _show(console, _events_table(answer["meta_events"]))
     for process in answer["processes"] or []:
         _say(console, _process(process))
     for problem in answer["problems"]:
@@ -292,6 +294,22 @@ def _process(process: Mapping[str, Any]) -> str:
     up = f"runs as process {process['pid']}" if process["pid"] else "is down"
     died = f", started again {process['restarts']} times" if process["restarts"] else ""
     return f"{process['name']} {up} since {process['since']}{died}."
+
+
+def _events_table(events: Mapping[str, Any]) -> Table:
+    """What Meta told lately, the newest first."""
+    table = _table(
+        f"Told by Meta in 24 hours: {events['last_24_hours']}", "at", "account", "what", "of"
+    )
+    for event in events["newest"]:
+        about = " ".join(filter(None, (event["object_level"], event["object_id"])))
+        table.add_row(
+            f"{event['received_at']:%Y-%m-%d %H:%M}",
+            f"act_{event['account_id']}",
+            event["field"].replace("_", " "),
+            Text(about or "the account"),
+        )
+    return table
 
 
 def print_stats(answer: Mapping[str, Any]) -> None:

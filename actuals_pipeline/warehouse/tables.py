@@ -1233,6 +1233,35 @@ open_reports = Table(
     comment="One row is one asynchronous report that Meta still holds and nobody has read.",
 )
 
+meta_events = Table(
+    "meta_events",
+    warehouse,
+    Column(
+        "event_key",
+        Text,
+        primary_key=True,
+        comment="SHA-256 of account, instant, field and value: the same event has the same.",
+    ),
+    Column("account_id", Text, nullable=False, comment="Meta ad account, digits without act_."),
+    Column("field", Text, nullable=False, comment="What was subscribed to, in Meta's words."),
+    Column("object_level", Text, comment="campaign, adset, ad or creative, as Meta says."),
+    Column("object_id", Text, comment="Meta's id of what changed; null where it names none."),
+    Column("happened_at", _INSTANT, comment="When it happened, as Meta says."),
+    Column(
+        "received_at",
+        _INSTANT,
+        nullable=False,
+        server_default=text("now()"),
+        comment="When it was told for the first time.",
+    ),
+    Column("value", JSONB, nullable=False, comment="What Meta told, verbatim."),
+    CheckConstraint("event_key ~ '^[0-9a-f]{64}$'", name="event_key"),
+    CheckConstraint("field <> ''", name="field"),
+    Index(None, "account_id", "received_at"),
+    Index(None, "received_at"),
+    comment="One row is one event that Meta told by webhook; append-only.",
+)
+
 known_days = Table(
     "known_days",
     warehouse,

@@ -103,6 +103,7 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
         projected_spend_low=1.5, projected_spend_high=2.5,
     )  # fmt: skip
     insert("fetch_log", duration_seconds=1.5)
+    insert("meta_events", event_key="0" * 64, field="effective_status", value=Jsonb(1))
 
     def answered(name: str) -> Any:
         return contract(json.loads(command(name, "--json").stdout))
@@ -120,6 +121,15 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
             **plain("is_running", "interval_hours", "last_run"),
             "last_summary": plain(*SUMMARY_OF_A_SYNC),
             "fetcher_stats": fetcher_stats,
+        },
+        "meta_events": {
+            **plain("last_24_hours"),
+            "newest": [
+                plain(
+                    *("received_at", "happened_at", "account_id", "field", "object_level"),
+                    *("object_id", "value"),
+                )
+            ],
         },
     }
     reasons = {
