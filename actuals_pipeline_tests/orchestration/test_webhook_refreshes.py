@@ -64,8 +64,8 @@ def test_an_account_is_asked_early_once_and_alone(pipeline: Pipeline, hooked: Wa
     assert run_over(pipeline.instance, DayWindow.trailing(now.date(), 1)) is None
     begun(pipeline, range_tags(days))
     assert due(pipeline, hooked, now) == []
-    for run in pipeline.instance.get_runs():
-        pipeline.instance.report_run_canceled(run)
+    for live in pipeline.instance.get_runs():
+        pipeline.instance.report_run_canceled(live)
     (again,) = due(pipeline, hooked)
 
     # The run asks that account alone; with that the events are answered.
