@@ -211,14 +211,6 @@ class SummaryAnswer(Shape):
     models: list[ModelAccuracy]
 
 
-class EventsAnswer(Shape):
-    """What became of a message of Meta's."""
-
-    status: Literal["success"]
-    events: Count = Field(description="Changes of ad accounts that it told.")
-    new: Count = Field(description="Of those, how many were not known yet.")
-
-
 class AccuracyAnswer(Shape):
     """A model's rows of the summary."""
 
