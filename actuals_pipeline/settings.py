@@ -1,5 +1,6 @@
 """Every environment variable: name, type, unit, default, meaning.
 
+A secret's variable may end in `_FILE` and name a file that holds it.
 `Settings.from_environment()` validates and never connects; the `require_...` methods say in one
 sentence which variable a command still needs.  `.env` is read by the command line only.
 """
@@ -33,6 +34,12 @@ LONGEST_QUOTE = 24
 """Characters up to which a mistaken value is quoted: Meta's tokens and app secrets are longer, and
 may have been put into the wrong variable."""
 
+
+IN_FILE = "_FILE"
+"""Behind the name of a secret's variable: the file that holds the secret."""
+
+MOST_SECRET_BYTES = 65_536
+"""Chosen: more than any secret, less than a device that never ends."""
 
 LEAST_SECRET = 16
 """Characters of a secret that signs messages; a shorter one could be tried out."""
@@ -252,6 +259,7 @@ class Settings(BaseModel):
         names = {str(field.alias) for field in cls.model_fields.values()}
         # An empty value in a .env file means "not set", so that defaults apply.
         given = {name: source[name] for name in names if source.get(name)}
+        given |= _secrets_in_files(source)
         try:
             return cls.model_validate(given)
         except ValidationError as error:
@@ -431,6 +439,35 @@ class Settings(BaseModel):
                 "or the environment."
             )
         return self
+
+
+def _secrets_in_files(source: Mapping[str, str]) -> dict[str, str]:
+    """The secrets whose `..._FILE` names a file, as Docker and systemd hand them over."""
+    return {
+        name: _secret_in_file(name, source) for name in SECRETS if source.get(f"{name}{IN_FILE}")
+    }
+
+
+def _secret_in_file(name: str, source: Mapping[str, str]) -> str:
+    variable = f"{name}{IN_FILE}"
+    if source.get(name):
+        raise SettingsError(f"{name} and {variable} are both set: unset one of them.")
+    # The path is not told: somebody may have put the secret itself there.
+    try:
+        with Path(source[variable]).open("rb") as file:
+            held = file.read(MOST_SECRET_BYTES + 1)
+        secret = held.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{variable} cannot be used: its file is no text in UTF-8.") from None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "this is no path"
+        raise SettingsError(
+            f"{variable} cannot be used: the file that it names cannot be read ({why})."
+        ) from None
+    if not secret or len(held) > MOST_SECRET_BYTES:
+        what = "holds nothing" if not secret else f"has more than {MOST_SECRET_BYTES} bytes"
+        raise SettingsError(f"{variable} cannot be used: the file that it names {what}.")
+    return secret
 
 
 def _quoted(value: str) -> str:

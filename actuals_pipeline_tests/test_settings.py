@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from actuals_pipeline.errors import SettingsError
-from actuals_pipeline.settings import PROJECT_ROOT, Amount, Settings
+from actuals_pipeline.settings import PROJECT_ROOT, SECRETS, Amount, Settings
 
 TOKEN = "EAAB-not-for-you"
 LONG_TOKEN = f"{TOKEN}-as-long-as-they-are"
@@ -254,3 +254,52 @@ def test_a_command_that_asks_meta_says_what_it_lacks(missing: str) -> None:
 def test_a_token_and_an_account_are_all_that_meta_needs() -> None:
     settings = Settings.from_environment(META)
     assert settings.require_meta() is settings
+
+
+def test_each_secret_may_be_in_a_file(tmp_path: Path) -> None:
+    assert {"DATABASE_URL", "META_ACCESS_TOKEN", "META_APP_SECRET", "ACTUALS_API_TOKEN"} < SECRETS
+    words = {name: f"https://example.com/{name}" for name in SECRETS - {"ACTUALS_API_TOKEN"}}
+    words["ACTUALS_API_TOKEN"] = "0123456789abcdef"
+    environment = {}
+    for name, word in words.items():
+        # As an editor leaves it, which ends each line.
+        (tmp_path / name).write_text(f"{word}\n")
+        environment[f"{name}_FILE"] = str(tmp_path / name)
+    assert Settings.from_environment(environment) == Settings.from_environment(words)
+
+
+def test_a_secret_in_two_places_or_in_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / LONG_TOKEN
+    named = {"META_ACCESS_TOKEN_FILE": str(path)}
+    unusable = "META_ACCESS_TOKEN_FILE cannot be used: the file that it names "
+
+    def refused(environment: dict[str, str]) -> str:
+        with pytest.raises(SettingsError) as told:
+            Settings.from_environment(environment)
+        assert TOKEN not in str(told.value)
+        return str(told.value)
+
+    assert refused(named) == f"{unusable}cannot be read (No such file or directory)."
+    assert (
+        refused({"META_ACCESS_TOKEN_FILE": "\0"}) == f"{unusable}cannot be read (this is no path)."
+    )
+    path.mkdir()
+    assert refused(named) == f"{unusable}cannot be read (Is a directory)."
+    path.rmdir()
+    for held, why in (
+        (b"", "the file that it names holds nothing."),
+        (b"\n", "the file that it names holds nothing."),
+        (b"\xff", "its file is no text in UTF-8."),
+        (b"x" * 65_537, "the file that it names has more than 65536 bytes."),
+    ):
+        path.write_bytes(held)
+        assert refused(named) == f"META_ACCESS_TOKEN_FILE cannot be used: {why}"
+    path.write_text(LONG_TOKEN)
+    both = refused({**named, "META_ACCESS_TOKEN": LONG_TOKEN})
+    assert both == "META_ACCESS_TOKEN and META_ACCESS_TOKEN_FILE are both set: unset one of them."
+    # What it holds is as good, or not, as in the variable.
+    path.write_text(f"{TOKEN} {TOKEN}")
+    assert "it contains white space" in refused(named)
+    assert not Settings.from_environment(
+        {"META_ACCESS_TOKEN_FILE": ""}
+    ).meta_access_token.get_secret_value()

@@ -297,11 +297,12 @@ def fetch(*, ad_id: str, video_id: str | None, days_back: int, as_json: bool) ->
 @_json_option
 def status(*, as_json: bool) -> None:
     """Whether the hourly schedule runs, and what the last run did."""
-    from actuals_pipeline.serving import answers, installation
+    from actuals_pipeline.serving import answers, installation, up_state
     from actuals_pipeline.serving.printing import print_status
 
     with installation.checked() as here:
         answer = answers.scheduler_status(here.warehouse, here.settings, datetime.now(UTC))
+        answer["processes"] = up_state.processes_of(here.settings.home)
     _print(answer, print_status, as_json=as_json)
 
 
@@ -545,6 +546,34 @@ def prune(*, keep_months: int | None, dry_run: bool, as_json: bool) -> None:
         "dry_run": dry_run,
     }
     _print(answer, print_pruned, as_json=as_json)
+
+
+@db.command()
+@click.option("--print", "only_print", is_flag=True, help="Print the SQL instead of running it.")
+def roles(*, only_print: bool) -> None:
+    """Give the roles actuals_writer and actuals_reader their rights; run it as the tables' owner.
+
+    Both are groups without a login: make accounts in them, one for the pipeline and one for BI.
+    """
+    from actuals_pipeline.serving import dagster_runs, installation
+    from actuals_pipeline.warehouse import roles as groups
+
+    if only_print:
+        click.echo(groups.script())
+        return
+    with installation.checked() as here:
+        dagster_runs.make_tables(here)
+        foreign = groups.make(here.warehouse)
+    for name in foreign:
+        click.echo(
+            f"actuals: {name} is another's: have its owner run `GRANT SELECT ON {name} TO "
+            f"{groups.WRITER}, {groups.READER}`.",
+            err=True,
+        )
+    click.echo(
+        f"{groups.WRITER} and {groups.READER} have their rights.  Accounts are made in them: "
+        f"CREATE ROLE bi LOGIN IN ROLE {groups.READER};"
+    )
 
 
 @db.command()

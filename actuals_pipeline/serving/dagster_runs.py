@@ -6,6 +6,8 @@ again.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Collection, Iterable, Mapping
@@ -74,6 +76,24 @@ def runnable(window: DayWindow, settings: Settings, now: datetime) -> DayWindow:
     if window.until > today:
         raise InputError(f"{window.until} lies in the future: end on {today} or earlier.")
     return window
+
+
+def make_tables(installation: Installation) -> None:
+    """Have Dagster make its own tables, or bring them to the installed version.
+
+    It does so by itself when it first connects; an account that may create nothing cannot.
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "dagster", "instance", "migrate"],
+        env=installation.child_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        told = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise ActualsError(f"Dagster could not make its tables: {told[-1] if told else 'no word'}.")
 
 
 def _run(

@@ -26,11 +26,12 @@ from actuals_pipeline.report_days import DayWindow, report_day
 from actuals_pipeline.serving import answers, csv_import, dagster_runs, rates, supervisor
 from actuals_pipeline.serving.installation import (
     Installation,
+    environment_with_database,
     environment_with_dotenv,
     opened,
 )
 from actuals_pipeline.serving.listening import listening
-from actuals_pipeline.settings import Settings
+from actuals_pipeline.settings import IN_FILE, SECRETS, Settings
 from actuals_pipeline.warehouse import embedded
 
 DATABASE = "actuals_demo"
@@ -121,7 +122,8 @@ def keep_open(shown: Demonstration, port: int) -> None:
 def export(shown: Installation) -> str:
     """The shell's command after which `actuals` and psql ask the demonstration."""
     variables = {name: shown.environment[name] for name in _ASKED_WITH}
-    variables["DATABASE_URL"] = shown.database_url
+    # Who asks has the user's own environment, not the demonstration's.
+    variables |= environment_with_database(environment_with_dotenv(), shown.database_url)
     return " ".join(["export", *(f"{name}={shlex.quote(v)}" for name, v in variables.items())])
 
 
@@ -129,7 +131,7 @@ def _environment(graph: GraphStandIn, invented: World) -> Mapping[str, str]:
     """The user's own environment with everything that is real replaced."""
     given = environment_with_dotenv()
     home = Settings.from_environment({"ACTUALS_HOME": given.get("ACTUALS_HOME", "")}).home
-    return given | {
+    replaced = {
         "ACTUALS_HOME": str(home / "demo"),
         "ACTUALS_STAND_IN": "1",
         "DATABASE_URL": "",
@@ -144,7 +146,11 @@ def _environment(graph: GraphStandIn, invented: World) -> Mapping[str, str]:
         "ACTUALS_INVESTMENT_BUDGET": "EUR 250,000",
         "ACTUALS_INVESTMENT_START": "",
         "ACTUALS_EXCHANGE_RATE_DAYS": "",
+        # Nobody is to retrain a model because of made-up data.
+        "ACTUALS_RETRAIN_WEBHOOK": "",
     }
+    in_files = {f"{name}{IN_FILE}": "" for name in SECRETS & replaced.keys()}
+    return {**given, **replaced, **in_files}
 
 
 def _drop_database(settings: Settings) -> None:

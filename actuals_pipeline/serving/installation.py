@@ -15,7 +15,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from actuals_pipeline.errors import SettingsError
-from actuals_pipeline.settings import PROJECT_ROOT, Settings
+from actuals_pipeline.settings import IN_FILE, PROJECT_ROOT, Settings
 from actuals_pipeline.warehouse import embedded, schema
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.urls import dagster_url, libpq_url
@@ -44,7 +44,7 @@ class Installation:
     def dagster_variables(self) -> dict[str, str]:
         """What `dagster.yaml` and the code location read, beyond the settings themselves."""
         return {
-            "DATABASE_URL": self.database_url,
+            **environment_with_database(self.environment, self.database_url),
             "DAGSTER_PG_URL": dagster_url(self.database_url),
             "DAGSTER_HOME": str(PROJECT_ROOT),
             "DAGSTER_STATE_DIR": str(self.settings.home / "dagster"),
@@ -60,6 +60,12 @@ class Installation:
         """Give this process the environment that Dagster reads."""
         (self.settings.home / "dagster").mkdir(parents=True, exist_ok=True)
         os.environ.update(self.child_environment())
+
+
+def environment_with_database(environment: Mapping[str, str], url: str) -> dict[str, str]:
+    """The variables after which `url` is the database, whatever `environment` says of it."""
+    by_file = f"DATABASE_URL{IN_FILE}"
+    return {"DATABASE_URL": url, **({by_file: ""} if environment.get(by_file) else {})}
 
 
 def environment_with_dotenv() -> dict[str, str]:

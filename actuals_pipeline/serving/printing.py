@@ -248,8 +248,17 @@ def print_status(answer: Mapping[str, Any]) -> None:
     if summary:
         _show(console, _pairs_table("Last run", summary))
     _show(console, _pairs_table("All fetches", stats))
+    for process in answer["processes"] or []:
+        _say(console, _process(process))
     for problem in answer["problems"]:
         _say(console, problem)
+
+
+def _process(process: Mapping[str, Any]) -> str:
+    """One of the processes of `actuals up`: whether it runs, since when, how often it died."""
+    up = f"runs as process {process['pid']}" if process["pid"] else "is down"
+    died = f", started again {process['restarts']} times" if process["restarts"] else ""
+    return f"{process['name']} {up} since {process['since']}{died}."
 
 
 def print_stats(answer: Mapping[str, Any]) -> None:

@@ -13,9 +13,7 @@ writes a log file of its own, and sees only the secrets that it needs.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -23,17 +21,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence, Set
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import click
 
-from actuals_pipeline.errors import InputError
-from actuals_pipeline.serving import guardian
+from actuals_pipeline.serving import guardian, up_state
 from actuals_pipeline.serving.child_processes import ChildProcess, Guard, Place, Plan
 from actuals_pipeline.serving.installation import Installation
 from actuals_pipeline.serving.listening import address_of
@@ -48,9 +44,6 @@ STOP_SECONDS = 30.0
 
 CODE_LOCATION = "actuals_pipeline"
 """As in workspace.yaml: the state of schedules is kept under it."""
-
-_LOCK = "up.lock"
-_STATE = "up.json"
 
 _UI_PASSWORD, _API_TOKEN = "ACTUALS_UI_PASSWORD", "ACTUALS_API_TOKEN"
 _OF_THE_JOB = SECRETS - {_UI_PASSWORD, _API_TOKEN}
@@ -77,7 +70,7 @@ def run(
         # The handlers first: a shell starts background jobs with SIGINT ignored, Dagster would
         # inherit that and could not be interrupted.
         caught = stack.enter_context(_signals_caught())
-        held = [stack.enter_context(_only_one(home))]
+        held = [stack.enter_context(up_state.only_one(home))]
         if installation.lock_fd is not None:
             # They hold the embedded database too, should this process be killed.
             held.append(installation.lock_fd)
@@ -96,23 +89,6 @@ def run(
         while not caught:
             processes.look()
             time.sleep(POLL_SECONDS)
-
-
-def processes_of(home: Path) -> list[dict[str, Any]] | None:
-    """The processes of `actuals up` over `home`; None when it does not run.
-
-    Each with `name`, `pid` (None while it is down), `since` when either holds, and `restarts`.
-    """
-    try:
-        with (home / _LOCK).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        with suppress(OSError, ValueError):
-            listed: list[dict[str, Any]] = json.loads((home / _STATE).read_text("utf-8"))
-            return listed
-    except OSError:
-        return None
-    return None
 
 
 def _plans(folder: Path, listeners: Listeners) -> Iterator[Plan]:
@@ -196,7 +172,6 @@ class _Processes:
         deadline = time.monotonic() + STOP_SECONDS
         _end([each.running for each in self._processes[1:] if each.running], set(), deadline)
         _end([each.running for each in self._processes if each.running], self._orphans, deadline)
-        (self._home / _STATE).unlink(missing_ok=True)
         self._guard.dismiss()
 
     def _look_at(self, process: ChildProcess) -> bool:
@@ -230,30 +205,7 @@ class _Processes:
             }
             for each in self._processes
         ]
-        new = self._home / f"{_STATE}.new"
-        new.write_text(json.dumps(listed), "utf-8")
-        new.replace(self._home / _STATE)
-
-
-@contextmanager
-def _only_one(home: Path) -> Iterator[int]:
-    """The lock of who runs the processes of `home`; they inherit it, so it lasts until all ended.
-
-    A second daemon on one database would launch everything twice.
-    """
-    home.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(home / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InputError(
-            f"`actuals up` runs for {home} already, or is just ending: stop it first, or set "
-            "another ACTUALS_HOME."
-        ) from error
-    else:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+        up_state.write_down(self._home, listed)
 
 
 def _answers(path: Path) -> bool:

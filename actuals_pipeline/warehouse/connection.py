@@ -69,7 +69,11 @@ class Warehouse:
                 f"The database lacks what this version needs ({error.diag.message_primary}): "
                 "run `actuals db upgrade`."
             ) from error
-        except (errors.OperationalError, errors.InternalError) as error:
+        except (
+            errors.OperationalError,
+            errors.InternalError,
+            errors.InsufficientPrivilege,
+        ) as error:
             name = f"the database {without_password(self._url)}"
             if limit.is_over:
                 raise WarehouseUnavailable(
@@ -157,6 +161,9 @@ _REMEDIES = {
     "25006": "let DATABASE_URL name a server that takes writes",
     "25P03": _MORE_TIME,
     "25P04": _MORE_TIME,
+    "42501": (
+        "use the account that owns the tables, or give this one its rights with `actuals db roles`"
+    ),
     "53": "give the server more of it",
     "53100": "make room on its disk",
     "55P03": _MORE_TIME,

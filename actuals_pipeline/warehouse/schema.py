@@ -8,12 +8,16 @@ they are needed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psycopg import Connection
+from psycopg.errors import InsufficientPrivilege
 
 from actuals_pipeline.errors import SchemaOutOfDate
+from actuals_pipeline.warehouse import roles
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.urls import DAGSTER_SCHEMA, sqlalchemy_url
 
@@ -28,6 +32,7 @@ _UNDECLARED = (
     "0010_prediction_log.sql",
     "0013_known_days.sql",
     "0017_ads.sql",
+    "0020_make_month.sql",
 )
 """Functions, triggers, and the views over the revisions, which SQLAlchemy cannot declare."""
 
@@ -60,10 +65,11 @@ def upgrade(url: str) -> tuple[str | None, str]:
         before = _revision(lock)
         _refuse_unknown(before)
         engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
-        with engine.begin() as connection:
+        with _as_psycopg_says(), engine.begin() as connection:
             create_schemas(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+        roles.regrant(lock)
     return before, revisions()[-1]
 
 
@@ -109,6 +115,19 @@ def create_schemas(connection: sqlalchemy.Connection) -> None:
 
     for name in (SCHEMA, DAGSTER_SCHEMA):
         connection.execute(CreateSchema(name, if_not_exists=True))
+
+
+@contextmanager
+def _as_psycopg_says() -> Iterator[None]:
+    """Lets a refusal through SQLAlchemy, so that the warehouse explains it."""
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            raise error.orig from error
+        raise
 
 
 def _found(warehouse: Warehouse) -> str | None:

@@ -18,7 +18,7 @@ from actuals_pipeline.errors import SettingsError
 from actuals_pipeline.serving import installation
 from actuals_pipeline.settings import PROJECT_ROOT
 from actuals_pipeline.warehouse import embedded, schema
-from actuals_pipeline_tests.serving.conftest import Command, eventually
+from actuals_pipeline_tests.serving.conftest import Command, eventually, sentence_of
 
 NEWEST = schema.revisions()[-1]
 
@@ -104,6 +104,21 @@ def test_the_exports_tell_dagster_where_its_tables_are(
         assert connection.exec_driver_sql("SELECT count(*) FROM runs").scalar() == 0
     # What is secret comes from where it was.
     assert not [name for name in exported if name.startswith("META_")]
+
+
+def test_a_database_named_in_a_file_is_the_same_and_its_exports_take_its_place(
+    command: Command, environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "database_url"
+    path.write_text(environment["DATABASE_URL"] + "\n")
+    named = {"DATABASE_URL": "", "DATABASE_URL_FILE": str(path)}
+    lines = command("env", **named).stdout.splitlines()
+    exported = dict(shlex.split(line)[1].split("=", 1) for line in lines)
+    assert exported["DATABASE_URL"] == environment["DATABASE_URL"]
+    for variables in (named, named | exported):
+        done = command("stats", "--json", **variables)
+        assert done.exit_code == 0, done.stderr
+    assert "are both set" in sentence_of(command("stats", DATABASE_URL_FILE=str(path)))
 
 
 @pytest.mark.usefixtures("in_own_folder")

@@ -104,6 +104,7 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
     assert answered("status") == {
         **plain("status", "source"),
         "problems": [None],
+        "processes": None,
         "scheduler": {
             **plain("is_running", "interval_hours", "last_run"),
             "last_summary": plain(*SUMMARY_OF_A_SYNC),

@@ -88,6 +88,10 @@ STATUS = {
     "status": "unhealthy",
     "problems": ["Mend it."],
     "scheduler": {"is_running": True, "last_summary": SYNCED, "fetcher_stats": STATS},
+    "processes": [
+        {"name": "daemon", "pid": 7, "since": "2026-03-08T06:00:00+00:00", "restarts": 0},
+        {"name": "ui", "pid": None, "since": "2026-03-08T07:00:00+00:00", "restarts": 2},
+    ],
 }
 ANSWERS: tuple[tuple[Callable[[Any], None], dict[str, Any]], ...] = (
     (print_summary, summary()),
@@ -173,6 +177,8 @@ def test_what_is_unknown_is_called_so_without_a_unit_and_currencies_are_not_adde
     assert "is running yes" in lines
     assert not [line for line in lines if line.startswith("total revenue")]
     assert "Mend it." in lines
+    assert "daemon runs as process 7 since 2026-03-08T06:00:00+00:00." in lines
+    assert "ui is down since 2026-03-08T07:00:00+00:00, started again 2 times." in lines
     unknown = money(roas=None, cpa=None, ctr_percent=None, settled_spend_share=None)
     lines = lines_of(show(print_summary, summary(by_currency=[unknown])))
     assert "EUR 250 800.50 unknown 45 unknown unknown unknown" in lines

@@ -156,7 +156,10 @@ def test_everything_is_served_starts_again_and_ends_with_all_its_processes(
             assert json.load(answer) == {"status": "ready"}
 
         def scheduler() -> Any:
-            return json.loads(actuals("status", "--json").stdout)["scheduler"]
+            answer = json.loads(actuals("status", "--json").stdout)
+            names = {each["name"] for each in answer["processes"] if each["pid"]}
+            assert names == {"code_server", "daemon", "ui", "http"}
+            return answer["scheduler"]
 
         eventually(lambda: bool(scheduler()["is_running"]))
         switched = {"query": SWITCH_OFF, "variables": {"id": state["id"]}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -20,7 +20,6 @@ from sqlalchemy.pool import NullPool
 
 from actuals_pipeline.errors import SchemaOutOfDate
 from actuals_pipeline.warehouse import months, schema
-from actuals_pipeline.warehouse.tables import TABLES
 from actuals_pipeline.warehouse.urls import sqlalchemy_url
 from actuals_pipeline_tests.warehouse.conftest import _USUAL
 
@@ -70,6 +69,18 @@ OF_KIND: Mapping[str, Any] = {
 }
 
 
+def make_months(connection: psycopg.Connection, table: str, days: Iterable[date]) -> None:
+    """As an earlier version did, which had no function for it."""
+    for month in months.months_of(days):
+        create = sql.SQL("CREATE TABLE {} PARTITION OF {} FOR VALUES FROM ({}) TO ({})").format(
+            sql.Identifier("actuals", f"{table}_{month:%Y_%m}"),
+            sql.Identifier("actuals", table),
+            sql.Literal(month),
+            sql.Literal(months.next_month(month)),
+        )
+        connection.execute(create)
+
+
 def upgraded_to(url: str, revision: str) -> None:
     """The database as the version was that ended with `revision`."""
     config = Config()
@@ -104,7 +115,7 @@ def fill(connection: psycopg.Connection, table: str) -> None:
         columns = cursor.execute(COLUMNS, [table]).fetchall()
     words: dict[str, Any] = dict(connection.execute(ALLOWED_WORDS, [table]).fetchall())
     if _is_partitioned(connection, table):
-        months.make(connection, TABLES[table.split(".")[1]], months.months_of(DAYS))
+        make_months(connection, table.split(".")[1], DAYS)
     for number, day in enumerate(DAYS):
         if table == "actuals.ads" and number == 0:
             continue
@@ -222,7 +233,7 @@ def test_click_windows_of_earlier_days_are_read_from_the_payloads_that_are_kept(
     ]
     with psycopg.connect(empty_database) as connection:
         fill(connection, "actuals.meta_account_totals")
-        months.make(connection, TABLES["raw_meta_insights"], months.months_of(DAYS[:1]))
+        make_months(connection, "raw_meta_insights", DAYS[:1])
         for ad, payload in enumerate(payloads):
             connection.execute(
                 "INSERT INTO actuals.raw_meta_insights VALUES ('42', %s, %s, %s, 'v26.0', 'r', %s)",
