@@ -75,7 +75,7 @@ class AppriseChannel:
         return outcome[0] if outcome else f"no answer within {SEND_SECONDS:g} s"
 
     def _sent(self, message: Message) -> str | None:
-        with _heard() as said:
+        with _EAR.listening() as said:
             try:
                 is_taken = self._server.notify(
                     body=message.body, title=message.title, notify_type=message.kind
@@ -128,29 +128,35 @@ def keep_addresses_out_of_logs(addresses: Sequence[str]) -> None:
     keep_out_of_logs(Secrets(*addresses, *parts))
 
 
+class _Ear(logging.Filter):
+    """Hears what apprise says of its failures, and lets nothing of it into a log.
+
+    It quotes tokens and addresses that it cannot use, and says where it could not connect to.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said: list[str] | None = getattr(self._heard, "said", None)
+        if said is not None:
+            said.append(record.getMessage())
+        return False
+
+    @contextmanager
+    def listening(self) -> Iterator[list[str]]:
+        """What is said in this thread, for the block."""
+        self._heard.said = said = []
+        try:
+            yield said
+        finally:
+            self._heard.said = None
+
+
+_EAR: Final = _Ear()
+
+
 def _keep_apprise_quiet() -> None:
-    talker = logging.getLogger("apprise")
-    # It quotes addresses that it cannot read, and says where it could not connect to.
-    talker.propagate = False
-    if not talker.handlers:
-        talker.addHandler(logging.NullHandler())
-    talker.setLevel(logging.WARNING)
-
-
-@contextmanager
-def _heard() -> Iterator[list[str]]:
-    """What apprise says of its failures in this thread, for the block."""
-    said: list[str] = []
-    here = threading.get_ident()
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.thread == here:
-                said.append(record.getMessage())
-
-    listener, talker = Listener(), logging.getLogger("apprise")
-    talker.addHandler(listener)
-    try:
-        yield said
-    finally:
-        talker.removeHandler(listener)
+    # Adding it again changes nothing.
+    logging.getLogger("apprise").addFilter(_EAR)

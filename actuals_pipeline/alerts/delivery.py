@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol
 from actuals_pipeline.alerts.channels import SEND_SECONDS, Channel
 from actuals_pipeline.alerts.rules import Message
 
-FIRST_WAIT: Final, LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=1)
+FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=1)
 """From one failed try to the next; doubles each time."""
 
 CLAIM: Final = timedelta(seconds=3 * SEND_SECONDS)

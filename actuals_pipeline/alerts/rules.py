@@ -17,7 +17,7 @@ Severity = Literal["critical", "warning"]
 """`critical`: figures are missing, wrong or soon will be; `warning`: look at it today."""
 
 MOST_LINES: Final = 20
-"""Alerts that one message spells out.  Chosen: what a telephone shows without scrolling for long."""
+"""Alerts that one message spells out.  Chosen: what fits a telephone."""
 
 
 class Rule(NamedTuple):
@@ -217,7 +217,7 @@ RULES: Final = (
         limit=0.0,
         unit="",
         sentence="Something is to be done about the model {subject}: {why}",
-        advice="Do it, and predict with a new version; the evidence is in actuals.retrain_requests.",
+        advice="Do it, and predict with a new version; actuals.retrain_requests has the evidence.",
     ),
     Rule(
         name="backfill_failed",

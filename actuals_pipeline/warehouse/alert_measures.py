@@ -7,12 +7,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, LiteralString, NamedTuple
+from typing import Any, Final, LiteralString, NamedTuple, Protocol
 
 import psycopg
 from psycopg.rows import class_row
 
 from actuals_pipeline.alerts.rules import Measurement
+
+
+class Watchable(Protocol):
+    """The settings that say what is watched."""
+
+    @property
+    def meta_ad_account_ids(self) -> tuple[str, ...]:
+        """Digits without act_."""
+
+    @property
+    def time_zone_name(self) -> str:
+        """Of the schedule."""
+
+    @property
+    def week_days(self) -> int:
+        """Days refreshed every six hours."""
+
+    @property
+    def min_age_hours(self) -> int:
+        """Age from which a video's ad should have figures."""
+
+    @property
+    def max_age_days(self) -> int:
+        """Age up to which it should."""
 
 
 class Watched(NamedTuple):
@@ -23,10 +47,21 @@ class Watched(NamedTuple):
     time_zone: str
     """Of the schedule."""
     schedule: str
-    job: str
     week_days: int
     min_age: timedelta
     max_age: timedelta
+
+    @classmethod
+    def of(cls, settings: Watchable, schedule: str) -> Watched:
+        """What the settings say."""
+        return cls(
+            settings.meta_ad_account_ids,
+            settings.time_zone_name,
+            schedule,
+            settings.week_days,
+            timedelta(hours=settings.min_age_hours),
+            timedelta(days=settings.max_age_days),
+        )
 
 
 def measure(
@@ -55,7 +90,6 @@ def _values(watched: Watched, now: datetime) -> dict[str, Any]:
         "accounts": list(watched.account_ids),
         "zone": watched.time_zone,
         "schedule": watched.schedule,
-        "job": watched.job,
         "days": watched.week_days,
         # public.videos.created_at is in UTC, without zone.
         "youngest": _utc(now - watched.min_age),
@@ -167,7 +201,7 @@ FROM (
 HAVING count(*) > 0
 """
 
-_TOKEN_EXPIRING: LiteralString = """
+_ACCESS_ENDING: LiteralString = """
 SELECT name AS subject, (verdict <> 'ok')::integer::double precision AS value,
        seen || '.' AS why
 FROM actuals.health_findings
@@ -252,7 +286,7 @@ MEASURES: Final[Mapping[str, LiteralString]] = {
     "failed_fetches": _FAILED_FETCHES,
     "rate_limits": _RATE_LIMITS,
     "coverage": _COVERAGE,
-    "token_expiring": _TOKEN_EXPIRING,
+    "token_expiring": _ACCESS_ENDING,
     "spend_not_reconciling": _SPEND_NOT_RECONCILING,
     "overspend": _OVERSPEND,
     "drift": _DRIFT,
@@ -277,8 +311,10 @@ WHERE type = 'SCHEDULE' AND status IN ('SUCCESS', 'SKIPPED')
 _BACKFILL_FAILED: LiteralString = """
 WITH ranged AS (
     SELECT run.id, run.run_id, run.status, run.create_timestamp,
-           max(tag.value) FILTER (WHERE tag.key = 'dagster/asset_partition_range_start') AS since,
-           max(tag.value) FILTER (WHERE tag.key = 'dagster/asset_partition_range_end') AS until,
+           coalesce(max(tag.value) FILTER (WHERE tag.key = 'dagster/asset_partition_range_start'),
+                    run.partition) AS since,
+           coalesce(max(tag.value) FILTER (WHERE tag.key = 'dagster/asset_partition_range_end'),
+                    run.partition) AS until,
            bool_or(tag.key = 'dagster/backfill' OR tag.key = 'actuals/tier'
                    AND tag.value = 'backfill') AS is_backfill
     FROM dagster.runs AS run

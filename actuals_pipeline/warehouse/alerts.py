@@ -65,9 +65,7 @@ def look(warehouse: Warehouse, watched: Watched, now: datetime) -> list[OpenAler
     with warehouse.transaction() as connection:
         measured, rules = measure(connection, watched, now)
         never = timedelta.max
-        changes = decide(
-            _open(connection), measured, now, repeat_after=never, measured_rules=rules
-        )
+        changes = decide(_open(connection), measured, now, repeat_after=never, measured_rules=rules)
     return [*changes.kept, *changes.opened]
 
 

@@ -153,14 +153,21 @@ def test_a_job_without_assets_prunes_dagsters_events_once_a_week() -> None:
 
 def test_a_sensor_hands_over_requests_to_do_something_about_a_model() -> None:
     defs = definitions()
-    (sensor,) = defs.sensors or ()
-    assert sensor.name == "retrain_requests"
+    sensor = next(each for each in defs.sensors or () if each.name == "retrain_requests")
     assert isinstance(sensor, dg.SensorDefinition)
     assert sensor.job_name == "retrain_request"
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
     job = defs.resolve_job_def("retrain_request")
     assert [node.name for node in job.graph.nodes] == ["hand_over_retrain_request"]
     assert job.tags["dagster/max_runtime"] == "600"
+
+
+def test_a_sensor_watches_and_starts_nothing() -> None:
+    defs = definitions()
+    assert [each.name for each in defs.sensors or ()] == ["retrain_requests", "alert_watch"]
+    watch = defs.resolve_sensor_def("alert_watch")
+    assert not watch.has_jobs
+    assert watch.default_status == dg.DefaultSensorStatus.RUNNING
 
 
 def test_all_daily_assets_share_one_definition_of_their_days() -> None:
