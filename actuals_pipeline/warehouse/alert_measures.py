@@ -106,12 +106,12 @@ def _utc(instant: datetime) -> datetime:
 _NO_RECENT_ACTUALS: LiteralString = """
 SELECT 'act_' || asked.account_id AS subject,
        extract(epoch FROM %(now)s - coalesce(
-           max(fetch.started_at + coalesce(fetch.duration_seconds, 0) * interval '1 second')
-               FILTER (WHERE fetch.outcome = 'complete' AND fetch.until >= least(
-                   (fetch.started_at AT TIME ZONE %(zone)s)::date,
-                   (fetch.started_at AT TIME ZONE coalesce(known.time_zone, %(zone)s))::date
+           max(fetched.started_at + coalesce(fetched.duration_seconds, 0) * interval '1 second')
+               FILTER (WHERE fetched.outcome = 'complete' AND fetched.until >= least(
+                   (fetched.started_at AT TIME ZONE %(zone)s)::date,
+                   (fetched.started_at AT TIME ZONE coalesce(known.time_zone, %(zone)s))::date
                )),
-           min(fetch.started_at)
+           min(fetched.started_at)
        ))::double precision / 3600 AS value,
        NULL AS why
 FROM unnest(%(accounts)s::text[]) AS asked (account_id)
@@ -119,8 +119,8 @@ LEFT JOIN LATERAL (
     SELECT max(time_zone) AS time_zone FROM actuals.meta_account_totals
     WHERE account_id = asked.account_id
 ) AS known ON TRUE
-LEFT JOIN actuals.fetch_log AS fetch
-    ON fetch.account_id = asked.account_id AND fetch.kind = 'account'
+LEFT JOIN actuals.fetch_log AS fetched
+    ON fetched.account_id = asked.account_id AND fetched.kind = 'account'
 GROUP BY asked.account_id
 """
 
@@ -164,25 +164,26 @@ WHERE kind <> 'ad' AND started_at > %(now)s - interval '24 hours' AND started_at
 
 _FAILED_FETCHES: LiteralString = """
 SELECT 'act_' || asked.account_id AS subject,
-       CASE WHEN count(fetch.id) >= 5 THEN
-           100.0 * count(*) FILTER (WHERE fetch.outcome IN ('failed', 'refused')) / count(fetch.id)
+       CASE WHEN count(fetched.id) >= 5 THEN
+           100.0 * count(*) FILTER (WHERE fetched.outcome IN ('failed', 'refused'))
+               / count(fetched.id)
        END::double precision AS value,
-       (array_agg(fetch.error_class ORDER BY fetch.id DESC)
-           FILTER (WHERE fetch.outcome IN ('failed', 'refused')))[1] AS why
+       (array_agg(fetched.error_class ORDER BY fetched.id DESC)
+           FILTER (WHERE fetched.outcome IN ('failed', 'refused')))[1] AS why
 FROM unnest(%(accounts)s::text[]) AS asked (account_id)
-LEFT JOIN actuals.fetch_log AS fetch
-    ON fetch.account_id = asked.account_id AND fetch.kind <> 'ad'
-    AND fetch.started_at > %(now)s - interval '24 hours' AND fetch.started_at <= %(now)s
+LEFT JOIN actuals.fetch_log AS fetched
+    ON fetched.account_id = asked.account_id AND fetched.kind <> 'ad'
+    AND fetched.started_at > %(now)s - interval '24 hours' AND fetched.started_at <= %(now)s
 GROUP BY asked.account_id
 """
 
 _RATE_LIMITS: LiteralString = """
 SELECT 'act_' || asked.account_id AS subject,
-       coalesce(sum(fetch.rate_limits_hit), 0)::double precision AS value, NULL AS why
+       coalesce(sum(fetched.rate_limits_hit), 0)::double precision AS value, NULL AS why
 FROM unnest(%(accounts)s::text[]) AS asked (account_id)
-LEFT JOIN actuals.fetch_log AS fetch
-    ON fetch.account_id = asked.account_id
-    AND fetch.started_at > %(now)s - interval '24 hours' AND fetch.started_at <= %(now)s
+LEFT JOIN actuals.fetch_log AS fetched
+    ON fetched.account_id = asked.account_id
+    AND fetched.started_at > %(now)s - interval '24 hours' AND fetched.started_at <= %(now)s
 GROUP BY asked.account_id
 """
 

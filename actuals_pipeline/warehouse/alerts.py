@@ -255,8 +255,8 @@ WITH good AS (
           WHERE tag.run_id = run.run_id AND tag.key = 'actuals/tier' AND tag.value = ANY(%(tiers)s)
       )
       AND NOT EXISTS (
-          SELECT FROM actuals.fetch_log AS fetch
-          WHERE fetch.run_id = run.run_id AND fetch.outcome <> 'complete'
+          SELECT FROM actuals.fetch_log AS fetched
+          WHERE fetched.run_id = run.run_id AND fetched.outcome <> 'complete'
       )
     ORDER BY run.id DESC
     LIMIT 1

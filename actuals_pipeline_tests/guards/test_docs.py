@@ -84,7 +84,10 @@ def test_every_command_and_statement_on_the_page_runs(
             for word in command[1:]
         ]
         done = actuals(*arguments)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
+        # Nobody runs the daemon here, and so it is not healthy.
+        assert done.returncode == (1 if arguments[0] == "status" else 0), (
+            f"{command}: {done.stderr}"
+        )
     with psycopg.connect(database) as connection:
         for statement in map(str.strip, with_days("".join(blocks("sql")), today).split(";")):
             if statement:
