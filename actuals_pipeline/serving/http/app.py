@@ -18,6 +18,7 @@ from actuals_pipeline.errors import ActualsError, InputError, WarehouseError
 from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.report_days import DayWindow, parse_day
 from actuals_pipeline.serving import answers, queries, single_ad
+from actuals_pipeline.serving.http import answer_shapes as shapes
 from actuals_pipeline.serving.http import description, metrics
 from actuals_pipeline.serving.http.failures import (
     ErrorAnswer,
@@ -100,12 +101,15 @@ def create_app(installation: Installation) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    app.include_router(api)
+    token = service.settings.api_token.get_secret_value()
+    # Only described here: `Gate` asks for the token before any route is looked at.
+    bearer = Depends(HTTPBearer(auto_error=False, description="ACTUALS_API_TOKEN"))
+    app.include_router(api, dependencies=[bearer] if token else [])
     app.include_router(probes)
     tell_all(app)
     app.add_middleware(
         Gate,
-        token=service.settings.api_token.get_secret_value(),
+        token=token,
         rate=RequestRate(service.settings.api_requests_per_minute),
     )
     return app
@@ -123,11 +127,22 @@ _FAILURES: dict[int | str, dict[str, Any]] = {
     "5XX": {"model": ErrorAnswer},
 }
 
-api = APIRouter(
-    responses=_FAILURES,
-    # Only described here: `Gate` asks for the token before any route is looked at.
-    dependencies=[Depends(HTTPBearer(auto_error=False, description="ACTUALS_API_TOKEN"))],
-)
+_METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+
+
+def _answers(
+    shape: type[shapes.Shape], *, under_way: type[shapes.Shape] | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """What a route answers, for OpenAPI: written by us, so that money keeps its digits."""
+    described: dict[int | str, dict[str, Any]] = {200: {"model": shape}}
+    if under_way:
+        described[202] = {"model": under_way, "description": "The run is under way."}
+    return described
+
+
+api = APIRouter(responses=_FAILURES)
 probes = APIRouter(responses=_FAILURES)
 
 
@@ -186,7 +201,7 @@ class SummaryParameters(_Parameters):
     as_of: _Day | None = Field(None, description="Show what was known at the end of this day.")
 
 
-@api.post("/api/ml/actuals/fetch/{ad_id}")
+@api.post("/api/ml/actuals/fetch/{ad_id}", responses=_answers(shapes.AdAnswer))
 async def fetch(
     ad_id: Annotated[str, Path(pattern="^[0-9]{1,25}$")],
     asked: Annotated[FetchParameters, Query()],
@@ -211,7 +226,7 @@ async def fetch(
     return _json(await service.fetchers.run(work))
 
 
-@api.post("/api/ml/actuals/sync", responses={202: {"description": "The run is under way."}})
+@api.post("/api/ml/actuals/sync", responses=_answers(shapes.SyncAnswer, under_way=shapes.UnderWay))
 async def sync(asked: Annotated[SyncParameters, Query()], service: _Serving) -> Response:
     """Refresh the trailing 7 days of every account through the Dagster job.
 
@@ -224,7 +239,10 @@ async def sync(asked: Annotated[SyncParameters, Query()], service: _Serving) -> 
     return await _of_run(service, run, asked) if asked.wait else _under_way(run)
 
 
-@api.get("/api/ml/actuals/sync/{run_id}", responses={202: {"description": "It is under way."}})
+@api.get(
+    "/api/ml/actuals/sync/{run_id}",
+    responses=_answers(shapes.SyncAnswer, under_way=shapes.UnderWay),
+)
 async def sync_run(
     run_id: UUID, asked: Annotated[AgeParameters, Query()], service: _Serving
 ) -> Response:
@@ -240,7 +258,7 @@ async def sync_run(
     return await _of_run(service, run, asked)
 
 
-@api.get("/api/ml/actuals/scheduler-status")
+@api.get("/api/ml/actuals/scheduler-status", responses=_answers(shapes.StatusAnswer))
 async def scheduler_status(service: _Serving) -> Response:
     """Whether the hourly schedule runs, and what the last run did."""
 
@@ -250,14 +268,14 @@ async def scheduler_status(service: _Serving) -> Response:
     return _json(await service.readers.run(work))
 
 
-@api.get("/api/ml/actuals/stats")
+@api.get("/api/ml/actuals/stats", responses=_answers(shapes.StatsAnswer))
 async def stats(service: _Serving) -> Response:
     """Counts over every fetch."""
     answer = await service.readers.run(lambda: answers.stats(service.warehouse, service.settings))
     return _json(answer)
 
 
-@api.get("/api/ml/actuals/summary")
+@api.get("/api/ml/actuals/summary", responses=_answers(shapes.SummaryAnswer))
 async def summary(asked: Annotated[SummaryParameters, Query()], service: _Serving) -> Response:
     """Spend, revenue, ROAS, conversions, CPA, the investment and each model's accuracy."""
 
@@ -268,7 +286,7 @@ async def summary(asked: Annotated[SummaryParameters, Query()], service: _Servin
     return _json(await service.readers.run(work))
 
 
-@api.get("/api/ml/accuracy/{model:path}")
+@api.get("/api/ml/accuracy/{model:path}", responses=_answers(shapes.AccuracyAnswer))
 async def accuracy(model: Annotated[str, Path(max_length=200)], service: _Serving) -> Response:
     """A model's rows of the summary: one a version and protocol."""
     rows = await service.readers.run(
@@ -284,7 +302,7 @@ async def accuracy(model: Annotated[str, Path(max_length=200)], service: _Servin
     return _json({"status": "success", "model": model, "models": rows})
 
 
-@api.get("/metrics", response_class=Response)
+@api.get("/metrics", response_class=Response, responses=_METRICS)
 async def metrics_page(service: _Serving) -> Response:
     """For Prometheus, in its text format."""
     now = datetime.now(UTC)
@@ -299,13 +317,13 @@ async def docs(request: Request) -> Response:
     return HTMLResponse(description.page(openapi), headers=description.HEADERS)
 
 
-@probes.get("/healthz")
+@probes.get("/healthz", responses=_answers(shapes.Alive))
 async def healthz() -> dict[str, str]:
     """The process lives."""
     return {"status": "ok"}
 
 
-@probes.get("/readyz")
+@probes.get("/readyz", responses=_answers(shapes.Ready))
 async def readyz(service: _Serving) -> dict[str, str]:
     """The database answers and has the schema of this version."""
     try:

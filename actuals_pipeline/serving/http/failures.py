@@ -165,7 +165,10 @@ def tell_all(app: FastAPI) -> None:
         status = HTTPStatus(error.status_code)
         code = status.phrase.lower().replace(" ", "_")
         what = "Check method and path; /openapi.json lists them."
-        return Refusal(status, code, f"{status.phrase}.", what).response()
+        answer = Refusal(status, code, f"{status.phrase}.", what).response()
+        # Such as `Allow`, which says what other methods there are.
+        answer.headers.update(error.headers or {})
+        return answer
 
     @app.exception_handler(Exception)
     async def _unforeseen(_request: Request, _error: Exception) -> Response:
