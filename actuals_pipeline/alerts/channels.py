@@ -147,7 +147,8 @@ class _Ear(logging.Filter):
     @contextmanager
     def listening(self) -> Iterator[list[str]]:
         """What is said in this thread, for the block."""
-        self._heard.said = said = []
+        said: list[str] = []
+        self._heard.said = said
         try:
             yield said
         finally:

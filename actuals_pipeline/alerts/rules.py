@@ -286,16 +286,15 @@ def decide(
     for alert in opened:
         key = (alert.rule, alert.subject)
         again, seen = found.pop(key, None), measured.get(key)
-        if again is not None:
-            told = again._replace(opened_at=alert.opened_at, last_sent_at=alert.last_sent_at)
-            if now - alert.last_sent_at >= repeat_after:
-                changes.repeated.append(told._replace(last_sent_at=now))
-            else:
-                changes.kept.append(told)
-        elif alert.rule not in rules or (seen is not None and seen.value is None):
-            changes.kept.append(alert)
-        else:
+        is_unknown = alert.rule not in rules or (seen is not None and seen.value is None)
+        if again is None and not is_unknown:
             changes.cleared.append((alert, "not watched any more" if seen is None else "over"))
+            continue
+        told = (again or alert)._replace(opened_at=alert.opened_at, last_sent_at=alert.last_sent_at)
+        if now - alert.last_sent_at >= repeat_after:
+            changes.repeated.append(told._replace(last_sent_at=now))
+        else:
+            changes.kept.append(told)
     changes.opened.extend(found.values())
     return changes
 

@@ -32,7 +32,8 @@ def test_a_tick_tells_an_alert_once_and_pings_after_a_good_run(
     pipeline: Pipeline, today: date, caplog: pytest.LogCaptureFixture
 ) -> None:
     window = DayWindow.trailing(today, 2)
-    good = pipeline.run(window, tags={"actuals/tier": "recent"})
+    fetched = ("raw_meta_insights", "meta_account_totals")
+    good = pipeline.run(window, assets=fetched, tags={"actuals/tier": "recent"})
     assert good.success
     warehouse = Warehouse(pipeline.environment["DATABASE_URL"])
     with warehouse.transaction() as connection:
