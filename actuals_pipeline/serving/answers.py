@@ -239,7 +239,7 @@ def scheduler_status(warehouse: Warehouse, settings: Settings, now: datetime) ->
     return {
         "status": "unhealthy" if problems else "healthy",
         "problems": problems,
-        "alerts": alert_rows(found),
+        "alerts": [{name: getattr(each, name) for name in _OF_AN_ALERT_NOW} for each in found],
         "source": last["source"] if last else None,
         "scheduler": {
             "is_running": state == "running",
@@ -249,6 +249,10 @@ def scheduler_status(warehouse: Warehouse, settings: Settings, now: datetime) ->
             "fetcher_stats": _fetcher_stats(warehouse),
         },
     }
+
+
+_OF_AN_ALERT_NOW = ("rule", "subject", "severity", "message", "advice")
+"""Not since when: nobody may have raised it yet."""
 
 
 def alert_rows(found: Sequence[OpenAlert]) -> list[dict[str, Any]]:
