@@ -251,7 +251,9 @@ def _of_ctr(days: _Days) -> _Compared:
     priors = fit_beta_priors(c, n, cluster)
     mean = priors.mean[cluster]
     strength = _believed(mean, priors.strength[cluster])
-    alpha, beta = mean * strength + c, (1 - mean) * strength + n - c
+    # The flattest prior's parameters are rounded to either side of the least.
+    alpha = np.maximum(mean * strength, LEAST_PARAMETER) + c
+    beta = np.maximum((1 - mean) * strength, LEAST_PARAMETER) + n - c
     pooled = quotient(days.of_adset(c * factor), days.of_adset(n * factor))
     return _Compared.of(
         "ctr",

@@ -6,12 +6,13 @@ on a resource holds them, and leaves them out of its repr.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Self
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from actuals_pipeline.errors import SettingsError
 from actuals_pipeline.meta.accounts import AccountFetch, fetch_accounts
@@ -118,9 +119,17 @@ class WarehouseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     database_url: str = Field(description="Postgres, in any of the usual spellings.", repr=False)
 
+    _kept_open: Warehouse | None = PrivateAttr(default=None)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:  # noqa: ARG002
+        """The resource for a run, whose transactions follow one another on one connection."""
+        with Warehouse(self.database_url).kept_open() as self._kept_open:
+            yield self
+
     def warehouse(self) -> Warehouse:
         """The warehouse at this address; nothing is connected yet."""
-        return Warehouse(self.database_url)
+        return self._kept_open or Warehouse(self.database_url)
 
     def clock(self) -> datetime:
         """The instant at which what is written comes to be known; tests override it."""

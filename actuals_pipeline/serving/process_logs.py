@@ -18,6 +18,9 @@ KEPT = 5
 
 _LONGEST_LINE = 64 * 1024
 
+_LAST_WORDS_SECONDS = 5.0
+"""For what is still in a pipe whose writers have ended."""
+
 _FOR_TERMINALS = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 """Colours, and whatever else would move the cursor of who reads the file."""
 
@@ -35,12 +38,14 @@ class ProcessLog:
         self._kept = kept
         # A process and its successor may be read at the same time.
         self._lock = Lock()
+        self._readers: list[Thread] = []
         self._file = self._opened()
 
     def follow(self, output: IO[bytes]) -> Thread:
         """Write down each line of `output` as it comes, in a thread, until it is closed."""
         thread = Thread(target=self._drain, args=[output], daemon=True)
         thread.start()
+        self._readers = [*filter(Thread.is_alive, self._readers), thread]
         return thread
 
     def write(self, line: bytes) -> None:
@@ -53,6 +58,13 @@ class ProcessLog:
         if self._echoed:
             # The name first, for lines of several processes come mixed.
             sys.stderr.write(f"{self.path.stem}: {line.decode(errors='replace')}")
+
+    def close(self) -> None:
+        """Close the file, once all is written that those who have ended had to say."""
+        for thread in self._readers:
+            thread.join(_LAST_WORDS_SECONDS)
+        with self._lock:
+            self._file.close()
 
     def _drain(self, output: IO[bytes]) -> None:
         with output:

@@ -172,6 +172,8 @@ class _Processes:
         deadline = time.monotonic() + STOP_SECONDS
         _end([each.running for each in self._processes[1:] if each.running], set(), deadline)
         _end([each.running for each in self._processes if each.running], self._orphans, deadline)
+        for process in self._processes:
+            process.log.close()
         self._guard.dismiss()
 
     def _look_at(self, process: ChildProcess) -> bool:

@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
 
+_OTHER_SITES = frozenset({"cross-site", "same-site"})
+"""To a browser another port of this computer is the same site, but another origin."""
+
 
 def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """The headers of an ASGI scope by their names in lower case."""
@@ -23,11 +26,15 @@ def names_this_computer(headers: Mapping[str, str]) -> bool:
 
 
 def is_of_another_site(headers: Mapping[str, str]) -> bool:
-    """Whether `Origin` names another site than the one that was asked.
+    """Whether a page of another site than the one that was asked makes a browser ask.
 
-    The scheme is left out: behind a proxy that speaks TLS it is not ours.  Programs, and a browser
-    that opens a page, send none.
+    `Origin` tells it of whatever writes, `Sec-Fetch-Site` of what a page embeds (a link that a
+    person follows is no harm).  The scheme is left out: behind a proxy that speaks TLS it is not
+    ours.  Programs, and a browser that opens a page, send neither.
     """
+    is_embedded = headers.get("sec-fetch-mode") not in {None, "navigate"}
+    if is_embedded and headers.get("sec-fetch-site") in _OTHER_SITES:
+        return True
     origin = headers.get("origin")
     if origin is None:
         return False

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Timer
+from typing import Final, Self
 
 import psycopg
 from psycopg import errors
@@ -27,6 +29,10 @@ CONNECT_TIMEOUT_SECONDS = 10
 """Chosen: longer than a failover on a local network, shorter than a person's patience."""
 
 
+_TIMES_IN_UTC: Final = "SET LOCAL TIME ZONE 'UTC'"
+"""Times of the product's tables may have no zone; they are UTC, whatever the database's default."""
+
+
 class Warehouse:
     """The Postgres database at `url`, in any of the usual spellings.
 
@@ -36,30 +42,71 @@ class Warehouse:
     def __init__(self, url: str, *, most_seconds: float | None = None) -> None:
         self._url = libpq_url(url)
         self._most_seconds = most_seconds
+        self._keeps_open = False
+        self._kept: deque[psycopg.Connection] = deque()
 
     def __repr__(self) -> str:
         return f"Warehouse({without_password(self._url)})"
 
     @contextmanager
+    def kept_open(self) -> Iterator[Self]:
+        """Within the block transactions follow one another on connections that stay open.
+
+        For many short ones: to connect anew takes as long as most of them, and a server that has
+        just been connected to has yet to look at each table that it is asked about.  At the end
+        of the block no connection is left.  Not with a time limit, which is of a connection.
+        """
+        self._keeps_open = True
+        try:
+            yield self
+        finally:
+            self._keeps_open = False
+            while self._kept:
+                self._kept.pop().close()
+
+    @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection]:
         """A connection whose block is one transaction: committed at its end, or nothing at all."""
-        with self._translated() as connection, connection:
-            # Times of the product's tables may have no zone; they are UTC, whatever the
-            # database's default.
-            connection.execute("SET LOCAL TIME ZONE 'UTC'")
-            yield connection
+        begun = self._begun_on_kept()
+        with self._translated(begun or self._connect()) as connection:
+            try:
+                if not begun:
+                    connection.execute(_TIMES_IN_UTC)
+                yield connection
+                connection.commit()
+            except BaseException:
+                with suppress(psycopg.Error):
+                    connection.rollback()
+                connection.close()
+                raise
+            if self._keeps_open and not self._kept:
+                self._kept.append(connection)
+            else:
+                connection.close()
 
     @contextmanager
     def autocommit(self) -> Iterator[psycopg.Connection]:
         """A connection whose statements are each a transaction, for what must be outside of one."""
-        with self._translated() as connection, connection:
+        with self._translated(self._connect()) as connection, connection:
             connection.autocommit = True
             yield connection
 
+    def _begun_on_kept(self) -> psycopg.Connection | None:
+        """A transaction on a connection that was kept open, if there is one and it still works."""
+        with suppress(IndexError):
+            connection = self._kept.pop()
+            try:
+                connection.execute(_TIMES_IN_UTC)
+            except psycopg.Error:
+                # The server was started again, or ended it; a new connection will tell.
+                connection.close()
+            else:
+                return connection
+        return None
+
     @contextmanager
-    def _translated(self) -> Iterator[psycopg.Connection]:
-        """A new connection; what the database says while it is used becomes an error of ours."""
-        connection = self._connect()
+    def _translated(self, connection: psycopg.Connection) -> Iterator[psycopg.Connection]:
+        """`connection`; what the database says while it is used becomes an error of ours."""
         limit = _TimeLimit(connection, self._most_seconds)
         try:
             with limit:

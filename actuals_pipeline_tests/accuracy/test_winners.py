@@ -155,3 +155,12 @@ def test_days_that_no_click_rate_explains_do_not_count() -> None:
     found = judged([*ad_days("a1", range(4, 20)), *odd], ad_days("a2"))
     assert found.loc[("ctr", "a1"), "n_days"] == 16
     assert judged().empty
+
+
+def test_a_campaign_with_the_flattest_prior_is_judged_whatever_the_rounding() -> None:
+    """Of ads as unlike as these the parameters are one half, to the last digit but one."""
+    few = range(2, 9)
+    without_clicks = [ad_days(f"a{n}", few, clicks=0) for n in range(2, 7)]
+    for clicks in (50, 70, 80, 110):
+        found = judged(ad_days("a1", few, clicks=clicks), *without_clicks)
+        assert found.loc["ctr", "rate"].notna().all()

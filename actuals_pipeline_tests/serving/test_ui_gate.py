@@ -108,6 +108,8 @@ def test_the_ui_works_and_no_other_site_can_use_it(
             {"Origin": "http://127.0.0.1:1"},
             {"Host": "rebound.example"},
             {"Host": "rebound.example", "Origin": "http://rebound.example"},
+            {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+            {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"},
         ]
         for headers in foreign:
             assert asked(url, MUTATION, **headers).status_code == 403, headers
@@ -135,7 +137,9 @@ def test_the_ui_works_and_no_other_site_can_use_it(
                 assert sent.status_code == (200 if is_the_page else 405), (path, method)
         assert limit() is None
 
-        page = requests.get(f"{url}/runs", headers={"Accept": "text/html"}, timeout=60)
+        # A link that a person follows from elsewhere.
+        followed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+        page = requests.get(f"{url}/runs", headers={"Accept": "text/html"} | followed, timeout=60)
         assert page.status_code == 200
         assert page.headers["X-Frame-Options"] == "DENY"
         assert "Set-Cookie" not in page.headers

@@ -18,6 +18,7 @@ from urllib.error import HTTPError
 
 import pytest
 
+from actuals_pipeline.settings import SECRETS
 from actuals_pipeline_tests.conftest import Actuals
 from actuals_pipeline_tests.serving.conftest import (
     Command,
@@ -45,6 +46,15 @@ SCHEDULE = {
     "repositoryName": "__repository__",
     "scheduleName": "hourly_actuals",
 }
+
+OF_META = {"DATABASE_URL", "META_ACCESS_TOKEN", "META_APP_SECRET"}
+NEEDED = {
+    "code_server": OF_META,
+    "daemon": {"DATABASE_URL"},
+    "ui": {"DATABASE_URL"},
+    "http": OF_META | {"ACTUALS_API_TOKEN"},
+}
+"""Of the secrets that are set, those that each process sees."""
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 
@@ -138,8 +148,9 @@ def free_port() -> int:
 
 
 def test_everything_is_served_starts_again_and_ends_with_all_its_processes(
-    start: Start, actuals: Actuals, in_own_folder: None
+    start: Start, actuals: Actuals, environment: dict[str, str]
 ) -> None:
+    environment["ACTUALS_API_TOKEN"] = "of-the-interface-and-nobody-else"
     http_port = free_port()
     # As a shell without job control starts what stands before an ampersand.
     with start("/bin/sh", "-c", """trap '' INT; exec "$@" """, "sh", http_port=http_port) as up:
@@ -170,6 +181,9 @@ def test_everything_is_served_starts_again_and_ends_with_all_its_processes(
         again = actuals("up", "--port", str(free_port()), "--no-http")
         assert again.returncode == 2
         assert f"`actuals up` runs for {up.home} already" in again.stderr
+
+        secrets = {name: seen_by(up.pid_of(name)) & SECRETS for name in NEEDED}
+        assert secrets == NEEDED
 
         killed = up.pid_of("daemon")
         assert killed is not None
@@ -206,6 +220,12 @@ def test_a_hang_up_is_nothing_where_it_is_ignored_and_when_it_is_killed_all_ends
         eventually(lambda: not processes_of(up.home), seconds=20)
         assert len(folders) == 1
         eventually(lambda: not any(folder.exists() for folder in folders), seconds=5)
+
+
+def seen_by(pid: int | None) -> set[str]:
+    """The variables of a process."""
+    lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return {line.decode().partition("=")[0] for line in lines}
 
 
 def working_folder(pid: int) -> Path | None:

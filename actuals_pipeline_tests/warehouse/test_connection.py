@@ -215,3 +215,56 @@ def test_an_option_that_postgres_does_not_know_is_a_mistake_in_the_address() -> 
         'DATABASE_URL cannot be used: invalid URI query parameter: "charset".'
     )
     assert "geheim" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_transactions_follow_one_another_on_a_connection_that_is_kept_open(
+    warehouse: Warehouse, connection: psycopg.Connection
+) -> None:
+    with warehouse.kept_open():
+        with warehouse.transaction() as first:
+            first.execute("INSERT INTO public.videos DEFAULT VALUES")
+        assert count(connection) == 1
+        with warehouse.transaction() as second, warehouse.transaction() as beside:
+            assert second is first
+            assert beside is not first
+            assert second.execute("SHOW TIME ZONE").fetchone() == ("UTC",)
+        # Of two that are free one is kept.
+        assert [first.closed, beside.closed].count(True) == 1
+    assert first.closed
+    assert beside.closed
+    with warehouse.transaction() as later:
+        pass
+    assert later.closed
+
+
+def test_a_kept_connection_that_died_is_replaced_unnoticed(
+    warehouse: Warehouse, connection: psycopg.Connection
+) -> None:
+    with warehouse.kept_open():
+        with warehouse.transaction() as first:
+            backend = first.info.backend_pid
+        connection.execute("SELECT pg_terminate_backend(%s, 1000)", [backend])
+        with warehouse.transaction() as second:
+            second.execute("INSERT INTO public.videos DEFAULT VALUES")
+    assert first.closed
+    assert count(connection) == 1
+
+
+def test_a_connection_whose_block_failed_is_not_used_again(
+    warehouse: Warehouse, connection: psycopg.Connection
+) -> None:
+    used: list[psycopg.Connection] = []
+
+    def write() -> None:
+        with warehouse.transaction() as writer:
+            used.append(writer)
+            writer.execute("INSERT INTO public.videos DEFAULT VALUES")
+            raise KeyError
+
+    with warehouse.kept_open():
+        with pytest.raises(KeyError):
+            write()
+        assert used[0].closed
+        assert count(connection) == 0
+        with warehouse.transaction() as writer:
+            assert count(writer) == 0

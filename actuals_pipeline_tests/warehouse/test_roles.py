@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
 import json
+import os
+import subprocess
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from datetime import date
+from hashlib import pbkdf2_hmac, sha256
+from pathlib import Path
 from typing import LiteralString
 
 import psycopg
@@ -12,12 +18,17 @@ import pytest
 from psycopg import errors, sql
 
 from actuals_pipeline.errors import WarehouseHindered
+from actuals_pipeline.settings import PROJECT_ROOT
 from actuals_pipeline.warehouse import months, roles, schema
 from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.embedded import postgres_programs
 from actuals_pipeline.warehouse.tables import TABLES
 from actuals_pipeline_tests.conftest import Actuals
 
 ACCOUNTS = {"test_pipeline": roles.WRITER, "test_bi": roles.READER}
+
+OF_COMPOSE = "pipeline"
+"""The account that deploy/postgres-accounts.sh makes."""
 
 As = Callable[[str], str]
 
@@ -30,7 +41,7 @@ def account(database: str) -> Iterator[As]:
         yield lambda name: database.replace(f"//{user}@", f"//{name}@", 1)
     finally:
         with psycopg.connect(database, autocommit=True) as connection:
-            for name in (*ACCOUNTS, *ACCOUNTS.values()):
+            for name in (*ACCOUNTS, OF_COMPOSE, *ACCOUNTS.values()):
                 role = sql.Identifier(name)
                 if connection.execute("SELECT to_regrole(%s)", [name]).fetchone() != (None,):
                     connection.execute(sql.SQL("DROP OWNED BY {}").format(role))
@@ -185,3 +196,39 @@ def test_what_an_account_may_not_do_is_said_in_one_sentence(database: str, accou
         connection.execute("DELETE FROM actuals.winners")
     with pytest.raises(WarehouseHindered, match="Only postgres, who owns the schema"):
         roles.make(Warehouse(account("test_pipeline")))
+
+
+def test_the_container_of_postgres_gets_its_accounts_with_the_password_of_a_file(
+    database: str, account: As, tmp_path: Path
+) -> None:
+    secret = tmp_path / "writer_password"
+    # No shell and no SQL may read it.
+    secret.write_text("it's $HOME \\ %s")
+    script = (PROJECT_ROOT / "deploy" / "postgres-accounts.sh").read_text("utf-8")
+    parts = psycopg.conninfo.conninfo_to_dict(database)
+    done = subprocess.run(
+        ["/bin/sh", "-c", script.replace("/run/secrets/writer_password", str(secret))],
+        env={
+            "PATH": f"{postgres_programs()}:{os.defpath}",
+            "POSTGRES_USER": str(parts["user"]),
+            "POSTGRES_DB": str(parts["dbname"]),
+            "PGHOST": str(parts["host"]),
+            "PGPORT": str(parts["port"]),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    with psycopg.connect(database) as connection:
+        (stored, may_log_in, is_in) = connection.execute(
+            "SELECT rolpassword, rolcanlogin, pg_has_role(oid, 'actuals_writer', 'USAGE') "
+            "FROM pg_authid WHERE rolname = %s",
+            [OF_COMPOSE],
+        ).fetchone() or ("", False, False)
+    assert (may_log_in, is_in) == (True, True)
+    # SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey (RFC 5803).
+    iterations, salt = stored.split("$")[1].split(":")
+    salted = pbkdf2_hmac("sha256", secret.read_bytes(), b64decode(salt), int(iterations))
+    stored_key = sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    assert b64encode(stored_key).decode() in stored
