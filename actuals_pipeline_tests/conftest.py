@@ -193,6 +193,13 @@ def _dagster_instance(database: str, folder: Path) -> Iterator[dg.DagsterInstanc
         "storage": {"postgres": {"postgres_url": dagster_url(database)}},
         "concurrency": {"pools": {"default_limit": 1, "granularity": "op"}},
         "telemetry": {"enabled": False},
+        # As in a run of the command line: no processes that copy each step's output to a file, and
+        # connections that are kept.
+        "compute_logs": {
+            "module": "dagster._core.storage.noop_compute_log_manager",
+            "class": "NoOpComputeLogManager",
+        },
     }
     with dg.instance_for_test(overrides=overrides, temp_dir=str(folder)) as instance:
+        instance.optimize_for_webserver(statement_timeout=0, pool_recycle=600, max_overflow=5)
         yield instance

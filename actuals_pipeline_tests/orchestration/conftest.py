@@ -38,6 +38,9 @@ DAILY_ASSETS = (
     "budget_advice",
 )
 
+RECONCILED = ("raw_meta_insights", "meta_account_totals", "ad_actuals", "spend_reconciliation")
+"""The assets up to whether every cent is there: a test of those needs no run of the others."""
+
 FIGURES = (
     "account_id",
     "ad_id",

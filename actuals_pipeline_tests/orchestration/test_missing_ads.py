@@ -21,6 +21,7 @@ from actuals_pipeline.graph_stand_in.world import AccountPlan, Ad, World
 from actuals_pipeline.report_days import DayWindow, time_zone
 from actuals_pipeline_tests.orchestration.conftest import (
     FIGURES,
+    RECONCILED,
     Pipeline,
     Row,
     checks_of,
@@ -103,7 +104,7 @@ def test_a_known_ad_that_is_deleted_is_asked_for_by_id_and_the_day_adds_up(
     last_day = deleted_on(doomed) - A_DAY
     pipeline = hiding(last_day)
     window = DayWindow.trailing(last_day, 2)
-    first = pipeline.run(window)
+    first = pipeline.run(window, assets=RECONCILED)
     assert first.success
     assert missing_of(pipeline, first.run_id) == {"42": 0, "43": 0}
     assert asked_by_id(pipeline) == set()
@@ -111,7 +112,7 @@ def test_a_known_ad_that_is_deleted_is_asked_for_by_id_and_the_day_adds_up(
     pipeline.graph.world.now += A_DAY
     pipeline.graph.calls.clear()
     assert doomed.status(pipeline.graph.world.today("42")) == "DELETED"
-    run = pipeline.run(window)
+    run = pipeline.run(window, assets=RECONCILED)
     assert run.success
     want = pipeline.truth(window)
     assert spends(want, {doomed.ad_id}).keys() == {("42", day) for day in window}
@@ -127,11 +128,11 @@ def test_an_ad_known_from_earlier_days_alone_is_asked_for_too(hiding: Hiding, do
     last_day = deleted_on(doomed) - A_DAY
     pipeline = hiding(last_day)
     known = DayWindow.trailing(last_day - 2 * A_DAY, 2)
-    assert pipeline.run(known).success
+    assert pipeline.run(known, assets=RECONCILED).success
 
     pipeline.graph.world.now += A_DAY
     window = DayWindow.trailing(last_day, 2)
-    run = pipeline.run(window)
+    run = pipeline.run(window, assets=RECONCILED)
     assert run.success
     on_days = [row for row in pipeline.rows("ad_actuals", *FIGURES) if row["report_date"] in window]
     assert on_days == pipeline.truth(window)
@@ -147,12 +148,12 @@ def test_an_ad_that_nobody_knew_stays_a_gap_named_to_the_cent_beside_one_that_is
 ) -> None:
     last_day = deleted_on(doomed) - A_DAY
     pipeline = hiding(last_day)
-    assert pipeline.run(DayWindow.inclusive(last_day, last_day)).success
+    assert pipeline.run(DayWindow.inclusive(last_day, last_day), assets=RECONCILED).success
 
     pipeline.graph.world.now += A_DAY
     pipeline.graph.calls.clear()
     window = DayWindow.trailing(last_day, 14)
-    run = pipeline.run(window)
+    run = pipeline.run(window, assets=RECONCILED)
     assert run.success
     world = pipeline.graph.world
     never_seen = {
@@ -191,12 +192,12 @@ def test_an_ad_that_meta_no_longer_answers_for_becomes_a_named_gap(
     last_day = deleted_on(doomed) - A_DAY
     pipeline = hiding(last_day)
     window = DayWindow.inclusive(last_day, last_day)
-    assert pipeline.run(window).success
+    assert pipeline.run(window, assets=RECONCILED).success
 
     pipeline.graph.world.now += A_DAY
     gone = {"error": {"code": 100, "subcode": 33}}
     pipeline.graph.faults.add(Fault(gone, path=f"/{doomed.ad_id}/", times=None))
-    run = pipeline.run(window)
+    run = pipeline.run(window, assets=RECONCILED)
     assert run.success
     (named,) = examples(checks_of(run)["ads_add_up_to_metas_total"])
     hidden = spends(pipeline.truth(window), {doomed.ad_id})["42", last_day]

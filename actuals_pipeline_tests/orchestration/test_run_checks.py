@@ -15,9 +15,7 @@ from actuals_pipeline.graph_stand_in.server import running_stand_in
 from actuals_pipeline.graph_stand_in.world import World
 from actuals_pipeline.orchestration.accuracy_checks import ACCURACY_CHECKS
 from actuals_pipeline.report_days import DayWindow
-from actuals_pipeline_tests.orchestration.conftest import Pipeline, checks_of, examples
-
-RECONCILED = ("raw_meta_insights", "meta_account_totals", "ad_actuals", "spend_reconciliation")
+from actuals_pipeline_tests.orchestration.conftest import RECONCILED, Pipeline, checks_of, examples
 
 
 @pytest.fixture

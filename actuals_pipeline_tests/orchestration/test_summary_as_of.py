@@ -12,7 +12,7 @@ from actuals_pipeline.graph_stand_in.world import AccountPlan, World
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.serving import answers
 from actuals_pipeline.warehouse.connection import Warehouse
-from actuals_pipeline_tests.orchestration.conftest import Pipeline
+from actuals_pipeline_tests.orchestration.conftest import RECONCILED, Pipeline
 
 ZONES = {"JPY": ZoneInfo("Asia/Tokyo"), "EUR": ZoneInfo("Europe/Berlin")}
 """Of the accounts of the made-up world, by currency: a day ends in Tokyo first."""
@@ -46,7 +46,7 @@ def test_a_summary_as_of_a_day_is_the_one_that_was_shown_at_its_end(
             pipeline.graph.world.now = end
             begun = window.clipped(until=day)
             assert begun is not None
-            assert pipeline.run(begun).success
+            assert pipeline.run(begun, assets=RECONCILED).success
             answer = answers.summary(warehouse, window, pipeline.settings, end)
             shown[currency, day] = by_currency(answer)[currency]
 

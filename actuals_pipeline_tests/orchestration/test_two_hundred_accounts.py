@@ -20,18 +20,18 @@ from actuals_pipeline.orchestration.resources import MetaApi
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline_tests.orchestration.conftest import (
     FIGURES,
+    RECONCILED,
     Pipeline,
     Row,
     checks_of,
     examples,
 )
 
-RECONCILED = ("raw_meta_insights", "meta_account_totals", "ad_actuals", "spend_reconciliation")
-
 N_ACCOUNTS = 200
 
-HANDFUL = 4
-"""Connections of a step: Dagster's own, the asset's, and one over which fetches remember."""
+HANDFUL = 6
+"""Connections of a step: one for each of Dagster's storages, the asset's, and one over which
+fetches remember."""
 
 ZONES = {"Europe/Berlin": "EUR", "America/New_York": "USD", "Asia/Tokyo": "JPY"}
 
