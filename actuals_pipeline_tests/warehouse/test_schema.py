@@ -57,8 +57,11 @@ def test_an_empty_database_gets_every_table_and_again_nothing(empty_database: st
     made = relations(empty_database)
     assert made == {
         *(f"actuals.{name}" for name in (*TABLES, "schema_version")),
-        *(f"actuals.{name}" for name in ("ad_actuals_history", "completeness_by_age")),
-        *(f"public.{name}" for name in ("videos", "predictions", "performance_metrics")),
+        *(
+            f"actuals.{name}"
+            for name in ("ad_actuals_history", "completeness_by_age", "latest_videos")
+        ),
+        *(f"public.{name}" for name in ("videos", "predictions", "budgets", "performance_metrics")),
     }
     schema.check(empty_database)
     assert not schema.is_older(empty_database)
