@@ -170,7 +170,7 @@ def test_what_the_product_has_already_is_never_altered(empty_database: str, kind
     assert set(before) >= {"videos", "predictions", "performance_metrics"}
     assert schema.upgrade(empty_database) == (None, NEWEST)
     schema.upgrade(empty_database)
-    assert product_relations(empty_database) == before
+    assert product_relations(empty_database).items() >= before.items()
 
 
 def product_relations(url: str) -> dict[str, list[tuple[Any, ...]]]:
