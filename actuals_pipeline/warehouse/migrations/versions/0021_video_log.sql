@@ -165,7 +165,7 @@ SELECT actuals.watch_videos();
 DO $$
 BEGIN
     PERFORM actuals.catch_up_videos();
-EXCEPTION WHEN undefined_table OR undefined_column OR insufficient_privilege THEN
-    RAISE WARNING 'public.videos cannot be read: it must have the columns that the README lists';
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING USING MESSAGE = 'public.videos cannot be read yet (' || SQLERRM || ')';
 END
 $$;
