@@ -1,4 +1,4 @@
-"""Say in `fetch_log` of which day an account's budgets were read."""
+"""Keep what Meta tells by webhook."""
 
 from pathlib import Path
 
@@ -9,5 +9,5 @@ down_revision = "0021"
 
 
 def upgrade() -> None:
-    """Add columns without a default, which rewrite no row."""
+    """Add one table."""
     op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text("utf-8"))
