@@ -404,6 +404,30 @@ def summary(*, since: date | None, until: date | None, as_of: date | None, as_js
     _print(answer, print_summary if as_of is None else print_summary_as_of, as_json=as_json)
 
 
+@main.command()
+@click.option("--since", type=_Day(), help="First day; default: 90 days before the last.")
+@click.option("--until", type=_Day(), help="Last day; default: the last day ever fetched.")
+@click.option("--ad", "ads", multiple=True, help="An ad whose whole story the file shall hold.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="actuals_report.html",
+    show_default=True,
+    help="File to write.",
+)
+@_json_option
+def report(
+    *, since: date | None, until: date | None, ads: tuple[str, ...], out: Path, as_json: bool
+) -> None:
+    """Write the whole picture as one HTML page that needs no network."""
+    from actuals_pipeline.serving import installation
+    from actuals_pipeline.serving.report import file
+
+    with installation.checked() as here:
+        answer = file.write(here, out, since=since, until=until, ads=ads)
+    _print(answer, lambda _: click.echo(f"Wrote {out}: open it in a browser."), as_json=as_json)
+
+
 @main.group()
 def videos() -> None:
     """The product's videos."""

@@ -261,6 +261,12 @@ ORDER BY started_at DESC
 LIMIT 1
 """
 
+_SPAN_OF_RUN: LiteralString = """
+SELECT to_timestamp(start_time) AS started_at, to_timestamp(end_time) AS finished_at
+FROM dagster.runs
+WHERE run_id = %(run_id)s AND start_time IS NOT NULL AND end_time IS NOT NULL
+"""
+
 _FETCHES_OF_RUNS: LiteralString = """
 SELECT DISTINCT ON (account_id) account_id, outcome, error_class, error_message
 FROM (
@@ -452,9 +458,19 @@ def newest_fetches(warehouse: Warehouse) -> list[Row]:
 
 
 def last_run(warehouse: Warehouse) -> Row | None:
-    """The last run that fetched accounts: run_id, since, until, started_at, finished_at."""
+    """The last run that fetched accounts: run_id, since, until, started_at, finished_at.
+
+    The whole run, scoring included, or its fetches alone until Dagster knows of its end.
+    """
     rows = _all(warehouse, _LAST_RUN)
-    return rows[0] if rows else None
+    if not rows:
+        return None
+    span = (
+        _all(warehouse, _SPAN_OF_RUN, {"run_id": rows[0]["run_id"]})
+        if _knows_runs(warehouse)
+        else []
+    )
+    return rows[0] | (span[0] if span else {})
 
 
 def account_outcomes(warehouse: Warehouse, run_ids: Sequence[str]) -> list[Row]:
@@ -529,12 +545,17 @@ def schedule_state(warehouse: Warehouse, schedule: str, now: datetime) -> Schedu
 
 def failed_run(warehouse: Warehouse, job: str) -> str | None:
     """The id of the job's newest run, if that failed; None also where Dagster has no tables."""
-    with warehouse.transaction() as connection:
-        known = connection.execute("SELECT to_regclass('dagster.runs')").fetchone()
-    if known is None or known[0] is None:
+    if not _knows_runs(warehouse):
         return None
     newest = _all(warehouse, _NEWEST_RUN, {"job": job})
     return str(newest[0]["run_id"]) if newest and newest[0]["status"] == "FAILURE" else None
+
+
+def _knows_runs(warehouse: Warehouse) -> bool:
+    """Whether Dagster has its tables here."""
+    with warehouse.transaction() as connection:
+        known = connection.execute("SELECT to_regclass('dagster.runs')").fetchone()
+    return known is not None and known[0] is not None
 
 
 def last_tick(warehouse: Warehouse, schedule: str) -> Row | None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Source = Literal["meta", "stand-in"]
+from actuals_pipeline.serving.queries import Source
 
 Amount: TypeAlias = float
 """Money as a JSON number, exact; major units of the currency that stands beside it."""

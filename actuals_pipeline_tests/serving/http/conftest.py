@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +23,7 @@ from actuals_pipeline.serving.installation import Installation
 from actuals_pipeline.serving.listening import listening
 from actuals_pipeline.settings import Settings
 from actuals_pipeline_tests.serving.conftest import eventually
+from actuals_pipeline_tests.serving.test_up import free_port
 
 TOKEN = "0123456789abcdef-of-the-interface"
 
@@ -63,6 +68,7 @@ class Api:
 
 
 Serve = Callable[..., AbstractContextManager[Api]]
+Start = Callable[..., AbstractContextManager[tuple[subprocess.Popen[bytes], Api]]]
 
 
 @contextmanager
@@ -99,3 +105,36 @@ def api(serve: Serve) -> Iterator[Api]:
     """The test's installation, served without a token."""
     with serve() as served:
         yield served
+
+
+@pytest.fixture
+def start(environment: dict[str, str], tmp_path: Path) -> Start:
+    """Start `actuals serve` in a process of its own, with some variables changed."""
+
+    @contextmanager
+    def served(**variables: str) -> Iterator[tuple[subprocess.Popen[bytes], Api]]:
+        port = free_port()
+        with (tmp_path / "serve.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "actuals_pipeline", "serve", "--port", str(port)],
+                cwd=tmp_path,
+                env={**os.environ, **environment, **variables},
+                stdout=log,
+                stderr=log,
+            )
+        api = Api(f"http://127.0.0.1:{port}")
+
+        def answers() -> bool:
+            assert process.poll() is None, (tmp_path / "serve.log").read_text()
+            with suppress(requests.ConnectionError):
+                return api.get("/healthz").status == 200
+            return False
+
+        try:
+            eventually(answers)
+            yield process, api
+        finally:
+            process.kill()
+            process.wait()
+
+    return served

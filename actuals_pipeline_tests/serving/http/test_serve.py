@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-import requests
 
 from actuals_pipeline.graph_stand_in.faults import Fault
 from actuals_pipeline.graph_stand_in.server import GraphStandIn
@@ -25,46 +21,10 @@ from actuals_pipeline_tests.serving.conftest import (
     processes_of,
     sentence_of,
 )
-from actuals_pipeline_tests.serving.http.conftest import FETCH, SYNC, Answer, Api
+from actuals_pipeline_tests.serving.http.conftest import FETCH, SYNC, Answer, Start
 from actuals_pipeline_tests.serving.http.test_refusals import told
-from actuals_pipeline_tests.serving.test_up import free_port
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-
-Start = Callable[[], AbstractContextManager[tuple[subprocess.Popen[bytes], Api]]]
-
-
-@pytest.fixture
-def start(environment: dict[str, str], tmp_path: Path) -> Start:
-    """Start `actuals serve` on a free port and wait until it answers; it ends with the block."""
-
-    @contextmanager
-    def served() -> Iterator[tuple[subprocess.Popen[bytes], Api]]:
-        port = free_port()
-        with (tmp_path / "serve.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "actuals_pipeline", "serve", "--port", str(port)],
-                cwd=tmp_path,
-                env={**os.environ, **environment},
-                stdout=log,
-                stderr=log,
-            )
-        api = Api(f"http://127.0.0.1:{port}")
-
-        def answers() -> bool:
-            assert process.poll() is None, (tmp_path / "serve.log").read_text()
-            with suppress(requests.ConnectionError):
-                return api.get("/healthz").status == 200
-            return False
-
-        try:
-            eventually(answers)
-            yield process, api
-        finally:
-            process.kill()
-            process.wait()
-
-    return served
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=str)

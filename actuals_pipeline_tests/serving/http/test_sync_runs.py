@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from actuals_pipeline.graph_stand_in.faults import Fault
 from actuals_pipeline.graph_stand_in.server import GraphStandIn
 from actuals_pipeline_tests.serving.conftest import Stored
-from actuals_pipeline_tests.serving.http.conftest import SYNC, Api
+from actuals_pipeline_tests.serving.http.conftest import STATUS, SYNC, Api
 from actuals_pipeline_tests.serving.http.test_refusals import told
 from actuals_pipeline_tests.serving.test_json_contracts import SUMMARY_OF_A_SYNC
 
@@ -38,6 +38,9 @@ def test_callers_at_once_share_one_run_and_each_counts_its_own_ads(
 
     after = api.get(address)
     assert (after.status, after.body) == (200, got[0].body)
+    # What is remembered of it is the whole run, not its fetches alone.
+    last = api.get(STATUS).body["scheduler"]["last_summary"]
+    assert last["duration_seconds"] > sum(row["duration_seconds"] for row in stored("fetch_log"))
     # The next one is a run of its own.
     assert api.post(SYNC, wait=False).body["run_id"] != run_id
 

@@ -1,0 +1,291 @@
+"""What the page reads, all of it as of one instant.
+
+Each row set is bounded by the window, by the newest as-of day or by a number that is named here,
+so that the page's size follows from the account's and never from its history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.rows import dict_row
+
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.warehouse.connection import Warehouse
+
+Row = dict[str, Any]
+
+DEFAULT_DAYS = 90
+"""Report days on the page unless others are asked for.  Chosen: a quarter."""
+
+RESTATED_DAYS = 35
+"""Newest report days whose revisions are shown: a week more than Meta restates."""
+
+MOST_ADS = 10_000
+"""Ads on the page, those with most spend first."""
+
+MOST_FETCHES = 300
+"""Newest fetches on the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Rows by what they are of; `window` is None, and there are none, before the first fetch."""
+
+    window: DayWindow | None
+    rows: dict[str, list[Row]]
+
+    def __getitem__(self, name: str) -> list[Row]:
+        return self.rows.get(name, [])
+
+
+_KNOWN_DAYS: LiteralString = """
+SELECT min(report_date) AS since, max(report_date) AS until FROM actuals.meta_account_totals
+"""
+
+_ACCOUNTS: LiteralString = """
+SELECT DISTINCT ON (account_id)
+       account_id, account_name, currency, time_zone, fetched_at, is_stand_in,
+       count(*) OVER (PARTITION BY account_id) AS days
+FROM actuals.meta_account_totals
+WHERE report_date BETWEEN %(since)s AND %(until)s
+ORDER BY account_id, report_date DESC
+"""
+
+_CAMPAIGNS: LiteralString = """
+SELECT DISTINCT ON (campaign_id) campaign_id, campaign_name, account_id
+FROM actuals.ad_actuals
+WHERE report_date BETWEEN %(since)s AND %(until)s AND campaign_id IS NOT NULL
+ORDER BY campaign_id, report_date DESC
+"""
+
+# A single ad's fetch may have stored days on which its account was never fetched whole.
+_DAYS: LiteralString = """
+SELECT report_date, account_id, campaign_id, currency, sum(spend) AS spend,
+       sum(revenue) AS revenue, sum(conversions)::bigint AS conversions,
+       sum(impressions)::bigint AS impressions, sum(clicks)::bigint AS clicks,
+       bool_and(is_settled) AS is_settled
+FROM actuals.ad_actuals AS actual
+WHERE report_date BETWEEN %(since)s AND %(until)s
+  AND EXISTS (
+      SELECT FROM actuals.meta_account_totals AS total
+      WHERE total.account_id = actual.account_id AND total.report_date = actual.report_date
+  )
+GROUP BY report_date, account_id, campaign_id, currency
+ORDER BY report_date, account_id, campaign_id, currency
+"""
+
+# The newest name and campaign are the greatest of texts that begin with the day.
+_ADS: LiteralString = """
+SELECT account_id, ad_id, currency, sum(spend) AS spend, sum(revenue) AS revenue,
+       sum(conversions)::bigint AS conversions, sum(impressions)::bigint AS impressions,
+       sum(clicks)::bigint AS clicks, min(report_date) AS first_day, max(report_date) AS last_day,
+       (max(ARRAY[report_date::text, coalesce(ad_name, '')]))[2] AS ad_name,
+       (max(ARRAY[report_date::text, coalesce(campaign_id, '')]))[2] AS campaign_id,
+       count(*) OVER () AS ads
+FROM actuals.ad_actuals AS actual
+WHERE report_date BETWEEN %(since)s AND %(until)s
+  AND EXISTS (
+      SELECT FROM actuals.meta_account_totals AS total
+      WHERE total.account_id = actual.account_id AND total.report_date = actual.report_date
+  )
+GROUP BY account_id, ad_id, currency
+ORDER BY sum(spend) DESC, account_id, ad_id, currency
+LIMIT %(most_ads)s
+"""
+
+_PAIRS: LiteralString = """
+SELECT ad_id, model_name, model_version, protocol, account_id, campaign_id, currency,
+       predicted_ctr, actual_ctr, ctr_low, ctr_high, ctr_verdict, ctr_accuracy, impressions, clicks,
+       predicted_roas, actual_roas, roas_low, roas_high, roas_verdict, roas_accuracy, spend
+FROM actuals.prediction_accuracy
+WHERE as_of_date = (
+    SELECT max(as_of_date) FROM actuals.model_accuracy WHERE as_of_date <= %(until)s
+) AND status = 'eligible'
+ORDER BY spend DESC NULLS LAST, ad_id, model_name, model_version, protocol
+LIMIT 6 * %(most_ads)s
+"""
+
+# What may be quoted first, if there is anything; then what moves; imports at the end.
+_MODELS: LiteralString = """
+SELECT *
+FROM actuals.model_accuracy
+WHERE as_of_date = (
+    SELECT max(as_of_date) FROM actuals.model_accuracy WHERE as_of_date <= %(until)s
+) AND n_pairs > 0
+ORDER BY CASE protocol WHEN 'headline' THEN 0 WHEN 'launch_to_date' THEN 1 ELSE 2 END,
+         n_pairs DESC, model_name, model_version DESC
+"""
+
+_ACCURACY: LiteralString = """
+SELECT as_of_date, model_name, model_version, protocol, prediction_accuracy,
+       prediction_accuracy_low, prediction_accuracy_high, noise_ceiling, baseline_accuracy, n_pairs
+FROM actuals.model_accuracy
+WHERE as_of_date BETWEEN %(since)s AND %(until)s AND prediction_accuracy IS NOT NULL
+ORDER BY as_of_date, model_name, model_version, protocol
+"""
+
+_STATISTICS: LiteralString = """
+SELECT model_name, model_version, protocol, statistic, segment, value, low, high, unit, n_pairs
+FROM actuals.model_statistics
+WHERE as_of_date = (
+    SELECT max(as_of_date) FROM actuals.model_statistics WHERE as_of_date <= %(until)s
+) AND statistic IN (
+    'ctr_calibration', 'roas_calibration', 'ctr_slope', 'ctr_explained', 'ctr_skill', 'roas_skill'
+) AND (segment = '' OR segment LIKE 'currency %%')
+ORDER BY model_name, model_version, protocol, statistic, segment
+"""
+
+_DRIFT: LiteralString = """
+SELECT model_name, model_version, metric, week, ln_calibration, lower, upper, is_eligible,
+       is_alarm, changed_since, state, causes, n_pairs
+FROM actuals.model_drift
+WHERE as_of_date = (
+    SELECT max(as_of_date) FROM actuals.model_drift WHERE as_of_date <= %(until)s
+)
+ORDER BY model_name, model_version, metric, week
+"""
+
+_STATES: LiteralString = """
+SELECT model_name, model_version, metric, state, state_since, action, reason
+FROM actuals.retrain_states
+ORDER BY model_name, model_version, metric
+"""
+
+_DEVELOPMENT: LiteralString = """
+SELECT as_of_date, account_id, age_days, revenue_share, revenue_share_se, source, n_cohorts
+FROM actuals.revenue_development
+WHERE as_of_date = (
+    SELECT max(as_of_date) FROM actuals.revenue_development WHERE as_of_date <= %(until)s
+)
+ORDER BY account_id, age_days
+"""
+
+# What each revision added to what was known before it, from which a running sum gives what was
+# known of the day on each day.
+_RESTATED: LiteralString = """
+WITH added AS (
+    SELECT account_id, report_date, as_of_date, currency,
+           coalesce(revenue, 0) - coalesce(lag(revenue) OVER ad_day, 0) AS revenue,
+           coalesce(spend, 0) - coalesce(lag(spend) OVER ad_day, 0) AS spend
+    FROM actuals.ad_actuals_revisions
+    WHERE report_date BETWEEN %(restated_since)s AND %(until)s
+    WINDOW ad_day AS (PARTITION BY account_id, ad_id, report_date ORDER BY as_of_date)
+), by_day AS (
+    SELECT account_id, report_date, as_of_date, sum(revenue) AS revenue, sum(spend) AS spend
+    FROM added
+    GROUP BY account_id, report_date, as_of_date
+)
+SELECT account_id, report_date, as_of_date,
+       sum(revenue) OVER account_day AS revenue, sum(spend) OVER account_day AS spend
+FROM by_day
+WINDOW account_day AS (PARTITION BY account_id, report_date ORDER BY as_of_date)
+ORDER BY account_id, report_date, as_of_date
+"""
+
+_RECONCILED: LiteralString = """
+SELECT account_id, currency, count(*) AS days,
+       count(*) FILTER (WHERE verdict = 'exact') AS exact_days,
+       count(*) FILTER (WHERE verdict = 'within_tolerance') AS tolerated_days,
+       count(*) FILTER (WHERE verdict = 'gap') AS gap_days,
+       sum(meta_spend) AS meta_spend, sum(ads_spend) AS ads_spend,
+       sum(spend_difference) AS spend_difference, sum(abs(spend_difference)) AS absolute_difference
+FROM actuals.spend_reconciliation
+WHERE report_date BETWEEN %(since)s AND %(until)s
+GROUP BY account_id, currency
+ORDER BY account_id, currency
+"""
+
+_GAPS: LiteralString = """
+SELECT report_date, account_id, currency, meta_spend, ads_spend, spend_difference, verdict,
+       count(*) OVER () AS gaps
+FROM actuals.spend_reconciliation
+WHERE report_date BETWEEN %(since)s AND %(until)s AND verdict <> 'exact'
+ORDER BY abs(spend_difference) DESC, report_date DESC, account_id
+LIMIT 50
+"""
+
+_PACING: LiteralString = """
+SELECT level, budget_id, account_id, name, currency, kind, period_start, period_end, budget,
+       spend_limit, spend, spend_whole_days, expected_spend, projected_spend, projected_spend_low,
+       projected_spend_high, verdict, reason
+FROM actuals.budget_pacing
+WHERE as_of_date = (
+    SELECT max(as_of_date) FROM actuals.budget_pacing WHERE as_of_date <= %(until)s
+)
+ORDER BY (verdict IN ('on_track', 'paused')), budget DESC, level, budget_id
+LIMIT 100
+"""
+
+_FETCHES: LiteralString = """
+SELECT id, kind, account_id, started_at, duration_seconds, outcome, calls, pages, rows, retries,
+       rate_limits_hit, throttled_seconds, account_quota_percent, app_quota_percent, error_message
+FROM actuals.fetch_log
+ORDER BY id DESC
+LIMIT %(most_fetches)s
+"""
+
+_WINNERS: LiteralString = """
+WITH newest AS (
+    SELECT *, row_number() OVER (
+        PARTITION BY adset_id, metric ORDER BY is_winner DESC, p_best DESC NULLS LAST, ad_id
+    ) AS place, count(*) OVER (PARTITION BY adset_id, metric) AS rivals
+    FROM actuals.winners
+    WHERE as_of_date = (SELECT max(as_of_date) FROM actuals.winners WHERE as_of_date <= %(until)s)
+)
+SELECT adset_id, metric, ad_id, account_id, n_days, rate, low, high, p_best, expected_loss,
+       is_winner, missing, rivals
+FROM newest
+WHERE place = 1 AND rivals > 1 AND p_best IS NOT NULL
+ORDER BY is_winner DESC, p_best DESC, adset_id, metric
+LIMIT 100
+"""
+
+_QUERIES: dict[str, LiteralString] = {
+    "accounts": _ACCOUNTS,
+    "campaigns": _CAMPAIGNS,
+    "days": _DAYS,
+    "ads": _ADS,
+    "pairs": _PAIRS,
+    "models": _MODELS,
+    "accuracy": _ACCURACY,
+    "statistics": _STATISTICS,
+    "drift": _DRIFT,
+    "states": _STATES,
+    "development": _DEVELOPMENT,
+    "restated": _RESTATED,
+    "reconciled": _RECONCILED,
+    "gaps": _GAPS,
+    "pacing": _PACING,
+    "winners": _WINNERS,
+}
+"""Of the window; the fetches are told also before anything came of them."""
+
+
+def read(warehouse: Warehouse, window: DayWindow | None = None) -> Reading:
+    """The rows of `window`, or of the newest `DEFAULT_DAYS` report days, as of one instant."""
+    with warehouse.transaction() as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        shown = window or _newest_days(connection)
+        values: dict[str, Any] = {"most_ads": MOST_ADS, "most_fetches": MOST_FETCHES}
+        rows = {"fetches": _all(connection, _FETCHES, values)}
+        if shown is not None:
+            values |= {"since": shown.since, "until": shown.until}
+            restated = DayWindow.trailing(shown.until, RESTATED_DAYS)
+            values["restated_since"] = max(restated.since, shown.since)
+            rows |= {name: _all(connection, each, values) for name, each in _QUERIES.items()}
+    return Reading(shown, rows)
+
+
+def _newest_days(connection: psycopg.Connection) -> DayWindow | None:
+    (known,) = _all(connection, _KNOWN_DAYS, {})
+    if known["since"] is None:
+        return None
+    newest = DayWindow.trailing(known["until"], DEFAULT_DAYS)
+    return newest.clipped(since=known["since"])
+
+
+def _all(connection: psycopg.Connection, query: LiteralString, values: Row) -> list[Row]:
+    return connection.cursor(row_factory=dict_row).execute(query, values).fetchall()
