@@ -111,17 +111,20 @@ SELECT 'act_' || asked.account_id AS subject,
                    (fetched.started_at AT TIME ZONE %(zone)s)::date,
                    (fetched.started_at AT TIME ZONE coalesce(known.time_zone, %(zone)s))::date
                )),
-           min(fetched.started_at)
+           min(fetched.started_at),
+           known.fetched_at
        ))::double precision / 3600 AS value,
        NULL AS why
 FROM unnest(%(accounts)s::text[]) AS asked (account_id)
 LEFT JOIN LATERAL (
-    SELECT max(time_zone) AS time_zone FROM actuals.meta_account_totals
+    SELECT max(time_zone) AS time_zone, max(fetched_at) AS fetched_at
+    FROM actuals.meta_account_totals
     WHERE account_id = asked.account_id
 ) AS known ON TRUE
 LEFT JOIN actuals.fetch_log AS fetched
     ON fetched.account_id = asked.account_id AND fetched.kind = 'account'
-GROUP BY asked.account_id
+    AND fetched.started_at > %(now)s - interval '35 days' -- so that the whole log is not read
+GROUP BY asked.account_id, known.fetched_at
 """
 
 # A day that was left out counts from its beginning.
@@ -192,10 +195,14 @@ SELECT '' AS subject,
        (100.0 * count(*) FILTER (WHERE has_rows) / count(*))::double precision AS value,
        format('%%s of %%s have none', count(*) FILTER (WHERE NOT has_rows), count(*)) AS why
 FROM (
-    SELECT DISTINCT trim(video.meta_platform_id::text) AS ad_id, EXISTS (
-        SELECT FROM actuals.ad_actuals WHERE ad_id = trim(video.meta_platform_id::text)
-    ) AS has_rows
+    SELECT DISTINCT trim(video.meta_platform_id::text) AS ad_id,
+           known.account_id IS NOT NULL AS has_rows
     FROM public.videos AS video
+    LEFT JOIN LATERAL (
+        -- Of all its rows: to stop at the first, Postgres would read all ads' days until it comes.
+        SELECT max(account_id) AS account_id FROM actuals.ad_actuals
+        WHERE ad_id = trim(video.meta_platform_id::text)
+    ) AS known ON TRUE
     WHERE trim(video.meta_platform_id::text) <> ''
       AND video.created_at <= %(youngest)s AND video.created_at >= %(oldest)s
 ) AS ads
