@@ -145,6 +145,8 @@ def _tell_apart(row: dict[str, Any], table: str, number: int, day: date) -> None
     for name in ("fingerprint", "title", "request_key", _WITHOUT_DAY.get(table)):
         if name in row:
             row[name] = f"{name} {number}"
+    if "event_key" in row:
+        row["event_key"] = f"{number:064x}"
     if table == "actuals.budget_snapshots":
         # What has a budget has one of two.
         del row["lifetime_budget"]
