@@ -21,6 +21,7 @@ from actuals_pipeline.orchestration.schedules import (
     hourly_actuals,
     weekly_maintenance,
 )
+from actuals_pipeline.orchestration.webhook_refreshes import webhook_refreshes_sensor
 from actuals_pipeline.settings import Settings
 
 
@@ -53,6 +54,8 @@ def build_definitions(
             model_watch.drifted(settings, daily),
             model_watch.decided(settings, daily),
             assets.invested(settings, daily),
+            assets.planned(settings, daily),
+            assets.paced(settings, daily),
             assets.won(settings, daily),
             assets.budgeted(settings, daily),
         ]
@@ -66,7 +69,7 @@ def build_definitions(
             weekly_maintenance(settings, maintenance),
             regular_report(settings, report),
         ],
-        sensors=[retrain_requests_sensor(settings)],
+        sensors=[webhook_refreshes_sensor(settings), retrain_requests_sensor(settings)],
         resources={
             "meta": MetaApi.of(settings),
             "postgres": postgres,
