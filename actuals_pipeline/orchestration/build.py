@@ -10,6 +10,7 @@ from actuals_pipeline.orchestration import assets, checks, model_watch
 from actuals_pipeline.orchestration.io_manager import PostgresIOManager
 from actuals_pipeline.orchestration.jobs import actuals_job, health_job, maintenance_job
 from actuals_pipeline.orchestration.partitions import daily_partitions
+from actuals_pipeline.orchestration.report import regular_report, report_job, reported
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
 from actuals_pipeline.orchestration.retrain_requests import (
     retrain_request_job,
@@ -20,6 +21,7 @@ from actuals_pipeline.orchestration.schedules import (
     hourly_actuals,
     weekly_maintenance,
 )
+from actuals_pipeline.orchestration.webhook_refreshes import webhook_refreshes_sensor
 from actuals_pipeline.settings import Settings
 
 
@@ -35,6 +37,7 @@ def build_definitions(
         "backfill_policy": _backfill_policy(settings),
     }
     job, health, maintenance = actuals_job(settings), health_job(settings), maintenance_job()
+    report = report_job(settings)
     given = dict(resources or {})
     postgres = given.pop("postgres", WarehouseResource(database_url=dg.EnvVar("DATABASE_URL")))
     with warnings.catch_warnings():
@@ -51,19 +54,22 @@ def build_definitions(
             model_watch.drifted(settings, daily),
             model_watch.decided(settings, daily),
             assets.invested(settings, daily),
+            assets.planned(settings, daily),
+            assets.paced(settings, daily),
             assets.won(settings, daily),
             assets.budgeted(settings, daily),
         ]
     return dg.Definitions(
-        assets=[*assets.product_tables(settings), *daily_assets],
+        assets=[*assets.product_tables(settings), *daily_assets, reported(settings)],
         asset_checks=checks.checks(settings),
-        jobs=[job, health, maintenance, retrain_request_job(settings)],
+        jobs=[job, health, maintenance, report, retrain_request_job(settings)],
         schedules=[
             hourly_actuals(settings, job),
             daily_health(settings, health),
             weekly_maintenance(settings, maintenance),
+            regular_report(settings, report),
         ],
-        sensors=[retrain_requests_sensor(settings)],
+        sensors=[webhook_refreshes_sensor(settings), retrain_requests_sensor(settings)],
         resources={
             "meta": MetaApi.of(settings),
             "postgres": postgres,

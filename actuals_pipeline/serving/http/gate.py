@@ -20,13 +20,22 @@ from actuals_pipeline.serving.web_pages import (
 )
 
 MOST_BODY_BYTES = 65_536
-"""No route reads a body; this much is read past for the sake of clients that send one."""
+"""No route but one reads a body; so much is read past for the sake of clients that send one."""
+
+WEBHOOK_PATH = "/webhooks/meta"
+"""Where Meta calls: it has no token of ours and names any host, and signs what it says instead."""
+
+MOST_WEBHOOK_BYTES = 1_048_576
+"""Meta puts up to 1000 changes into one message, of a few hundred bytes each."""
 
 OPEN = frozenset({"/healthz", "/readyz"})
 """What supervisors and load balancers ask, without a token."""
 
 PROBES = OPEN | {"/metrics"}
 """They have an allowance of their own, so that a busy caller does not make us look dead."""
+
+_KINDS = {**dict.fromkeys(PROBES, "probe"), WEBHOOK_PATH: "webhook"}
+"""Whose allowance a request comes out of, by its path; any other is a caller's."""
 
 
 PAGES = re.compile(r"/|/api/ml/ads/[0-9]{1,25}/story")
@@ -36,10 +45,10 @@ PAGES = re.compile(r"/|/api/ml/ads/[0-9]{1,25}/story")
 class Gate:
     """ASGI middleware that lets through what may come in.
 
-    With a token everything but `OPEN` asks for it.  Without one only this computer is served, and
-    no web page that is open on it: those name themselves in `Origin`, or another `Host` than ours.
-    Each client has an allowance of requests; those refused as strangers' come out of another one,
-    so that nobody is locked out by who guesses tokens beside it.
+    With a token everything but `OPEN` and the webhook asks for it.  Without one only this computer
+    is served, and no web page that is open on it: those name themselves in `Origin`, or another
+    `Host` than ours.  Each client has an allowance of requests; those refused as strangers' come
+    out of another one, so that nobody is locked out by who guesses tokens beside it.
     """
 
     def __init__(self, app: ASGIApp, token: str, rate: RequestRate) -> None:
@@ -50,12 +59,13 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the refusal, or let the application answer."""
         if scope["type"] == "http":
-            headers = headers_of(scope["headers"])
+            path, headers = scope["path"], headers_of(scope["headers"])
             stranger = self._stranger(scope, headers)
-            kind = "stranger" if stranger else "probe" if scope["path"] in PROBES else "caller"
+            kind = "stranger" if stranger else _KINDS.get(path, "caller")
             # A server without the client's address, such as one on a Unix socket, has one client.
             host = (scope.get("client") or ("",))[0]
-            refused = self._too_often(client_of(host), kind) or stranger or _too_large(headers)
+            too_often = self._too_often(client_of(host), kind)
+            refused = too_often or stranger or _too_large(path, headers)
             if refused:
                 await refused.response()(scope, receive, send)
                 return
@@ -69,32 +79,20 @@ class Gate:
         return Refusal(429, "too_many_requests", message, LATER, math.ceil(wait))
 
     def _stranger(self, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
-        if not self._token:
-            return _web_page(headers)
         path = scope["path"]
-        if path in OPEN:
+        if path == WEBHOOK_PATH or (self._token and path in OPEN):
             return None
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        token = given.strip().encode()
-        may_be_password = scope["method"] in _READING and PAGES.fullmatch(path) is not None
-        is_password = scheme.lower() == "basic" and may_be_password
-        if is_password:
-            if is_of_another_site(headers):
-                # A browser sends a password it knows along with what other sites ask for.
-                return _web_page(headers)
-            token = _password_in(token)
+        is_page = scope["method"] in _READING and PAGES.fullmatch(path) is not None
+        scheme, given = _credentials(headers.get("authorization", ""))
+        # A browser sends a password that it knows along with what other sites ask for.
+        is_lured = scheme == "basic" and is_of_another_site(headers)
+        if not self._token or is_lured:
+            return _web_page(headers)
         # Of bytes, for text that is not ASCII cannot be compared in constant time.
-        is_ours = hmac.compare_digest(token, self._token.encode())
-        if is_ours and (is_password or scheme.lower() == "bearer"):
+        is_ours = hmac.compare_digest(given, self._token.encode())
+        if is_ours and (scheme == "bearer" or (scheme == "basic" and is_page)):
             return None
-        if may_be_password and path == "/":
-            return _ASK_FOR_PASSWORD
-        return Refusal(
-            401,
-            "unauthorized",
-            "The token is missing or wrong.",
-            "Send the header `Authorization: Bearer TOKEN` with the service's ACTUALS_API_TOKEN.",
-        )
+        return _ASK_FOR_PASSWORD if is_page and path == "/" else _ASK_FOR_TOKEN
 
 
 _READING = frozenset({"GET", "HEAD"})
@@ -108,23 +106,37 @@ _ASK_FOR_PASSWORD = Refusal(
 )
 
 
-def _password_in(encoded: bytes) -> bytes:
-    """The password of Basic credentials (RFC 7617); empty where there is none."""
+_ASK_FOR_TOKEN = Refusal(
+    401,
+    "unauthorized",
+    "The token is missing or wrong.",
+    "Send the header `Authorization: Bearer TOKEN` with the service's ACTUALS_API_TOKEN.",
+)
+
+
+def _credentials(header: str) -> tuple[str, bytes]:
+    """The scheme of an `Authorization` header, and its token or (RFC 7617) password."""
+    scheme, _, text = header.partition(" ")
+    given = text.strip().encode()
+    if scheme.lower() != "basic":
+        return scheme.lower(), given
     try:
-        return base64.b64decode(encoded, validate=True).partition(b":")[2]
+        return "basic", base64.b64decode(given, validate=True).partition(b":")[2]
     except (binascii.Error, ValueError):
-        return b""
+        return "basic", b""
 
 
-def _too_large(headers: Mapping[str, str]) -> Refusal | None:
+def _too_large(path: str, headers: Mapping[str, str]) -> Refusal | None:
+    most, what = MOST_BODY_BYTES, "Send the request without a body."
+    if path == WEBHOOK_PATH:
+        most, what = MOST_WEBHOOK_BYTES, "Send fewer changes at once, and how long the body is."
     if "transfer-encoding" in headers:
-        what = "Send the request without a body."
         return Refusal(411, "length_required", "A body must say how long it is.", what)
     length = headers.get("content-length", "0")
-    if length.isdecimal() and int(length[:20]) <= MOST_BODY_BYTES:
+    if length.isdecimal() and int(length[:20]) <= most:
         return None
-    message = f"The body is larger than {MOST_BODY_BYTES} bytes."
-    return Refusal(413, "body_too_large", message, "Send the request without a body.")
+    message = f"The body is larger than {most} bytes."
+    return Refusal(413, "body_too_large", message, what)
 
 
 def _web_page(headers: Mapping[str, str]) -> Refusal | None:
