@@ -11,6 +11,7 @@ from actuals_pipeline.orchestration.alert_watch import alert_watch_sensor
 from actuals_pipeline.orchestration.io_manager import PostgresIOManager
 from actuals_pipeline.orchestration.jobs import actuals_job, health_job, maintenance_job
 from actuals_pipeline.orchestration.partitions import daily_partitions
+from actuals_pipeline.orchestration.report import regular_report, report_job, reported
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
 from actuals_pipeline.orchestration.retrain_requests import (
     retrain_request_job,
@@ -37,6 +38,7 @@ def build_definitions(
         "backfill_policy": _backfill_policy(settings),
     }
     job, health, maintenance = actuals_job(settings), health_job(settings), maintenance_job()
+    report = report_job(settings)
     given = dict(resources or {})
     postgres = given.pop("postgres", WarehouseResource(database_url=dg.EnvVar("DATABASE_URL")))
     with warnings.catch_warnings():
@@ -59,13 +61,14 @@ def build_definitions(
             assets.budgeted(settings, daily),
         ]
     return dg.Definitions(
-        assets=[*assets.product_tables(settings), *daily_assets],
+        assets=[*assets.product_tables(settings), *daily_assets, reported(settings)],
         asset_checks=checks.checks(settings),
-        jobs=[job, health, maintenance, retrain_request_job(settings)],
+        jobs=[job, health, maintenance, report, retrain_request_job(settings)],
         schedules=[
             hourly_actuals(settings, job),
             daily_health(settings, health),
             weekly_maintenance(settings, maintenance),
+            regular_report(settings, report),
         ],
         sensors=[
             webhook_refreshes_sensor(settings),

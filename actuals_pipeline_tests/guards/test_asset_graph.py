@@ -43,10 +43,18 @@ GRAPH = {
     "budget_advice": ("advice", "pandas postgres", "ad_actuals revenue_development"),
     "model_drift": ("accuracy", "pandas postgres", "prediction_accuracy"),
     "retrain_states": ("accuracy", "pandas postgres", "model_drift"),
+    "accuracy_report": (
+        "report",
+        "altair",
+        "ad_actuals model_accuracy model_drift spend_reconciliation winners",
+    ),
 }
 """By asset: its group, its kinds, and what it is made of."""
 
 OF_THE_PRODUCT = {"videos", "predictions", "budgets"}
+
+WITHOUT_DAYS = OF_THE_PRODUCT | {"accuracy_report"}
+"""Assets that no run of the daily ones makes."""
 
 CHECKS = {
     ("raw_meta_insights", "every_account_was_fetched"),
@@ -103,7 +111,7 @@ def test_the_assets_their_groups_kinds_and_upstreams_are_these() -> None:
         fail_window=timedelta(hours=3), warn_window=timedelta(hours=2)
     )
     policies = {name: spec.freshness_policy for name, spec in specs(defs).items()}
-    assert policies == {name: None if name in OF_THE_PRODUCT else stale for name in GRAPH}
+    assert policies == {name: None if name in WITHOUT_DAYS else stale for name in GRAPH}
     external = {key.to_user_string() for key in graph.external_asset_keys}
     assert external == OF_THE_PRODUCT
     assert {tuple(spec.owners) for spec in specs(defs).values()} == {("team:actuals",)}
@@ -119,7 +127,7 @@ def test_one_job_runs_every_asset_and_check_and_one_step_at_a_time_asks_meta() -
     assert {node.name for node in job.graph.nodes} == {
         "meta_insights_fetch",
         *GRAPH.keys()
-        - OF_THE_PRODUCT
+        - WITHOUT_DAYS
         - {"raw_meta_insights", "meta_account_totals", "budget_snapshots"},
         *(f"{asset}_{check}" for asset, check in CHECKS),
     }
@@ -128,7 +136,7 @@ def test_one_job_runs_every_asset_and_check_and_one_step_at_a_time_asks_meta() -
     assert job.executor_def.name == "in_process"
     assert job.tags["dagster/max_runtime"] == "7200"
     schedules = [schedule.name for schedule in defs.schedules or ()]
-    assert schedules == ["hourly_actuals", "daily_health", "weekly_maintenance"]
+    assert schedules == ["hourly_actuals", "daily_health", "weekly_maintenance", "regular_report"]
     schedule = defs.resolve_schedule_def("hourly_actuals")
     assert (schedule.job_name, schedule.cron_schedule) == ("actuals_job", "7 * * * *")
 
@@ -196,7 +204,7 @@ def test_all_daily_assets_share_one_definition_of_their_days() -> None:
     zone, start = "Pacific/Kiritimati", "2026-02-03"
     defs = definitions(ACTUALS_TIMEZONE=zone, ACTUALS_START_DATE=start)
     graph = defs.resolve_asset_graph()
-    daily = [graph.get(dg.AssetKey(name)) for name in GRAPH.keys() - OF_THE_PRODUCT]
+    daily = [graph.get(dg.AssetKey(name)) for name in GRAPH.keys() - WITHOUT_DAYS]
     partitions = daily[0].partitions_def
     # Two that are equal make two runs of what a backfill should do in one.
     assert all(asset.partitions_def is partitions for asset in daily)
@@ -223,7 +231,8 @@ def test_each_asset_says_what_one_row_is_and_whether_it_is_made_up(is_stand_in: 
         text = spec.description or ""
         has_notice = is_stand_in and name not in OF_THE_PRODUCT
         assert text.startswith(STAND_IN_NOTICE) == has_notice, name
-        assert text.removeprefix(STAND_IN_NOTICE).startswith("One row is "), name
+        is_table = name != "accuracy_report"
+        assert text.removeprefix(STAND_IN_NOTICE).startswith("One row is ") == is_table, name
         source = spec.tags.get("actuals/source")
         assert source == ("stand-in" if is_stand_in else None), name
     job = defs.resolve_job_def("actuals_job")
@@ -240,7 +249,7 @@ def test_the_columns_shown_are_the_columns_of_the_database(database: str) -> Non
     """
     shown = specs(definitions())
     with psycopg.connect(database) as connection:
-        for name in GRAPH.keys() - OF_THE_PRODUCT:
+        for name in GRAPH.keys() - WITHOUT_DAYS:
             metadata = shown[name].metadata
             assert metadata["dagster/table_name"] == TABLES[name].fullname == f"actuals.{name}"
             schema = metadata["dagster/column_schema"]

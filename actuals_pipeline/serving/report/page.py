@@ -40,7 +40,7 @@ def page_of(
 
     Bundling the charts' script takes seconds the first time and is kept under `home`.
     """
-    style, script, drawing = _text("page.css"), _text("page.js"), vega.bundled(home)
+    style, script, drawing = template_text("page.css"), template_text("page.js"), vega.bundled(home)
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -106,5 +106,6 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _text(name: str) -> str:
+def template_text(name: str) -> str:
+    """A file of the page that is ours."""
     return (_FILES / name).read_text("utf-8")

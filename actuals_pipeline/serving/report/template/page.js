@@ -5,6 +5,7 @@
   const DAY = 86400000;
   const STALE_HOURS = 3;
   const PAGE = 25;
+  const MOST_INTERVALS = 400;
   const VERDICTS = ["within tolerance", "too high", "too low", "cannot be told yet"];
   const KINDS = {
     headline: "final, attested",
@@ -113,6 +114,8 @@
     const kept = pairPlaces().filter((each) => of("said")[each] > 0 && of("was")[each] !== null);
     const least = kept.reduce((low, each) => (of("was")[each] > 0 ? Math.min(low, of("was")[each]) : low), Infinity);
     const floor = Number.isFinite(least) ? least / 1.5 : 0.001;
+    // So many intervals hide the marks; each mark still tells its own.
+    const crowded = kept.length > MOST_INTERVALS;
     const form = metric === "ctr" ? (value) => share(value, 2) : multiple;
     return kept.map((each) => {
       const [low, high] = [of("low")[each], of("high")[each]];
@@ -123,8 +126,8 @@
         said: of("said")[each],
         really: of("was")[each],
         was: Math.max(of("was")[each], floor),
-        low: low === null ? null : Math.max(low, floor),
-        high: high === null ? null : Math.max(high, floor),
+        low: low === null || crowded ? null : Math.max(low, floor),
+        high: high === null || crowded ? null : Math.max(high, floor),
         between: low === null ? "unknown" : `${form(low)} to ${form(high)}`,
         verdict: VERDICTS[of("verdict")[each]] || VERDICTS[3],
         final: Boolean(of("final")[each]),
@@ -291,8 +294,8 @@
   };
   const COLUMNS = {
     trend: ["day", "spend", "revenue", "roas", "conversions", "cpa", "state"],
-    ctr_pairs: ["name", "ad", "model", "said", "really", "low", "high", "verdict", "standing"],
-    roas_pairs: ["name", "ad", "model", "said", "really", "low", "high", "verdict", "standing"],
+    ctr_pairs: ["name", "ad", "model", "said", "really", "between", "verdict", "standing"],
+    roas_pairs: ["name", "ad", "model", "said", "really", "between", "verdict", "standing"],
     calibration: ["model", "said", "was", "low", "high", "ads", "clicks"],
     accuracy: ["day", "model", "kind", "value", "low", "high", "ceiling", "baseline", "pairs"],
     development: ["account", "age", "share", "error", "source"],
@@ -300,7 +303,7 @@
     fetches: ["at", "account", "quota", "outcome", "seconds", "waited", "rows"],
   };
   const LABELS = {
-    said: "predicted", really: "actual", was: "observed", low: "low end", high: "high end", at: "started",
+    between: "95 % interval", said: "predicted", really: "actual", was: "observed", low: "low end", high: "high end", at: "started",
     known: "as known on", value: "accuracy, %", ceiling: "perfect model, %", baseline: "no model, %", pairs: "ads",
     cpa: "cost per purchase", quota: "quota used, %", seconds: "took, s", waited: "waited, s", share: "share",
     age: "age, days", conversions: "purchases", standing: "comparison", kind: "figures are",

@@ -1,0 +1,91 @@
+"""The asset that shows the report in Dagster's UI: its sentence, its charts, and where it is."""
+
+import base64
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,  # what define_asset_job returns; dagster does not export it
+)
+
+from actuals_pipeline.orchestration.descriptions import OWNERS, STAND_IN_NOTICE, source_tags
+from actuals_pipeline.orchestration.resources import WarehouseResource
+from actuals_pipeline.settings import Settings
+
+REPORT_JOB_NAME = "report_job"
+REPORT_SCHEDULE_NAME = "regular_report"
+
+REPORT_CRON = "27 */6 * * *"
+"""Twenty minutes after the figures; four times a day, for Dagster keeps each picture."""
+
+_PAGE = "http://127.0.0.1:8003/"
+"""Where `actuals up` and `actuals serve` show it unless told otherwise."""
+
+_MADE_OF = ("ad_actuals", "model_accuracy", "model_drift", "spend_reconciliation", "winners")
+
+
+def reported(settings: Settings) -> dg.AssetsDefinition:
+    """The report as of now, in the metadata of each materialization; the page itself is live."""
+    notice = STAND_IN_NOTICE if settings.is_stand_in else ""
+
+    @dg.asset(
+        name="accuracy_report",
+        deps=[*_MADE_OF],
+        description=(
+            f"{notice}How good the model is, where the money went, and whether every cent is "
+            f"accounted for, on one page.\n\nLive at [{_PAGE}]({_PAGE}) while `actuals up` or "
+            "`actuals serve` runs; `actuals report --out FILE` writes it as a file."
+        ),
+        group_name="report",
+        kinds={"altair"},
+        owners=OWNERS,
+        tags=source_tags(settings),
+    )
+    def accuracy_report(postgres: WarehouseResource) -> dg.MaterializeResult[None]:
+        # The charts' libraries load when they are needed: every process loads this module.
+        from actuals_pipeline.serving.report import pictures, reading
+        from actuals_pipeline.serving.report.contents import contents_of, money_by_currency
+
+        read = reading.read(postgres.warehouse())
+        contents = contents_of(read)
+        currency = next(iter(money_by_currency(read["days"])), "")
+        shown = {
+            "accuracy over time": pictures.accuracy_png(read),
+            f"spend in {currency}": pictures.spend_png(read, currency),
+        }
+        return dg.MaterializeResult(
+            metadata={
+                "page": dg.MetadataValue.url(_PAGE),
+                "says": contents.headline.sentence,
+                "days": contents.window,
+                **{tile.label: "; ".join(tile.values) for tile in contents.tiles},
+                **{name: _picture(name, png) for name, png in shown.items() if png},
+            }
+        )
+
+    return accuracy_report
+
+
+def report_job(settings: Settings) -> UnresolvedAssetJobDefinition:
+    """Make the report anew; apart from the figures, which need no picture to be right."""
+    return dg.define_asset_job(
+        REPORT_JOB_NAME,
+        selection=dg.AssetSelection.groups("report"),
+        description="Draw the report of what is in the tables.",
+        tags={"dagster/max_runtime": "600", **source_tags(settings)},
+    )
+
+
+def regular_report(settings: Settings, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """The schedule `regular_report`, running from the start."""
+    return dg.ScheduleDefinition(
+        name=REPORT_SCHEDULE_NAME,
+        cron_schedule=REPORT_CRON,
+        job=job,
+        execution_timezone=settings.time_zone_name,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Four times a day, after the figures: the report of what is in the tables.",
+    )
+
+
+def _picture(name: str, png: bytes) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")
