@@ -81,6 +81,21 @@ class Settings(BaseModel):
     meta_graph_url: str = Field(
         "https://graph.facebook.com", alias="META_GRAPH_URL", description="Graph API host."
     )
+    webhook_verify_token: SecretStr = Field(
+        SecretStr(""),
+        alias="META_WEBHOOK_VERIFY_TOKEN",
+        description=(
+            "What is entered as verify token in the app's webhook settings at Meta, at least 16 "
+            "characters; empty: `/webhooks/meta` confirms no subscription."
+        ),
+    )
+    webhook_minutes: int = Field(
+        15,
+        alias="ACTUALS_WEBHOOK_MINUTES",
+        ge=1,
+        le=1440,
+        description="Least minutes between two early fetches of an account that webhooks ask for.",
+    )
     database_url: SecretStr = Field(
         SecretStr(""),
         alias="DATABASE_URL",
@@ -205,6 +220,13 @@ class Settings(BaseModel):
         ge=0,
         le=31,
         description="Days for which an exchange rate holds when no newer one was imported.",
+    )
+    pacing_tolerance: Decimal = Field(
+        Decimal("0.1"),
+        alias="ACTUALS_PACING_TOLERANCE",
+        ge=0,
+        le=1,
+        description="Share of a budget by which spend may differ before it is worth a word.",
     )
     retrain_webhook: SecretStr = Field(
         SecretStr(""),
@@ -344,7 +366,7 @@ class Settings(BaseModel):
             raise ValueError("it is no http(s) address such as https://example.com/retrain")
         return value
 
-    @field_validator("retrain_secret", "ui_password")
+    @field_validator("retrain_secret", "ui_password", "webhook_verify_token")
     @classmethod
     def _check_secret(cls, value: SecretStr) -> SecretStr:
         secret = value.get_secret_value()

@@ -50,7 +50,7 @@ from actuals_pipeline.graph_stand_in.insights import (
     parse_query,
     render,
 )
-from actuals_pipeline.graph_stand_in.world import Ad, World
+from actuals_pipeline.graph_stand_in.world import Ad, NodeKind, World
 
 Item = TypeVar("Item")
 
@@ -318,8 +318,8 @@ class Graph:
             raise read_only()
         if not edge:
             return _Target(node.kind, node)
-        if edge == "ads" and node.kind == "account":
-            return _Target("ads", node)
+        if edge in {"ads", "campaigns", "adsets"} and node.kind == "account":
+            return _Target(edge, node)
         raise unknown_node(node.object_id)
 
     def _node(self, object_id: str) -> Node:
@@ -347,7 +347,9 @@ class Graph:
             return nodes.creative_node(ad)
         if node.kind == "video":
             return nodes.video_node(node.object_id, ad)
-        return nodes.parent_node(node.kind, ad)
+        if node.kind == "campaign":
+            return nodes.campaign_node(node.ads, self.world)
+        return nodes.ad_set_node(node.ads, self.world)
 
     def adaccounts(self, request: Request, _subject: None, effect: Mapping[str, Any]) -> Payload:
         """The accounts that the token may read: all of them."""
@@ -385,6 +387,36 @@ class Graph:
         if request.params.get("summary") == "true":
             payload["summary"] = {"total_count": len(listed)}
         return payload
+
+    def campaigns(self, request: Request, node: Node, effect: Mapping[str, Any]) -> Payload:
+        """An account's campaigns with their budgets."""
+        return self._parents(request, node, effect, "campaign", nodes.campaign_node)
+
+    def ad_sets(self, request: Request, node: Node, effect: Mapping[str, Any]) -> Payload:
+        """An account's ad sets with their budgets."""
+        return self._parents(request, node, effect, "adset", nodes.ad_set_node)
+
+    def _parents(
+        self,
+        request: Request,
+        node: Node,
+        effect: Mapping[str, Any],
+        kind: NodeKind,
+        described: Callable[[Sequence[Ad], World], Payload],
+    ) -> Payload:
+        start = self._start(request, f"{kind}s/{node.account_id}")
+        groups: dict[str, list[Ad]] = {}
+        for ad in node.ads:
+            if ad.created_at <= start.as_of:
+                groups.setdefault(getattr(ad, f"{kind}_id"), []).append(ad)
+        fields = request.params.get("fields", "")
+        return self._page(
+            request,
+            effect,
+            list(groups.values()),
+            start,
+            put=lambda ads: nodes.chosen(described(ads, self.world), fields, kind),
+        )
 
     def insights(self, request: Request, node: Node, effect: Mapping[str, Any]) -> Payload:
         """A page of insights, computed while the client waits."""
@@ -559,7 +591,7 @@ def _page_number(params: Mapping[str, str]) -> int:
         return 1
 
 
-_PAGED = frozenset({"insights", "run_insights", "ads", "adaccounts"})
+_PAGED = frozenset({"insights", "run_insights", "ads", "campaigns", "adsets", "adaccounts"})
 
 _METERED = frozenset({"insights", "insights_async", "run", "run_insights"})
 
@@ -571,6 +603,8 @@ _HANDLERS: Mapping[str, Callable[[Graph, Request, Any, Mapping[str, Any]], Any]]
     "creative": Graph.node,
     "video": Graph.node,
     "ads": Graph.ads,
+    "campaigns": Graph.campaigns,
+    "adsets": Graph.ad_sets,
     "adaccounts": Graph.adaccounts,
     "insights": Graph.insights,
     "insights_async": Graph.insights_async,

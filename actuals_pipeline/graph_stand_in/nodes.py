@@ -5,12 +5,12 @@ Source: `AdAccount`, `Ad`, `AdCreative` and `AdVideo` of facebook-business 26.0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from actuals_pipeline.graph_stand_in.graph_errors import invalid_parameter, unknown_field
-from actuals_pipeline.graph_stand_in.world import Ad, AdAccount, NodeKind
+from actuals_pipeline.graph_stand_in.world import Ad, AdAccount, NodeKind, World
 
 PAGE_ID = "880000000000090"
 
@@ -50,6 +50,29 @@ def ad_node(ad: Ad, today: date) -> dict[str, Any]:
         "updated_time": _stamp(ad.created_at),
         "creative": creative_node(ad),
     }
+
+
+def campaign_node(ads: Sequence[Ad], world: World) -> dict[str, Any]:
+    """Every field of a campaign that the stand-in knows, given its ads."""
+    return parent_node("campaign", ads[0]) | _spending("campaign", ads, world, "stop_time")
+
+
+def ad_set_node(ads: Sequence[Ad], world: World) -> dict[str, Any]:
+    """Every field of an ad set that the stand-in knows, given its ads."""
+    return parent_node("adset", ads[0]) | _spending("adset", ads, world, "end_time")
+
+
+def _spending(kind: NodeKind, ads: Sequence[Ad], world: World, end_field: str) -> dict[str, Any]:
+    """Status, days and budgets, in minor units; None where it has no such day."""
+    budget = world.budget(kind, ads)
+    status = "ACTIVE" if budget.is_active else "PAUSED"
+    amounts = {"daily_budget": budget.daily_minor, "lifetime_budget": budget.lifetime_minor}
+    days = {"start_time": budget.starts_at, end_field: budget.ends_at}
+    return (
+        {"status": status, "effective_status": status}
+        | {name: str(minor or 0) for name, minor in amounts.items()}
+        | {name: instant and _stamp(instant) for name, instant in days.items()}
+    )
 
 
 def parent_node(kind: NodeKind, ad: Ad) -> dict[str, Any]:
@@ -103,6 +126,9 @@ def chosen(node: Mapping[str, Any], fields: str, kind: str) -> dict[str, Any]:
         if name not in node:
             raise unknown_field(name, kind)
         value = node[name]
+        # Meta leaves out what has no value.
+        if value is None:
+            continue
         nested = isinstance(value, dict) and "id" in value
         answer[name] = chosen(value, inner, name) if nested else value
     return answer

@@ -10,6 +10,7 @@ made tomorrow tells the same story about last week.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,17 @@ DEMO_ACCOUNTS = (
 
 
 @dataclass(frozen=True, slots=True)
+class InventedBudget:
+    """What a campaign or an ad set may spend, in minor units; both None: not at that level."""
+
+    daily_minor: int | None
+    lifetime_minor: int | None
+    starts_at: datetime
+    ends_at: datetime | None
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Fate:
     """How many days an ad delivers, and its status from then on."""
 
@@ -91,6 +103,10 @@ _AD_NAMES = (
     "  spaces kept  ",
     "back\\slash %s {braces} ${dollar}",
 )
+
+
+_LIFE_DAYS = 120
+"""Days for which a campaign with a budget for its life runs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +228,8 @@ class AdAccount:
 class World:
     """Ad accounts with a past, a clock, and the truth about them.
 
-    `now` must be aware and can only be moved forward.  `deleted_in_lists` says whether a list of
+    `now` must be aware and can only be moved forward.  `daily_budgets` sets those of some campaigns
+    and ad sets, in minor units.  `deleted_in_lists` says whether a list of
     ads holds deleted ones when a filter names that status; Meta's own documentation says both.
     """
 
@@ -227,6 +244,7 @@ class World:
     ) -> None:
         self._now = _aware(now)
         self._seed = seed
+        self.daily_budgets: dict[str, int] = {}
         self.deleted_in_lists = deleted_in_lists
         self._accounts = {
             plan.account_id: AdAccount(plan, seed=seed, now=self._now, history_days=history_days)
@@ -295,6 +313,32 @@ class World:
             for ad in self.ads(account_id)
             for day, figures in self.days(ad, window)
         ]
+
+    def budget(self, kind: NodeKind, ads: Sequence[Ad]) -> InventedBudget:
+        """The budget of the campaign or ad set of these ads, such as they might need together.
+
+        Every other campaign has one of its own, of which every other one is for its life; the ad
+        sets of the others have one each.  One in seven is too small for what its ads spend.
+        """
+        account, first = self._accounts[ads[0].account_id], ads[0]
+        number = int(getattr(first, f"{kind}_id")[-8:])
+        is_whole = int(first.campaign_id[-8:]) % 2 == 0
+        begins = day_start(min(ad.launch_day for ad in ads), account.zone)
+        active = [ad for ad in ads if ad.status(self.today(first.account_id)) == "ACTIVE"]
+        starts_and_runs = (begins, None, bool(active))
+        object_id = getattr(first, f"{kind}_id")
+        if object_id in self.daily_budgets:
+            return InventedBudget(self.daily_budgets[object_id], None, *starts_and_runs)
+        if is_whole != (kind == "campaign"):
+            return InventedBudget(None, None, *starts_and_runs)
+        share = 0.4 if number % 7 == 3 else 1.1
+        day = share * sum(ad.rates.daily_impressions * ad.rates.cpm / 1000 for ad in active)
+        unit = 5 * 10**account.minor_digits
+        daily = math.ceil(day / unit) * unit or unit
+        if is_whole and number % 4 == 2:
+            ends = begins + timedelta(days=_LIFE_DAYS)
+            return InventedBudget(None, daily * _LIFE_DAYS, begins, ends, bool(active))
+        return InventedBudget(daily, None, *starts_and_runs)
 
     def videos(self) -> list[dict[str, Any]]:
         """The product's `videos` rows: one per ad, created shortly before its first delivery."""

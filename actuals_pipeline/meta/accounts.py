@@ -27,6 +27,7 @@ from actuals_pipeline.errors import (
 )
 from actuals_pipeline.meta import fields
 from actuals_pipeline.meta.agreement import AccountReading
+from actuals_pipeline.meta.budgets import BudgetReading, read_budgets
 from actuals_pipeline.meta.client import FetchUsage, InsightsClient, MetaAccount
 from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.meta.memory import RequestSize
@@ -67,6 +68,7 @@ class AccountFetch:
     `covered` is None when nothing of the window has begun in the account's time zone.  With
     `ad_id` only that ad was asked for, and `totals` is its one row for all days together.
     `missing_ads` is how many ads were asked for by id because the listing lacked some.
+    `budgets` are those of its campaigns and ad sets, None where they were not to be read.
     `older_days` are those whose rows are of an earlier worker's report, with its instant.
     """
 
@@ -85,6 +87,7 @@ class AccountFetch:
     size: RequestSize = field(default_factory=RequestSize)
     missing_ads: int = 0
     quotas: Quotas = field(default_factory=Quotas)
+    budgets: BudgetReading | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -153,6 +156,7 @@ class AccountFetch:
             "error_class": type(self.error).__name__ if self.error else None,
             "error_message": str(self.error) if self.error else None,
             "is_stand_in": bool(self.account and self.account.is_stand_in),
+            **(self.budgets.log_row() if self.budgets else {}),
         }
 
 
@@ -212,7 +216,14 @@ def fetch_account(
         missing = MissingAds(client, account_id, covered, reading, purchase_action_type=chosen)
         missing.ask()
         rows = joined([reading.rows, missing.found]) if len(missing.found) else reading.rows
-        return _Read(window, covered, rows, reading.totals, len(missing.asked))
+        return _Read(
+            window,
+            covered,
+            rows,
+            reading.totals,
+            len(missing.asked),
+            _budgets(client, account, started_at),
+        )
 
     return _fetched(
         account_id, window, client, read, expects_stand_in=expects_stand_in, clock=clock
@@ -253,6 +264,20 @@ class _Read:
     rows: Rows | tuple[()] = ()
     totals: Sequence[RawInsight] = ()
     missing_ads: int = 0
+    budgets: BudgetReading | None = None
+
+
+def _budgets(
+    client: InsightsClient, account: MetaAccount, instant: datetime
+) -> BudgetReading | None:
+    """The account's budgets, unless they were read on its day before; after all that matters."""
+    today = _today(account, instant)
+    if not client.needs_budgets(account.account_id, today):
+        return None
+    reading = read_budgets(client, account, today)
+    if reading.error is not None:
+        logger.warning("budgets not read account=act_%s: %s", account.account_id, reading.error)
+    return reading
 
 
 def _fetched(
@@ -299,6 +324,7 @@ def _fetched(
         size=client.size,
         missing_ads=done.missing_ads,
         quotas=_quotas(client.limits, account_id, finished_at),
+        budgets=done.budgets,
     )
 
 

@@ -177,6 +177,26 @@ class InsightsClient:
             raise not_found
         return str(account_id)
 
+    def campaigns(self, account_id: str) -> list[dict[str, Any]]:
+        """The account's campaigns with their budgets, archived and deleted ones left out."""
+        return self._edge(account_id, "campaigns", fields.CAMPAIGN_FIELDS)
+
+    def ad_sets(self, account_id: str) -> list[dict[str, Any]]:
+        """The account's ad sets with their budgets, archived and deleted ones left out."""
+        return self._edge(account_id, "adsets", fields.AD_SET_FIELDS)
+
+    def needs_budgets(self, account_id: str, day: date) -> bool:
+        """Whether the account's budgets are still to be read on its calendar day `day`."""
+        return self._memory.needs_budgets(account_id, day)
+
+    def _edge(self, account_id: str, edge: str, names: Sequence[str]) -> list[dict[str, Any]]:
+        return Pages(self._graph).listed(
+            (account_node(account_id), edge),
+            {"fields": ",".join(names)},
+            Query.of_account(account_id),
+            kind=edge,
+        )
+
     def ads_insights(self, account_id: str, window: DayWindow) -> Spool:
         """One row per ad and report day of the account, in any order.
 

@@ -83,6 +83,32 @@ ATTRIBUTION_WINDOWS: Final = ("1d_click", "7d_click", "28d_click", "1d_view", "1
 CLICK_WINDOWS: Final = ("1d_click", "7d_click", "28d_click")
 """The click windows among them, shortest first: each holds the ones before it."""
 
+CAMPAIGN_FIELDS: Final = (
+    "id",
+    "name",
+    "effective_status",
+    "daily_budget",
+    "lifetime_budget",
+    "start_time",
+    "stop_time",
+)
+"""Fields of a campaign that say what it may spend; money is in minor units."""
+
+AD_SET_FIELDS: Final = (
+    "id",
+    "campaign_id",
+    "name",
+    "effective_status",
+    "daily_budget",
+    "lifetime_budget",
+    "start_time",
+    "end_time",
+)
+"""The same of an ad set."""
+
+END_OF_LEVEL: Final = {"campaign": "stop_time", "adset": "end_time"}
+"""The field that holds the instant at which it stops."""
+
 AD_STATUSES: Final = (
     "ACTIVE",
     "ADSET_PAUSED",

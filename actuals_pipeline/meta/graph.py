@@ -70,9 +70,10 @@ class FetchUsage:
     """What a fetch has cost so far.
 
     `rows` as received, duplicates included; `calls_by_kind` by what was asked for (`account`,
-    `ad`, `insights`, `submit`, `poll`, `report`), `retries_by_class` by the error that a call was
-    repeated for, `splits` by the lever that made a request smaller.  Seconds were waited for limits
-    (`throttled`), before calls were repeated (`backoff`) and for reports (`polling`).
+    `ad`, `insights`, `submit`, `poll`, `report`, `campaigns`, `adsets`), `retries_by_class` by the
+    error that a call was repeated for, `splits` by the lever that made a request smaller.  Seconds
+    were waited for limits (`throttled`), before calls were repeated (`backoff`) and for reports
+    (`polling`).
     """
 
     calls_by_kind: Counter[str] = field(default_factory=Counter)

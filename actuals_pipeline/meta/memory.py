@@ -60,6 +60,9 @@ class FetchMemory(Protocol):
     ) -> None:
         """Keep which ads had nothing in `window` when they were asked for by id."""
 
+    def needs_budgets(self, account_id: str, day: date) -> bool:
+        """Whether the account's budgets are still to be read on its calendar day `day`."""
+
     def open_report(self, account_id: str, fingerprint: str) -> OpenReport | None:
         """The report run that was submitted for the same request not long ago."""
 
@@ -79,6 +82,7 @@ class ProcessMemory:
     ads: dict[str, list[str]] = field(default_factory=dict)
     fruitless: dict[tuple[str, str], date] = field(default_factory=dict)
     reports: dict[tuple[str, str], OpenReport] = field(default_factory=dict)
+    keeps_budgets: bool = False
 
     def request_size(self, account_id: str, window: DayWindow) -> RequestSize | None:  # noqa: ARG002
         """As in `FetchMemory`, whatever the window."""
@@ -105,6 +109,10 @@ class ProcessMemory:
     ) -> None:
         """As in `FetchMemory`."""
         self.fruitless |= {(account_id, ad_id): window.since for ad_id in ad_ids}
+
+    def needs_budgets(self, account_id: str, day: date) -> bool:  # noqa: ARG002
+        """As in `FetchMemory`; never, unless somebody keeps them."""
+        return self.keeps_budgets
 
     def open_report(self, account_id: str, fingerprint: str) -> OpenReport | None:
         """As in `FetchMemory`."""

@@ -78,6 +78,20 @@ class Pages:
             else:
                 return
 
+    def listed(
+        self, path: Sequence[str], params: Mapping[str, Any], query: Query, *, kind: str
+    ) -> list[dict[str, Any]]:
+        """The objects of every page of an edge, each once by its `id`: all of them or none."""
+        for reading in range(READINGS):
+            try:
+                return _objects(self._pages(path, params, query, kind), query)
+            except MetaError as error:
+                is_last = reading == READINGS - 1
+                if error.reaction is not Reaction.RESTART_PAGING or is_last:
+                    raise
+                self._graph.usage.retries_by_class[type(error).__name__] += 1
+        raise AssertionError("the last reading returns or raises")
+
     def _pages(
         self, path: Sequence[str], params: Mapping[str, Any], query: Query, kind: str
     ) -> Iterator[Page]:
@@ -100,7 +114,7 @@ class Pages:
                 continue
             rows = answer.body.get("data")
             if not isinstance(rows, list):
-                raise _shifted(query, "a page of insights has no list of rows")
+                raise _shifted(query, "a page has no list of rows")
             self._count(rows)
             yield list(zip(rows, answer.row_texts, strict=True))
             after = _next_cursor(answer.body, query)
@@ -197,6 +211,22 @@ class _Places:
         if places[number] == _NOWHERE:
             places[number] = new
         return places[number]
+
+
+def _objects(pages: Iterable[Page], query: Query) -> list[dict[str, Any]]:
+    """The objects of some pages; of one that comes twice the last counts."""
+    found: dict[str, dict[str, Any]] = {}
+    fruitless = 0
+    for page in pages:
+        n_before = len(found)
+        for each, _ in page:
+            if not isinstance(each, dict) or not fields.is_id(each.get("id")):
+                raise query.unexpected("an object of a list has no id")
+            found[each["id"]] = each
+        fruitless = fruitless + 1 if len(found) == n_before else 0
+        if fruitless >= FRUITLESS_PAGES:
+            raise query.unexpected(f"{fruitless} pages in a row have nothing new")
+    return list(found.values())
 
 
 def _smaller(size: int, error: MetaError) -> int:

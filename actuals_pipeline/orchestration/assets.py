@@ -3,7 +3,8 @@
     Meta -> raw_meta_insights -> ad_actuals -> revenue_development -> prediction_accuracy
         |                                                                 |-> model_accuracy
         |                                                                 `-> model_statistics
-        `-> meta_account_totals -> spend_reconciliation, investment_summary
+        |-> meta_account_totals -> spend_reconciliation, investment_summary
+        `-> budget_snapshots, plan_snapshots -> budget_pacing
 
 From ad_actuals and revenue_development come winners and budget_advice, which are advice: nothing
 of this pipeline writes to Meta.
@@ -41,6 +42,7 @@ from actuals_pipeline.orchestration.figures import (
     scores_by_day,
 )
 from actuals_pipeline.orchestration.launches import Launches
+from actuals_pipeline.orchestration.pacing import Pacing, plans_today
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.reactions import reacting_to_errors
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
@@ -81,6 +83,7 @@ def product_tables(settings: Settings) -> list[dg.AssetSpec]:
     rows = {
         "videos": "One row is one video; `meta_platform_id` is the Meta ad that runs it.",
         "predictions": "One row is one prediction of one model version for one video.",
+        "budgets": "One row is one planned budget: an amount, a currency and its days.",
     }
     return [
         dg.AssetSpec(
@@ -97,7 +100,11 @@ def product_tables(settings: Settings) -> list[dg.AssetSpec]:
 
 
 def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
-    """Both tables that come straight from Meta, fetched in one go so that they can be compared."""
+    """The tables that come straight from Meta: rows and totals in one go, so that they compare.
+
+    Budgets are read along with the first fetch of an account's day.  Whichever of them is asked
+    for, all are written: one without the others would not compare.
+    """
 
     @dg.multi_asset(
         name="meta_insights_fetch",
@@ -105,10 +112,12 @@ def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
             name: dg.AssetOut.from_spec(
                 dg.AssetSpec(name, **described(name, settings, group="meta", kinds={"meta"})),
                 dagster_type=dg.Any,
+                is_required=False,
             )
-            for name in ("raw_meta_insights", "meta_account_totals")
+            for name in ("raw_meta_insights", "meta_account_totals", "budget_snapshots")
         },
         pool=META_POOL,
+        can_subset=True,
         **daily,
     )
     def meta_insights_fetch(
@@ -117,17 +126,20 @@ def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         fetching = RunOfFetches(context, settings, meta, postgres)
         with reacting_to_errors(context):
             fetching.fetch()
-        totals = read(
-            postgres.warehouse(), TABLES["meta_account_totals"], window_of(context.partition_keys)
-        )
-        figures_by_day(context, totals, asset="meta_account_totals")
         calls = {"run_api_calls": fetching.calls}
-        yield dg.MaterializeResult(
-            asset_key="raw_meta_insights", value=fetching.raw, metadata=calls
-        )
-        yield dg.MaterializeResult(
-            asset_key="meta_account_totals", value=fetching.totals, metadata=calls
-        )
+        written = {
+            "raw_meta_insights": (fetching.raw, calls),
+            "meta_account_totals": (fetching.totals, calls),
+            "budget_snapshots": (fetching.budgets, None),
+        }
+        asked = [name for name in written if dg.AssetKey(name) in context.selected_asset_keys]
+        if "meta_account_totals" in asked:
+            days = window_of(context.partition_keys)
+            totals = read(postgres.warehouse(), TABLES["meta_account_totals"], days)
+            figures_by_day(context, totals, asset="meta_account_totals")
+        for name in asked:
+            tally, metadata = written[name]
+            yield dg.MaterializeResult(asset_key=name, value=tally, metadata=metadata)
 
     return meta_insights_fetch
 
@@ -320,6 +332,34 @@ def invested(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         return Parts(_as_of_parts(window, len(accounts) + 1), summed_up)
 
     return investment_summary
+
+
+def planned(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
+    """The planned budgets, kept as they stand each day, because the product may change them."""
+
+    @_daily_asset("plan_snapshots", settings, daily, group="investment", deps=["budgets"])
+    def plan_snapshots(context: dg.AssetExecutionContext, postgres: WarehouseResource) -> Parts:
+        return plans_today(context, window_of(context.partition_keys), settings, postgres)
+
+    return plan_snapshots
+
+
+def paced(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
+    """How each budget, Meta's or planned, is spent, as of each day."""
+
+    @_daily_asset(
+        "budget_pacing",
+        settings,
+        daily,
+        group="investment",
+        deps=["ad_actuals", "meta_account_totals", "budget_snapshots", "plan_snapshots"],
+    )
+    def budget_pacing(context: dg.AssetExecutionContext, postgres: WarehouseResource) -> Parts:
+        window = window_of(context.partition_keys)
+        pacing = Pacing(postgres.warehouse(), settings, window)
+        return Parts(_as_of_parts(window, pacing.budgets_a_day), pacing.on)
+
+    return budget_pacing
 
 
 ADVICE_DAYS = 7

@@ -20,6 +20,7 @@ from actuals_pipeline.orchestration.schedules import (
     hourly_actuals,
     weekly_maintenance,
 )
+from actuals_pipeline.orchestration.webhook_refreshes import webhook_refreshes_sensor
 from actuals_pipeline.settings import Settings
 
 
@@ -51,6 +52,8 @@ def build_definitions(
             model_watch.drifted(settings, daily),
             model_watch.decided(settings, daily),
             assets.invested(settings, daily),
+            assets.planned(settings, daily),
+            assets.paced(settings, daily),
             assets.won(settings, daily),
             assets.budgeted(settings, daily),
         ]
@@ -63,7 +66,7 @@ def build_definitions(
             daily_health(settings, health),
             weekly_maintenance(settings, maintenance),
         ],
-        sensors=[retrain_requests_sensor(settings)],
+        sensors=[webhook_refreshes_sensor(settings), retrain_requests_sensor(settings)],
         resources={
             "meta": MetaApi.of(settings),
             "postgres": postgres,

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 import dagster as dg
 
 from actuals_pipeline.accuracy.drift.decisions import decisions
+from actuals_pipeline.errors import WarehouseError
 from actuals_pipeline.findings import worst
 from actuals_pipeline.meta import health
 from actuals_pipeline.orchestration.accuracy_checks import ACCURACY_CHECKS
@@ -15,6 +16,7 @@ from actuals_pipeline.orchestration.row_checks import RowCheck, days_of, found, 
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.serving import doctor
 from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse import product
 from actuals_pipeline.warehouse.store import read
 from actuals_pipeline.warehouse.tables import TABLES
 
@@ -117,6 +119,40 @@ _INVESTMENT_CHECKS = (
     ),
 )
 
+_BUDGET_CHECKS = (
+    RowCheck(
+        "budget_snapshots",
+        "every_accounts_budgets_were_read",
+        "The budgets of every account that was fetched on the last day of the run were read "
+        "that day; `ads_read` is all that takes.",
+        """
+        SELECT account_id, budgets_on, budgets_error
+        FROM (
+            SELECT DISTINCT ON (account_id) account_id, budgets_on, budgets, budgets_error
+            FROM actuals.fetch_log
+            WHERE kind = 'account' AND (budgets IS NOT NULL OR budgets_error IS NOT NULL)
+              AND started_at >= %(until)s::date - interval '1 day'
+            ORDER BY account_id, id DESC
+        ) AS latest
+        WHERE budgets IS NULL
+        ORDER BY account_id
+        """,
+    ),
+    RowCheck(
+        "budget_pacing",
+        "no_budget_is_overspent",
+        "As of the last day of the run nothing was spent beyond Meta's own limits (1.75 budgets "
+        "a day, the week's budgets together), and no plan is used up or surely going to be.",
+        """
+        SELECT level, budget_id, name, currency, budget, spend_limit, spend, projected_spend_low,
+               highest_day_share, reason
+        FROM actuals.budget_pacing
+        WHERE as_of_date = %(until)s AND verdict = 'overspending'
+        ORDER BY level, budget_id
+        """,
+    ),
+)
+
 _NOT_HANDED_OVER = """
 SELECT request_key, action, requested_at, attempts, last_attempt_at, last_error
 FROM actuals.retrain_requests
@@ -135,6 +171,8 @@ def checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         _predictions_usable(),
         *(check.definition() for check in ACCURACY_CHECKS),
         *(check.definition() for check in _INVESTMENT_CHECKS),
+        *(check.definition() for check in _BUDGET_CHECKS),
+        _plans_usable(),
         _models_watched(),
         _requests_handed_over(),
         _installation_healthy(settings),
@@ -230,6 +268,27 @@ def _predictions_usable() -> dg.AssetChecksDefinition:
         )
 
     return every_prediction_is_usable
+
+
+def _plans_usable() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="plan_snapshots",
+        name="every_planned_budget_is_usable",
+        description=(
+            "`public.budgets` can be read, and each row has a currency of three capitals, an "
+            "amount and an end that is not before its start; others are left out."
+        ),
+    )
+    def every_planned_budget_is_usable(postgres: WarehouseResource) -> dg.AssetCheckResult:
+        warn = dg.AssetCheckSeverity.WARN
+        try:
+            unusable = product.unusable_budgets(postgres.warehouse())
+        except WarehouseError as error:
+            told = {"problem": dg.MetadataValue.text(str(error))}
+            return dg.AssetCheckResult(passed=False, severity=warn, metadata=told)
+        return dg.AssetCheckResult(passed=not unusable, severity=warn, metadata=listed(unusable))
+
+    return every_planned_budget_is_usable
 
 
 def _models_watched() -> dg.AssetChecksDefinition:

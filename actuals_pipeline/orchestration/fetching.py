@@ -15,8 +15,9 @@ from dagster._core.events import EngineEventData
 
 from actuals_pipeline.errors import FrameMismatch, MetaThrottled, UnexpectedPayload
 from actuals_pipeline.meta.accounts import AccountFetch, raw_frame, totals_frame
+from actuals_pipeline.meta.budgets import budgets_frame
 from actuals_pipeline.orchestration.dead_runs import this_process
-from actuals_pipeline.orchestration.jobs import PROCESS_TAG, WORKER_TAG
+from actuals_pipeline.orchestration.jobs import ACCOUNTS_TAG, PROCESS_TAG, WORKER_TAG
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
 from actuals_pipeline.report_days import DayWindow
@@ -28,12 +29,18 @@ from actuals_pipeline.warehouse.store import (
     NOTHING_WRITTEN,
     PART_ROWS,
     CoveredRows,
+    Slice,
     Tally,
     WriteCounts,
     append,
     slices_of,
 )
-from actuals_pipeline.warehouse.tables import fetch_log, meta_account_totals, raw_meta_insights
+from actuals_pipeline.warehouse.tables import (
+    budget_snapshots,
+    fetch_log,
+    meta_account_totals,
+    raw_meta_insights,
+)
 
 FETCHED_DAYS: Final = 31
 """Days asked for at once: the month that a daily sweep covers is one request an account."""
@@ -55,6 +62,7 @@ class RunOfFetches:
     postgres: WarehouseResource
     raw: Tally = field(default_factory=Tally)
     totals: Tally = field(default_factory=Tally)
+    budgets: Tally = field(default_factory=Tally)
     calls: int = 0
 
     def fetch(self) -> None:
@@ -82,7 +90,12 @@ class RunOfFetches:
     def _wanted(self, days: DayWindow) -> list[str]:
         """The accounts whose `days` neither this run nor one before it in its place has fetched."""
         done = history.settled_fetches(self.postgres.warehouse(), self._lineage, days)
-        return [account for account in self.meta.account_ids if account not in done]
+        only = self.context.run.tags.get(ACCOUNTS_TAG)
+        return [
+            account
+            for account in self.meta.account_ids
+            if account not in done and only in {None, account}
+        ]
 
     @cached_property
     def _lineage(self) -> set[str]:
@@ -104,9 +117,26 @@ class RunOfFetches:
                 counts += self._store_part(part)
         except (FrameMismatch, UnexpectedPayload) as error:
             fetch = replace(fetch, error=error)
+        fetch = self._budgets_stored(fetch)
         with self.postgres.warehouse().transaction() as connection:
             row = fetch.log_row(self.context.run.run_id)
             append(connection, fetch_log, row if fetch.error else row | counts.log_row())
+        return fetch
+
+    def _budgets_stored(self, fetch: AccountFetch) -> AccountFetch:
+        """The fetch, its budgets stored if any were read; those that cannot be are not read."""
+        reading, account = fetch.budgets, fetch.account
+        if reading is None or reading.error is not None or account is None:
+            return fetch
+        frame = budgets_frame(reading, account, self.postgres.clock())
+        covered = (Slice(DayWindow.inclusive(reading.day, reading.day), account.account_id),)
+        try:
+            counts = store.replace_in_transaction(
+                self.postgres.warehouse(), budget_snapshots, CoveredRows(frame, covered)
+            )
+        except FrameMismatch as error:
+            return replace(fetch, budgets=replace(reading, budgets=(), error=error))
+        self.budgets.add(frame["snapshot_date"], counts)
         return fetch
 
     def _store_part(self, part: AccountFetch) -> WriteCounts:

@@ -29,6 +29,9 @@ WORKER_TAG = "actuals/worker"
 
 _HEALTH = dg.AssetSelection.checks(HEALTH_CHECK)
 
+ACCOUNTS_TAG = "actuals/account"
+"""Names the one account that a run asks, where it does not ask all of them."""
+
 MAX_RUNTIME_TAG = "dagster/max_runtime"
 
 MAX_RUN_SECONDS = 7200

@@ -11,6 +11,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from actuals_pipeline.orchestration.dead_runs import LIVE, clear_dead_runs
+from actuals_pipeline.orchestration.jobs import ACCOUNTS_TAG
 from actuals_pipeline.orchestration.partitions import range_tags, window_of_tags
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
@@ -59,7 +60,7 @@ def hourly_actuals(settings: Settings, job: UnresolvedAssetJobDefinition) -> dg.
         if window is None:
             return dg.SkipReason(f"The first partition is {settings.start_date}.")
         clear_dead_runs(context.instance)
-        holder = _run_over(context.instance, window)
+        holder = run_over(context.instance, window)
         if holder is not None:
             return dg.SkipReason(f"Run {holder} still holds {window}.")
         return dg.RunRequest(
@@ -109,10 +110,17 @@ def due(tick: datetime, settings: Settings) -> tuple[str, DayWindow | None]:
     return tier, window.clipped(since=settings.start_date)
 
 
-def _run_over(instance: dg.DagsterInstance, window: DayWindow) -> str | None:
-    """The id of a live run whose partitions include the whole of `window`."""
+def run_over(
+    instance: dg.DagsterInstance, window: DayWindow, account_id: str | None = None
+) -> str | None:
+    """The id of a live run whose partitions include the whole of `window`, if there is one.
+
+    One that asks a single account counts for that account only.
+    """
     # Of any job: a backfill from the UI runs under a job of Dagster's own.
     for run in instance.get_runs(dg.RunsFilter(statuses=LIVE)):
+        if run.tags.get(ACCOUNTS_TAG) not in {None, account_id}:
+            continue
         held = window_of_tags(dict(run.tags))
         if held and held.start <= window.start and window.end <= held.end:
             return run.run_id

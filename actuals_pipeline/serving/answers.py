@@ -25,11 +25,12 @@ from actuals_pipeline.accuracy.protocols import (
 from actuals_pipeline.accuracy.rounding import at_the_edge
 from actuals_pipeline.errors import InputError
 from actuals_pipeline.report_days import DayWindow
-from actuals_pipeline.serving import investment, queries
+from actuals_pipeline.serving import investment, pacing, queries
 from actuals_pipeline.serving.investment import Overall
 from actuals_pipeline.serving.json_numbers import CENTS, RATE, Number, number, rounded
 from actuals_pipeline.serving.queries import DayOfMoney, Money
 from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse import meta_events
 from actuals_pipeline.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def summary(
     `partial` when some days of an account (a configured one, or one known from earlier) were not.
     `advice` says what to do where `reconciliation` has a verdict other than `exact`.  `overall` and
     the totals of several currencies are in the investment's, at the rates that were imported;
-    `investment` is as of the last day of the window that was summed up.
+    `investment` and `budgets` are as of the last day of the window that was summed up.
     """
     source = queries.source(warehouse, window) if window else None
     found = queries.money(warehouse, window) if window else []
@@ -132,6 +133,7 @@ def summary(
         "overall": _overall(overall) if overall else None,
         "daily": [_day(day) for day in days],
         "investment": investment.investment(warehouse, window.until) if window else None,
+        "budgets": pacing.budgets(warehouse, window.until) if window else None,
         "provisional": _provisional(queries.provisional(warehouse, window) if window else []),
         "ml_accuracy": scored[0] if scored else None,
         "models": scored,
@@ -176,6 +178,7 @@ def summary_as_of(
         "overall": _overall(overall) if overall else None,
         "daily": [_day(day) for day in days],
         "investment": investment.investment(warehouse, as_of) if window else None,
+        "budgets": pacing.budgets(warehouse, as_of) if window else None,
         "provisional": [],
         "ml_accuracy": None,
         "models": [],
@@ -247,8 +250,18 @@ def scheduler_status(warehouse: Warehouse, settings: Settings, now: datetime) ->
             "last_summary": last["summary"] if last else None,
             "fetcher_stats": _fetcher_stats(warehouse),
         },
+        "meta_events": _meta_events(warehouse, now),
     }
 
+
+def _meta_events(warehouse: Warehouse, now: datetime) -> dict[str, Any]:
+    """What Meta told by webhook within a day."""
+    count, newest = meta_events.recent(warehouse, now - _EVENTS_SHOWN_FOR, _EVENTS_SHOWN)
+    return {"last_24_hours": count, "newest": newest}
+
+
+_EVENTS_SHOWN_FOR = timedelta(hours=24)
+_EVENTS_SHOWN = 10
 
 SCHEDULE_PROBLEMS: Mapping[queries.ScheduleState, tuple[str, ...]] = {
     "running": (),

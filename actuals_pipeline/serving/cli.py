@@ -392,6 +392,11 @@ def predictions() -> None:
 
 
 @main.group()
+def budgets() -> None:
+    """Planned budgets, and how they and Meta's are spent."""
+
+
+@main.group()
 def rates() -> None:
     """Exchange rates, for totals over accounts of several currencies."""
 
@@ -491,6 +496,32 @@ def _print_import(report: Any, *, as_json: bool, dated: bool = False) -> None:
         _complain(f"line {line}: {why}")
     if report.bad:
         sys.exit(2)
+
+
+@budgets.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@_json_option
+def import_budgets(*, file: Path, as_json: bool) -> None:
+    """Load planned budgets from a CSV file: currency, amount, start_date, end_date."""
+    from actuals_pipeline.serving import csv_import, installation
+
+    with installation.checked() as here:
+        report = csv_import.import_budgets(here.warehouse, file)
+    _print_import(report, as_json=as_json)
+
+
+@budgets.command("list")
+@click.option("--as-of", type=_Day(), help="Show how they stood at the end of this day.")
+@_json_option
+def list_budgets(*, as_of: date | None, as_json: bool) -> None:
+    """Every budget, Meta's and planned, and how it is spent."""
+    from actuals_pipeline.serving import installation
+    from actuals_pipeline.serving import pacing as paced
+    from actuals_pipeline.serving.printing import print_budgets
+
+    with installation.checked() as here:
+        answer = paced.all_budgets(here.warehouse, as_of)
+    _print(answer, print_budgets, as_json=as_json)
 
 
 @rates.command("import")

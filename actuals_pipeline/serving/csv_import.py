@@ -1,4 +1,4 @@
-"""Load videos and predictions from CSV files, for people without a product database.
+"""Load videos, predictions and planned budgets from CSV files, for people without a product.
 
 Good rows are kept, bad rows are named by line, and importing the same file again changes nothing:
 a row without an id gets one that its content determines.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
@@ -21,6 +23,7 @@ from psycopg import Connection, sql
 
 from actuals_pipeline.errors import InputError
 from actuals_pipeline.meta.fields import is_number
+from actuals_pipeline.report_days import parse_day
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.prediction_log import importing_history
 
@@ -108,6 +111,23 @@ def import_predictions(
         parse=parse,
         table="predictions",
         update=False,
+    )
+
+
+def import_budgets(warehouse: Warehouse, path: Path) -> ImportReport:
+    """Insert or update the planned budgets of a CSV file.
+
+    Columns: `currency, amount, start_date, end_date` and, if present, `id, name,
+    meta_account_id, meta_campaign_id`.  A row without an id is told apart by all but its amount.
+    """
+    return _import(
+        warehouse,
+        path,
+        required={"currency", "amount", "start_date", "end_date"},
+        alternatives=set(),
+        parse=_planned,
+        table="budgets",
+        update=True,
     )
 
 
@@ -284,6 +304,41 @@ def _prediction(
         values["logged_at"] = _instant(row["logged_at"], "logged_at")
     content = "prediction " + " ".join(str(value) for value in values.values())
     return {"id": uuid5(_NAMESPACE, content), **values}
+
+
+def _planned(row: Mapping[str, str]) -> dict[str, Any]:
+    currency, amount = row["currency"], row["amount"]
+    if not re.fullmatch(r"[A-Z]{3}", currency):
+        raise _BadRow(f"currency {currency!r} is no currency such as EUR")
+    # 1,000 and 1.000 are a thousand to some and one to others.
+    if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,2})?", amount):
+        raise _BadRow(f"amount {amount!r} is no amount in {currency} such as 25000.00")
+    first, last = (_day(row[name], name) for name in ("start_date", "end_date"))
+    if last < first:
+        raise _BadRow(f"it ends ({last}) before it starts ({first})")
+    names = ("name", "meta_account_id", "meta_campaign_id")
+    texts = {name: row.get(name) or None for name in names}
+    for name in ("meta_account_id", "meta_campaign_id"):
+        given = (texts[name] or "").removeprefix("act_")
+        if given and not is_number(given):
+            raise _BadRow(f"{name} {given!r} is no id of Meta's")
+        texts[name] = given or None
+    content = f"budget {[*texts.values(), currency, first.isoformat(), last.isoformat()]}"
+    return {
+        "id": _uuid(row["id"], "id") if row.get("id") else uuid5(_NAMESPACE, content),
+        **texts,
+        "currency": currency,
+        "amount": Decimal(amount),
+        "start_date": first,
+        "end_date": last,
+    }
+
+
+def _day(text: str, column: str) -> date:
+    try:
+        return parse_day(text)
+    except InputError:
+        raise _BadRow(f"{column} {text!r} is no day such as 2026-03-07") from None
 
 
 def _refuse_other_unit(

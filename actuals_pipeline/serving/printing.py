@@ -162,7 +162,40 @@ def _print_trend(console: Console, answer: Mapping[str, Any]) -> None:
     if answer["investment"]:
         for sentence in _investment(answer["investment"]):
             _say(console, sentence)
+    if answer["budgets"]:
+        for sentence in _budgets(answer["budgets"]):
+            _say(console, sentence)
 
+
+def _budgets(answer: Mapping[str, Any]) -> Iterator[str]:
+    """How many budgets are spent how, and which are overspent."""
+    counts = ", ".join(
+        f"{n} {verdict.replace('_', ' ')}" for verdict, n in answer["verdicts"].items()
+    )
+    yield f"Budgets as of {answer['as_of']}: {counts}."
+    overspent = [each for each in answer["listed"] if each["verdict"] == "overspending"]
+    for each in overspent[:_BUDGETS_SHOWN]:
+        yield f"Overspent: {_overspent(each)}."
+
+
+def _overspent(budget: Mapping[str, Any]) -> str:
+    level = _LEVELS[budget["level"]]
+    name = one_line(budget["name"] or budget["id"])
+    spent = f"{level} {name}, {budget['currency']} {_amount(budget['spent'])} spent"
+    if budget["reason"] == "a_day_beyond_its_limit":
+        share = _shown(budget["highest_day_share"], "{:.2f}")
+        return f"{spent}, a day {share} times its budget where Meta allows 1.75"
+    days = f"{budget['period']['since']} to {budget['period']['until'] or 'open end'}"
+    if budget["reason"] == "projected_beyond":
+        projected = _shown(budget["projected"], "{:,.2f}")
+        return f"{spent}, {projected} projected of {_amount(budget['budget'])} for {days}"
+    return f"{spent} where {_amount(budget['limit'])} are allowed for {days}"
+
+
+_BUDGETS_SHOWN = 5
+"""Overspent budgets that the summary names; the rest is counted."""
+
+_LEVELS = {"campaign": "campaign", "adset": "ad set", "plan": "plan"}
 
 _TREND_DAYS = 7
 
@@ -281,6 +314,8 @@ def print_status(answer: Mapping[str, Any]) -> None:
     if summary:
         _show(console, _pairs_table("Last run", summary))
     _show(console, _pairs_table("All fetches", stats))
+    if answer["meta_events"]["newest"]:
+        _show(console, _events_table(answer["meta_events"]))
     for process in answer["processes"] or []:
         _say(console, _process(process))
     for problem in answer["problems"]:
@@ -292,6 +327,22 @@ def _process(process: Mapping[str, Any]) -> str:
     up = f"runs as process {process['pid']}" if process["pid"] else "is down"
     died = f", started again {process['restarts']} times" if process["restarts"] else ""
     return f"{process['name']} {up} since {process['since']}{died}."
+
+
+def _events_table(events: Mapping[str, Any]) -> Table:
+    """What Meta told lately, the newest first."""
+    table = _table(
+        f"Told by Meta in 24 hours: {events['last_24_hours']}", "at", "account", "what", "of"
+    )
+    for event in events["newest"]:
+        about = " ".join(filter(None, (event["object_level"], event["object_id"])))
+        table.add_row(
+            f"{event['received_at']:%Y-%m-%d %H:%M}",
+            f"act_{event['account_id']}",
+            event["field"].replace("_", " "),
+            Text(about or "the account"),
+        )
+    return table
 
 
 def print_stats(answer: Mapping[str, Any]) -> None:
@@ -343,6 +394,32 @@ def print_chain(answer: Mapping[str, Any]) -> None:
             "Keep this line: with --expect it proves later that nothing before it changed.",
         )
         console.print(Text(answer["last_hash"]), soft_wrap=True)
+
+
+def print_budgets(answer: Mapping[str, Any]) -> None:
+    """Each budget, those to look at first on top, or how to bring some in."""
+    console = Console(highlight=False)
+    if not answer["budgets"]:
+        _say(
+            console,
+            "No budget was judged yet: Meta's are read by `actuals sync`, planned ones come by "
+            "`actuals budgets import`.",
+        )
+        return
+    table = _table(
+        f"Budgets as of {answer['as_of']}", "", "name", "until", "budget", "spent", "ends at", "is"
+    )
+    for row in answer["budgets"]:
+        table.add_row(
+            _LEVELS[row["level"]],
+            Text(one_line(row["name"] or row["id"])),
+            str(row["period"]["until"] or "open"),
+            f"{row['currency']} {_amount(row['budget'])}",
+            _shown(row["spent"], "{:,.2f}"),
+            _shown(row["projected"], "{:,.2f}"),
+            f"{row['verdict']}: {row['reason']}".replace("_", " "),
+        )
+    _show(console, table)
 
 
 def print_rates(answer: Mapping[str, Any]) -> None:

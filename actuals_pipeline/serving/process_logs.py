@@ -52,6 +52,9 @@ class ProcessLog:
         """Append a line, to a new file if it would make this one too large."""
         line = _FOR_TERMINALS.sub(b"", line)
         with self._lock:
+            if self._file.closed:
+                # The disk was full when a new one was to be begun.
+                self._file = self._opened()
             if self._file.tell() + len(line) > self._most_bytes:
                 self._rotate()
             self._file.write(line)

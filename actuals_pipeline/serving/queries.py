@@ -101,6 +101,20 @@ WHERE as_of_date = (
 ORDER BY scope, currency
 """
 
+_BUDGETS: LiteralString = """
+SELECT *
+FROM actuals.budget_pacing
+WHERE as_of_date = (
+    SELECT max(as_of_date) FROM actuals.budget_pacing
+    WHERE as_of_date <= coalesce(%(until)s, as_of_date)
+)
+ORDER BY
+    array_position(
+        ARRAY['overspending', 'underspending', 'unknown', 'on_track', 'paused'], verdict
+    ),
+    level DESC, name, budget_id
+"""
+
 _NOW = {
     "figures": sql.SQL("actuals.ad_actuals"),
     "fetched": sql.SQL("actuals.meta_account_totals"),
@@ -391,6 +405,14 @@ def money_by_day(
 def _money(warehouse: Warehouse, window: DayWindow, as_of: date | None, day: sql.SQL) -> list[Row]:
     query = sql.SQL(_MONEY).format(day=day, **(_THEN if as_of else _NOW))
     return _all(warehouse, query, {**_days(window), "as_of": as_of})
+
+
+def budgets(warehouse: Warehouse, until: date | None) -> list[Row]:
+    """How every budget is spent as of the last day up to `until` on which that was judged.
+
+    The ones to look at first come first.
+    """
+    return _all(warehouse, _BUDGETS, {"until": until})
 
 
 def investment(warehouse: Warehouse, until: date) -> list[Row]:

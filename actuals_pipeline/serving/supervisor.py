@@ -169,9 +169,10 @@ class _Processes:
 
     def stop(self) -> None:
         """End all of them, the code server and its runs last, for the others ask it."""
-        deadline = time.monotonic() + STOP_SECONDS
-        _end([each.running for each in self._processes[1:] if each.running], set(), deadline)
-        _end([each.running for each in self._processes if each.running], self._orphans, deadline)
+        now = time.monotonic()
+        server, others = self._processes[:1], self._processes[1:]
+        _end([each.running for each in others if each.running], set(), now + STOP_SECONDS / 2)
+        _end([each.running for each in server if each.running], self._orphans, now + STOP_SECONDS)
         for process in self._processes:
             process.log.close()
         self._guard.dismiss()
@@ -207,7 +208,11 @@ class _Processes:
             }
             for each in self._processes
         ]
-        up_state.write_down(self._home, listed)
+        try:
+            up_state.write_down(self._home, listed)
+        except OSError as error:
+            # A full disk is no reason to end what runs.
+            click.echo(f"`actuals status` cannot be told of the processes: {error}.", err=True)
 
 
 def _answers(path: Path) -> bool:

@@ -6,6 +6,7 @@ Sizes and limits come from `fetch_log`, known ads from `raw_meta_insights` and `
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from hashlib import sha256
 from threading import Lock
 from typing import Final
@@ -74,6 +75,13 @@ _FORGET_FRUITLESS: Final = """
 DELETE FROM actuals.fruitless_ads WHERE asked_at <= now() - interval '24 hours'
 """
 
+_NEEDS_BUDGETS: Final = """
+SELECT NOT EXISTS (
+    SELECT FROM actuals.fetch_log
+    WHERE account_id = %(account_id)s AND budgets_on >= %(day)s
+)
+"""
+
 _OPEN_REPORT: Final = """
 SELECT report_run_id, submitted_at
 FROM actuals.open_reports
@@ -140,6 +148,13 @@ class StoredFetchMemory:
         with self._turn, self._warehouse.transaction() as connection:
             connection.execute(_FORGET_FRUITLESS)
             connection.execute(_REMEMBER_FRUITLESS, values)
+
+    def needs_budgets(self, account_id: str, day: date) -> bool:
+        """Whether nobody read the account's budgets on that day, or found that it cannot be."""
+        values = {"account_id": account_id, "day": day}
+        with self._turn, self._warehouse.transaction() as connection:
+            found = connection.execute(_NEEDS_BUDGETS, values).fetchone()
+        return bool(found and found[0])
 
     def open_report(self, account_id: str, fingerprint: str) -> OpenReport | None:
         """The report run submitted last for the same request, if nobody has read it."""

@@ -36,6 +36,47 @@ def videos(warehouse: Warehouse) -> pd.DataFrame:
     )
 
 
+# An account may be written with or without act_, as everywhere.
+_BUDGETS: LiteralString = """
+SELECT id::text, name::text, nullif(regexp_replace(trim(meta_account_id::text), '^act_', ''), ''),
+       nullif(trim(meta_campaign_id::text), ''), currency::text, amount::numeric,
+       start_date::date, end_date::date
+FROM public.budgets
+WHERE currency ~ '^[A-Z]{3}$' AND amount >= 0 AND amount < 'Infinity' AND start_date <= end_date
+ORDER BY id
+"""
+
+_UNUSABLE_BUDGETS: LiteralString = """
+SELECT id::text, name::text, currency::text, amount::text, start_date::text, end_date::text
+FROM public.budgets
+WHERE (
+    currency ~ '^[A-Z]{3}$' AND amount >= 0 AND amount < 'Infinity' AND start_date <= end_date
+) IS NOT TRUE
+ORDER BY id
+"""
+
+
+def budgets(warehouse: Warehouse) -> pd.DataFrame:
+    """The planned budgets that can be used, as rows of `plan_snapshots` but for the day."""
+    names = ("plan_id", "name", "account_id", "campaign_id", "currency")
+    others = ("amount", "starts_on", "ends_on")
+    columns = _columns(warehouse, "public.budgets", _BUDGETS, len(names) + len(others))
+    dtypes = dict.fromkeys(names, "str") | dict.fromkeys(others, "object")
+    return pd.DataFrame(
+        {
+            name: pd.Series(values, dtype=dtype)
+            for (name, dtype), values in zip(dtypes.items(), columns, strict=True)
+        }
+    )
+
+
+def unusable_budgets(warehouse: Warehouse) -> list[dict[str, str | None]]:
+    """Planned budgets that are left out: no currency, no amount, or an end before the start."""
+    names = ("id", "name", "currency", "amount", "start_date", "end_date")
+    columns = _columns(warehouse, "public.budgets", _UNUSABLE_BUDGETS, len(names))
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
 @contextmanager
 def reading(table: str) -> Iterator[None]:
     """Say of a product's table that it lacks what we read, instead of what Postgres says."""

@@ -1159,9 +1159,7 @@ fetch_log = Table(
     warehouse,
     Column("id", BigInteger, Identity(always=True), primary_key=True, comment="Order of writing."),
     Column("run_id", Text, nullable=False, comment="Run that fetched."),
-    Column(
-        "kind", Text, nullable=False, comment="account: a whole account; ad: a single ad; budgets."
-    ),
+    Column("kind", Text, nullable=False, comment="account: a whole account; ad: a single ad."),
     Column("account_id", Text, comment="Account asked; null when it never became known."),
     Column("ad_id", Text, comment="Ad asked, when kind is ad."),
     Column("since", Date, nullable=False, comment="First report day asked."),
@@ -1202,10 +1200,24 @@ fetch_log = Table(
     _count("rows_superseded", "Rows left aside: a newer fetch was stored first.", nullable=True),
     _rate("backoff_seconds", "Time spent waiting before calls were repeated after a failure."),
     _rate("polling_seconds", "Time spent waiting for reports that Meta computed."),
+    Column(
+        "budgets_on",
+        Date,
+        comment="Account-local day of which no budgets need be read any more; null: not looked at.",
+    ),
+    _count("budgets", "Budgets of campaigns and ad sets read; null: none were.", nullable=True),
+    Column("budgets_error", Text, comment="Why they could not be read, without secrets."),
     CheckConstraint("outcome IN ('complete', 'rate_limited', 'refused', 'failed')", name="outcome"),
-    CheckConstraint("kind IN ('account', 'ad', 'budgets')", name="kind"),
+    CheckConstraint("kind IN ('account', 'ad')", name="kind"),
+    CheckConstraint("budgets IS NULL OR budgets_on IS NOT NULL", name="budgets"),
     Index(None, "started_at"),
     Index(None, "run_id"),
+    Index(
+        "fetch_log_budgets_idx",
+        "account_id",
+        "budgets_on",
+        postgresql_where=text("budgets_on IS NOT NULL"),
+    ),
     Index("fetch_log_ads_idx", "account_id", "started_at", postgresql_where=text("kind = 'ad'")),
     comment="One row is one account's (or one ad's) fetch in one run; append-only.",
 )
@@ -1219,6 +1231,35 @@ open_reports = Table(
     Column("submitted_at", _INSTANT, nullable=False, comment="When it was submitted."),
     Index(None, "report_run_id"),
     comment="One row is one asynchronous report that Meta still holds and nobody has read.",
+)
+
+meta_events = Table(
+    "meta_events",
+    warehouse,
+    Column(
+        "event_key",
+        Text,
+        primary_key=True,
+        comment="SHA-256 of account, instant, field and value: the same event has the same.",
+    ),
+    Column("account_id", Text, nullable=False, comment="Meta ad account, digits without act_."),
+    Column("field", Text, nullable=False, comment="What was subscribed to, in Meta's words."),
+    Column("object_level", Text, comment="campaign, adset, ad or creative, as Meta says."),
+    Column("object_id", Text, comment="Meta's id of what changed; null where it names none."),
+    Column("happened_at", _INSTANT, comment="When it happened, as Meta says."),
+    Column(
+        "received_at",
+        _INSTANT,
+        nullable=False,
+        server_default=text("now()"),
+        comment="When it was told for the first time.",
+    ),
+    Column("value", JSONB, nullable=False, comment="What Meta told, verbatim."),
+    CheckConstraint("event_key ~ '^[0-9a-f]{64}$'", name="event_key"),
+    CheckConstraint("field <> ''", name="field"),
+    Index(None, "account_id", "received_at"),
+    Index(None, "received_at"),
+    comment="One row is one event that Meta told by webhook; append-only.",
 )
 
 known_days = Table(

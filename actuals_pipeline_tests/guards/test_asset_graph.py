@@ -18,8 +18,16 @@ from actuals_pipeline.warehouse.tables import TABLES
 GRAPH = {
     "videos": ("product", "postgres", ""),
     "predictions": ("product", "postgres", ""),
+    "budgets": ("product", "postgres", ""),
     "raw_meta_insights": ("meta", "meta postgres", ""),
     "meta_account_totals": ("meta", "meta postgres", ""),
+    "budget_snapshots": ("meta", "meta postgres", ""),
+    "plan_snapshots": ("investment", "pandas postgres", "budgets"),
+    "budget_pacing": (
+        "investment",
+        "pandas postgres",
+        "ad_actuals budget_snapshots meta_account_totals plan_snapshots",
+    ),
     "ad_actuals": ("actuals", "pandas postgres", "meta_account_totals raw_meta_insights videos"),
     "spend_reconciliation": ("actuals", "pandas postgres", "ad_actuals meta_account_totals"),
     "revenue_development": ("accuracy", "pandas postgres", "ad_actuals"),
@@ -38,7 +46,7 @@ GRAPH = {
 }
 """By asset: its group, its kinds, and what it is made of."""
 
-OF_THE_PRODUCT = {"videos", "predictions"}
+OF_THE_PRODUCT = {"videos", "predictions", "budgets"}
 
 CHECKS = {
     ("raw_meta_insights", "every_account_was_fetched"),
@@ -61,6 +69,9 @@ CHECKS = {
     ("retrain_states", "every_retrain_request_was_handed_over"),
     ("investment_summary", "no_currency_is_left_out_of_the_investment"),
     ("investment_summary", "the_investment_is_not_overspent"),
+    ("budget_snapshots", "every_accounts_budgets_were_read"),
+    ("plan_snapshots", "every_planned_budget_is_usable"),
+    ("budget_pacing", "no_budget_is_overspent"),
 }
 
 ONCE_A_DAY = ("raw_meta_insights", "the_installation_is_healthy")
@@ -107,7 +118,9 @@ def test_one_job_runs_every_asset_and_check_and_one_step_at_a_time_asks_meta() -
     job = defs.resolve_job_def("actuals_job")
     assert {node.name for node in job.graph.nodes} == {
         "meta_insights_fetch",
-        *GRAPH.keys() - OF_THE_PRODUCT - {"raw_meta_insights", "meta_account_totals"},
+        *GRAPH.keys()
+        - OF_THE_PRODUCT
+        - {"raw_meta_insights", "meta_account_totals", "budget_snapshots"},
         *(f"{asset}_{check}" for asset, check in CHECKS),
     }
     pools = {node.name: node.definition.pools for node in job.graph.nodes if node.definition.pools}
@@ -153,14 +166,23 @@ def test_a_job_without_assets_prunes_dagsters_events_once_a_week() -> None:
 
 def test_a_sensor_hands_over_requests_to_do_something_about_a_model() -> None:
     defs = definitions()
-    (sensor,) = defs.sensors or ()
-    assert sensor.name == "retrain_requests"
+    sensor = defs.resolve_sensor_def("retrain_requests")
     assert isinstance(sensor, dg.SensorDefinition)
     assert sensor.job_name == "retrain_request"
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
     job = defs.resolve_job_def("retrain_request")
     assert [node.name for node in job.graph.nodes] == ["hand_over_retrain_request"]
     assert job.tags["dagster/max_runtime"] == "600"
+
+
+def test_a_sensor_asks_an_account_early_of_which_meta_told_something() -> None:
+    defs = definitions()
+    assert {sensor.name for sensor in defs.sensors or ()} >= {
+        *("retrain_requests", "webhook_refreshes")
+    }
+    sensor = defs.resolve_sensor_def("webhook_refreshes")
+    assert sensor.job_name == "actuals_job"
+    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
 
 
 def test_all_daily_assets_share_one_definition_of_their_days() -> None:

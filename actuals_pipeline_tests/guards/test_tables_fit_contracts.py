@@ -63,6 +63,7 @@ def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
         "exchange_rates",
         "budget_snapshots",
         "plan_snapshots",
+        "meta_events",
         "retrain_states",
         "retrain_requests",
     }

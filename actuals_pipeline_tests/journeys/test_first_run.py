@@ -60,8 +60,8 @@ def test_two_imports_and_a_sync_bring_exactly_what_meta_has_and_a_second_sync_ch
     )
     assert {row["verdict"] for row in stored("spend_reconciliation")} == {"exact"}
     assert {row["model_version"] for row in stored("model_accuracy")} == {"1", "2"}
-    # Per account: its node, a page of ads, a page of totals.
-    assert len(graph.calls) == 6
+    # Per account: its node, a page of ads, a page of totals, one of campaigns, one of ad sets.
+    assert len(graph.calls) == 10
 
     before = {table: versions(table) for table in TABLES_OF_A_RUN}
     assert all(before.values())

@@ -4,7 +4,9 @@ import pytest
 from facebook_business.adobjects.ad import Ad
 from facebook_business.adobjects.adaccount import AdAccount
 from facebook_business.adobjects.adreportrun import AdReportRun
+from facebook_business.adobjects.adset import AdSet
 from facebook_business.adobjects.adsinsights import AdsInsights
+from facebook_business.adobjects.campaign import Campaign
 
 from actuals_pipeline.meta import fields
 
@@ -25,6 +27,8 @@ def _values(enumeration: type) -> set[str]:
         (fields.ACCOUNT_NODE_FIELDS, AdAccount.Field),
         (fields.AD_NODE_FIELDS, Ad.Field),
         (fields.REPORT_RUN_FIELDS, AdReportRun.Field),
+        (fields.CAMPAIGN_FIELDS, Campaign.Field),
+        (fields.AD_SET_FIELDS, AdSet.Field),
     ],
 )
 def test_every_word_we_send_is_one_of_the_sdks(asked: tuple[str, ...], enumeration: type) -> None:

@@ -80,6 +80,9 @@ def test_a_run_stores_what_meta_has_to_the_cent_and_materializes_every_day_at_on
         "every_retrain_request_was_handed_over": True,
         "no_currency_is_left_out_of_the_investment": True,
         "the_investment_is_not_overspent": True,
+        "every_accounts_budgets_were_read": True,
+        "every_planned_budget_is_usable": True,
+        "no_budget_is_overspent": True,
     }
 
     days = {str(day) for day in window}

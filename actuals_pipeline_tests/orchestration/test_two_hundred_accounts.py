@@ -134,7 +134,7 @@ def test_two_hundred_accounts_are_fetched_at_once_within_limits_and_fail_alone(
     assert {row["account_id"] for row in named} == failing.keys()
 
     assert most_at_once(fetches) == CONCURRENT_ACCOUNTS
-    assert {row["calls"] for row in fetches if row["account_id"] not in failing} == {3}
-    assert max(row["calls"] for row in fetches) <= 5, "repeated a few times at most"
+    assert {row["calls"] for row in fetches if row["account_id"] not in failing} == {5}
+    assert max(row["calls"] for row in fetches) <= 7, "repeated a few times at most"
     assert {row["throttled_seconds"] for row in fetches} == {0}
     assert max(connections) <= HANDFUL

@@ -45,8 +45,10 @@ _USUAL: Row = {
     "model_name": "ranker",
     "model_version": "1",
     "outcome": "complete",
+    "period_start": date(2026, 3, 1),
     "protocol": "launch_to_date",
     "purchase_action_type": "omni_purchase",
+    "reason": "as_planned",
     "report_date": date(2026, 3, 7),
     "run_id": "run-1",
     "since": date(2026, 3, 7),
@@ -120,7 +122,7 @@ def insert(database: str) -> Insert:
     `videos` and `predictions` are the product's, every other table is the warehouse's.
     """
 
-    def add(name: str, **values: Any) -> None:
+    def add(name: str, /, **values: Any) -> None:
         table = _table(name)
         required = [
             column.name

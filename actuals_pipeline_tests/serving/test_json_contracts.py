@@ -65,7 +65,14 @@ DASHBOARD = {
     # Of our own.
     *("status", "source", "window", "missing", "currency", "by_currency", "models"),
     *("reconciliation", "advice", "as_of", "provisional"),
-    *("overall", "daily", "investment", "conversion_rate"),
+    *("overall", "daily", "investment", "conversion_rate", "budgets"),
+}
+
+
+BUDGET = {
+    *("level", "id", "name", "account_id", "kind", "status", "currency", "daily_budget", "budget"),
+    *("limit", "spent", "spent_by_whole_days", "expected_by_whole_days", "projected"),
+    *("highest_day_share", "days_missing", "verdict", "reason", "is_reconstructed"),
 }
 
 
@@ -91,7 +98,12 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
         unconverted=Jsonb({"JPY": 1}),
     )  # fmt: skip
     insert("investment_summary", scope="currency", outlook="no_total")
+    insert(
+        "budget_pacing", kind="plan", level="plan", budget_id="p", verdict="on_track",
+        projected_spend_low=1.5, projected_spend_high=2.5,
+    )  # fmt: skip
     insert("fetch_log", duration_seconds=1.5)
+    insert("meta_events", event_key="0" * 64, field="effective_status", value=Jsonb(1))
 
     def answered(name: str) -> Any:
         return contract(json.loads(command(name, "--json").stdout))
@@ -109,6 +121,15 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
             **plain("is_running", "interval_hours", "last_run"),
             "last_summary": plain(*SUMMARY_OF_A_SYNC),
             "fetcher_stats": fetcher_stats,
+        },
+        "meta_events": {
+            **plain("last_24_hours"),
+            "newest": [
+                plain(
+                    *("received_at", "happened_at", "account_id", "field", "object_level"),
+                    *("object_id", "value"),
+                )
+            ],
         },
     }
     reasons = {
@@ -142,6 +163,17 @@ def test_reading_commands_answer_with_exactly_their_keys(command: Command, inser
             "by_currency": [plain("currency", *FIGURES)],
             "accounts_missing": [plain("account_id", "days")],
             "unconverted": [plain("currency", "days")],
+        },
+        "budgets": {
+            **plain("as_of"),
+            "verdicts": plain("overspending", "underspending", "on_track", "paused", "unknown"),
+            "listed": [
+                {
+                    **plain(*BUDGET),
+                    "period": plain("since", "until"),
+                    "projected_ci95": [None],
+                }
+            ],
         },
         "ml_accuracy": ml_accuracy,
         "models": [ml_accuracy],

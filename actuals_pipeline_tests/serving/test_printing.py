@@ -72,6 +72,7 @@ def summary(**values: Any) -> dict[str, Any]:
         ],
         "advice": None,
         "provisional": [], "overall": None, "daily": [], "investment": None,
+    "budgets": None,
     } | values  # fmt: skip
 
 
@@ -88,6 +89,7 @@ STATUS = {
     "status": "unhealthy",
     "problems": ["Mend it."],
     "scheduler": {"is_running": True, "last_summary": SYNCED, "fetcher_stats": STATS},
+    "meta_events": {"last_24_hours": 0, "newest": []},
     "processes": [
         {"name": "daemon", "pid": 7, "since": "2026-03-08T06:00:00+00:00", "restarts": 0},
         {"name": "ui", "pid": None, "since": "2026-03-08T07:00:00+00:00", "restarts": 2},

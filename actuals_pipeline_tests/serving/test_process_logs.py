@@ -56,6 +56,21 @@ def test_lines_are_kept_in_files_of_a_limited_size_and_number(tmp_path: Path) ->
     assert path.read_text().endswith("after\n")
 
 
+def test_a_file_that_cannot_be_begun_holds_nobody_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "logs" / "daemon.log"
+    log = opened(path)
+    # As where there is no room for a new one.
+    away = path.parent.rename(tmp_path / "away")
+    piped(log, b"line\n" * 40)
+    assert "daemon.log" in capsys.readouterr().err
+    away.rename(path.parent)
+    piped(log, b"after\n")
+    log.close()
+    assert path.read_text().endswith("after\n")
+
+
 def test_what_a_terminal_would_obey_is_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

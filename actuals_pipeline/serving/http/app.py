@@ -32,6 +32,7 @@ from actuals_pipeline.serving.http.failures import (
 from actuals_pipeline.serving.http.gate import Gate
 from actuals_pipeline.serving.http.request_rate import RequestRate
 from actuals_pipeline.serving.http.sync_runs import Ended, SyncRun, SyncRuns
+from actuals_pipeline.serving.http.webhooks import webhooks
 from actuals_pipeline.serving.http.workers import Workers
 from actuals_pipeline.serving.installation import Installation
 from actuals_pipeline.warehouse import schema
@@ -106,6 +107,7 @@ def create_app(installation: Installation) -> FastAPI:
     bearer = Depends(HTTPBearer(auto_error=False, description="ACTUALS_API_TOKEN"))
     app.include_router(api, dependencies=[bearer] if token else [])
     app.include_router(probes)
+    app.include_router(webhooks)
     tell_all(app)
     app.add_middleware(
         Gate,

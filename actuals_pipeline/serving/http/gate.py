@@ -17,7 +17,13 @@ from actuals_pipeline.serving.web_pages import (
 )
 
 MOST_BODY_BYTES = 65_536
-"""No route reads a body; this much is read past for the sake of clients that send one."""
+"""No route but one reads a body; so much is read past for the sake of clients that send one."""
+
+WEBHOOK_PATH = "/webhooks/meta"
+"""Where Meta calls: it has no token of ours and names any host, and signs what it says instead."""
+
+MOST_WEBHOOK_BYTES = 1_048_576
+"""Meta puts up to 1000 changes into one message, of a few hundred bytes each."""
 
 OPEN = frozenset({"/healthz", "/readyz"})
 """What supervisors and load balancers ask, without a token."""
@@ -25,14 +31,17 @@ OPEN = frozenset({"/healthz", "/readyz"})
 PROBES = OPEN | {"/metrics"}
 """They have an allowance of their own, so that a busy caller does not make us look dead."""
 
+_KINDS = {**dict.fromkeys(PROBES, "probe"), WEBHOOK_PATH: "webhook"}
+"""Whose allowance a request comes out of, by its path; any other is a caller's."""
+
 
 class Gate:
     """ASGI middleware that lets through what may come in.
 
-    With a token everything but `OPEN` asks for it.  Without one only this computer is served, and
-    no web page that is open on it: those name themselves in `Origin`, or another `Host` than ours.
-    Each client has an allowance of requests; those refused as strangers' come out of another one,
-    so that nobody is locked out by who guesses tokens beside it.
+    With a token everything but `OPEN` and the webhook asks for it.  Without one only this computer
+    is served, and no web page that is open on it: those name themselves in `Origin`, or another
+    `Host` than ours.  Each client has an allowance of requests; those refused as strangers' come
+    out of another one, so that nobody is locked out by who guesses tokens beside it.
     """
 
     def __init__(self, app: ASGIApp, token: str, rate: RequestRate) -> None:
@@ -43,12 +52,13 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the refusal, or let the application answer."""
         if scope["type"] == "http":
-            headers = headers_of(scope["headers"])
-            stranger = self._stranger(scope["path"], headers)
-            kind = "stranger" if stranger else "probe" if scope["path"] in PROBES else "caller"
+            path, headers = scope["path"], headers_of(scope["headers"])
+            stranger = self._stranger(path, headers)
+            kind = "stranger" if stranger else _KINDS.get(path, "caller")
             # A server without the client's address, such as one on a Unix socket, has one client.
             host = (scope.get("client") or ("",))[0]
-            refused = self._too_often(client_of(host), kind) or stranger or _too_large(headers)
+            too_often = self._too_often(client_of(host), kind)
+            refused = too_often or stranger or _too_large(path, headers)
             if refused:
                 await refused.response()(scope, receive, send)
                 return
@@ -62,6 +72,8 @@ class Gate:
         return Refusal(429, "too_many_requests", message, LATER, math.ceil(wait))
 
     def _stranger(self, path: str, headers: Mapping[str, str]) -> Refusal | None:
+        if path == WEBHOOK_PATH:
+            return None
         if not self._token:
             return _web_page(headers)
         if path in OPEN:
@@ -79,15 +91,17 @@ class Gate:
         )
 
 
-def _too_large(headers: Mapping[str, str]) -> Refusal | None:
+def _too_large(path: str, headers: Mapping[str, str]) -> Refusal | None:
+    most, what = MOST_BODY_BYTES, "Send the request without a body."
+    if path == WEBHOOK_PATH:
+        most, what = MOST_WEBHOOK_BYTES, "Send fewer changes at once, and how long the body is."
     if "transfer-encoding" in headers:
-        what = "Send the request without a body."
         return Refusal(411, "length_required", "A body must say how long it is.", what)
     length = headers.get("content-length", "0")
-    if length.isdecimal() and int(length[:20]) <= MOST_BODY_BYTES:
+    if length.isdecimal() and int(length[:20]) <= most:
         return None
-    message = f"The body is larger than {MOST_BODY_BYTES} bytes."
-    return Refusal(413, "body_too_large", message, "Send the request without a body.")
+    message = f"The body is larger than {most} bytes."
+    return Refusal(413, "body_too_large", message, what)
 
 
 def _web_page(headers: Mapping[str, str]) -> Refusal | None:
