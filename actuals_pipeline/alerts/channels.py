@@ -51,7 +51,8 @@ class LogChannel:
 
     def send(self, message: Message) -> str | None:
         """Write it there."""
-        logger.warning("%s\n%s", message.title, message.body)
+        # At the level that every process shows, for who set no channel reads no other.
+        logger.error("%s\n%s", message.title, message.body)
         return None
 
 
