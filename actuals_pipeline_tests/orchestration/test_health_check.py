@@ -12,6 +12,9 @@ from actuals_pipeline.orchestration.build import build_definitions
 from actuals_pipeline.orchestration.jobs import HEALTH_JOB_NAME
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse import alerts
+from actuals_pipeline.warehouse.alert_measures import Watched
+from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline_tests import left_behind
 from actuals_pipeline_tests.orchestration.conftest import Pipeline, checks_of, examples, exported
 
@@ -61,6 +64,10 @@ def test_a_dead_token_is_told_although_the_fetch_fails_and_no_secret_is_kept(
     assert failed.severity == dg.AssetCheckSeverity.ERROR
     found = {row["name"]: row["advice"] for row in examples(failed)}
     assert "new system user token" in found["token"]
+    warehouse = Warehouse(pipeline.environment["DATABASE_URL"])
+    watched = Watched.of(pipeline.settings, "hourly_actuals")
+    raised = alerts.look(warehouse, watched, datetime.now(UTC))
+    assert ("token_expiring", "token") in {(each.rule, each.subject) for each in raised}
     tables = left_behind.of_tables(pipeline.environment["DATABASE_URL"])
     kept = "\n".join(text.decode(errors="replace") for _, text in tables)
     assert "new system user token" in kept, "the search would find it"
