@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from actuals_pipeline.currencies import CURRENCIES
 from actuals_pipeline.errors import InputError, SettingsError
 from actuals_pipeline.report_days import (
     MOST_RETENTION_MONTHS,
@@ -286,8 +287,10 @@ class Settings(BaseModel):
             return cls.model_validate(given)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
-            variable = first["loc"][0] if first["loc"] else "environment"
+            variable = str(first["loc"][0]) if first["loc"] else "environment"
             reason = first["msg"].removeprefix("Value error, ")
+            if first["type"] in {"float_parsing", "decimal_parsing"}:
+                reason = _no_number(given[variable])
             raise SettingsError(f"{variable} cannot be used: {reason}.") from None
 
     @field_validator("meta_ad_account_ids", mode="before")
@@ -321,7 +324,7 @@ class Settings(BaseModel):
             r"([A-Z]{3}) +([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(\.[0-9]+)?", value.strip()
         )
         amount = Decimal(written[2].replace(",", "") + (written[3] or "")) if written else None
-        if written is None or not amount:
+        if written is None or not amount or written[1] not in CURRENCIES:
             raise ValueError(
                 f"{_quoted(value)} is no currency and amount above zero, such as EUR 5,000,000"
             )
@@ -461,6 +464,13 @@ class Settings(BaseModel):
                 "or the environment."
             )
         return self
+
+
+def _no_number(value: str) -> str:
+    """Why `value` is no number, and what its share would be if it is one in percent."""
+    share = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) *%", value)
+    meant = f"{Decimal(share[1]) / 100:f}" if share else "0.2"
+    return f"{_quoted(value)} is no number; write {meant}{' for that' if share else ' for 20 %'}"
 
 
 def _secrets_in_files(source: Mapping[str, str]) -> dict[str, str]:

@@ -22,6 +22,14 @@ from actuals_pipeline.accuracy.columns import (
     whole_columns,
 )
 
+COMMON_ADS = 4
+"""Ads of a campaign as many as which the median of all ads counts.
+
+Chosen: of campaigns of one ad, four and eight with the same factor of 2 or 3, nominal 95 %
+intervals covered 90-94, 92-94 and 93-95 % by their own median alone, like this 94-96, 94-95 and
+94-95 %; of factors of 1, 2 and 4 side by side 92-95 % before and 93.5-95 % like this.
+"""
+
 
 def overdispersion_by_campaign(
     impressions: Column, clicks: Column, *, ads: Labels, campaigns: Labels
@@ -29,8 +37,9 @@ def overdispersion_by_campaign(
     """One row a campaign, by name: `overdispersion` (at least 1) and the `n_ads` it rests on.
 
     Takes one row an ad and day.  Each ad with clicks and two days of delivery gives an estimate;
-    a campaign has the median of its ads' estimates, and 1 where that is lower.  A campaign
-    without an estimate (`n_ads` 0) has the median of all ads; without any at all, NaN.
+    a campaign has the median of its ads' estimates, drawn to the median of all ads' as if that
+    were of `COMMON_ADS` more, and 1 where that is lower.  A campaign without an estimate
+    (`n_ads` 0) has the median of all ads; without any at all, NaN.
 
     The scatter of the days' clicks about the ad's own rate, `sum (c_d - n_d a)^2`, over what a
     binomial's would be, `a (1 - a) (N - sum n_d^2 / N)` of N impressions.  Not Pearson's, the mean
@@ -57,12 +66,14 @@ def overdispersion_by_campaign(
 
     estimates = pd.Series(_by_ad(n, c, ad, len(names_of_ads)))
     by_campaign = estimates.groupby(campaign_of)
-    pooled = by_campaign.median().fillna(estimates.median())
+    n_ads, common = by_campaign.count(), estimates.median()
+    own = by_campaign.median().fillna(common)
+    pooled = (n_ads * own + COMMON_ADS * common) / (n_ads + COMMON_ADS)
     return pd.DataFrame(
         {
             "campaign": names,
             "overdispersion": pooled.clip(lower=1).to_numpy(),
-            "n_ads": by_campaign.count().to_numpy(),
+            "n_ads": n_ads.to_numpy(),
         }
     )
 

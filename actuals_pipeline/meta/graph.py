@@ -214,7 +214,10 @@ class GraphSession:
         # Raised outside the handler: the original's text is the URL, and with it the token.
         if unanswered:
             raise Unanswered(f"{self._graph_url} did not answer within {self._timeout[1]:.0f} s.")
-        raise MetaUnavailable(f"{self._graph_url} could not be reached ({kind}).")
+        raise MetaUnavailable(
+            f"{self._graph_url} could not be reached ({kind}): look at this machine's connection "
+            "and proxy, and at META_GRAPH_URL if you set it."
+        )
 
 
 class Unanswered(MetaUnavailable):

@@ -77,10 +77,25 @@ def asked_summary(
     if since is not None and until is not None:
         window = asked_window(since, until)
     elif window is not None:
+        _refuse_unknown(window, since, until)
         window = asked_window(since or window.since, until or window.until)
     if as_of is None:
         return summary(warehouse, window, settings, now)
     return summary_as_of(warehouse, window, settings, as_of)
+
+
+def _refuse_unknown(known: DayWindow, since: date | None, until: date | None) -> None:
+    """Say so where the one option that was given leaves nothing of the days that are known."""
+    if since is not None and since > known.until:
+        raise InputError(
+            f"Nothing after {known.until} is known: give an earlier `since`, or run `actuals sync` "
+            "first."
+        )
+    if until is not None and until < known.since:
+        raise InputError(
+            f"Nothing before {known.since} is known: give a later `until`, or run `actuals "
+            "backfill` first."
+        )
 
 
 def summary(

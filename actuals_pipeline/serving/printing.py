@@ -33,6 +33,24 @@ _SOURCE_NOTICES = {
 _UNITS = {"success_rate": " %", "ctr": " %", "interval_hours": " h", "duration_seconds": " s"}
 """Units of the numbers whose name does not say enough to a person."""
 
+_LABELS = {
+    "interval_hours": "runs every",
+    "last_run": "last run ended",
+    "total_ads": "ads of eligible videos",
+    "successful": "with figures",
+    "no_data": "without delivery",
+    "duration_seconds": "took",
+    "timestamp": "finished at",
+    "total_fetches": "fetches of accounts and ads",
+    "successful_fetches": "complete",
+    "failed_fetches": "not complete",
+    "rate_limits_hit": "answers that asked us to wait",
+    "total_spend_tracked": "spend tracked",
+    "total_conversions_tracked": "conversions tracked",
+    "meta_api_configured": "token and accounts are set",
+}
+"""Names of the JSON that say too little to a person."""
+
 _NAME_WIDTH = 40
 """Characters after which a name goes on in the next line, so that its figures stay in sight."""
 
@@ -41,6 +59,9 @@ _SENTENCE_WIDTH = 28
 
 _ANY_WIDTH = 10_000
 
+
+_ACCOUNTS_SHOWN = 3
+"""Accounts of which each has a sentence of its own; of more the extremes are told."""
 
 _DIFFERING_SHOWN = 20
 """Predictions that the product changed since, told one a line; the rest is counted."""
@@ -227,8 +248,20 @@ def _ends(answer: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _provisional(accounts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """How complete the figures are that Meta may still change, where that is known."""
+    """How complete the figures are that Meta may still change, where that is known.
+
+    Of many accounts the least and the most complete are told.
+    """
     unknown = 0
+    known = [each for each in accounts if each["revenue_completeness"] is not None]
+    if len(known) > _ACCOUNTS_SHOWN:
+        shares = sorted(each["revenue_completeness"] for each in known)
+        yield (
+            f"{sum(each['days'] for each in known)} days of {len(known)} accounts may still "
+            f"change: by now an expected {shares[0]:.0%} to {shares[-1]:.0%} of an account's final "
+            "revenue is known (--json lists each)."
+        )
+        accounts = [each for each in accounts if each["revenue_completeness"] is None]
     for account in accounts:
         expected = [
             f"{share:.0%} of the final {figure}"
@@ -480,7 +513,7 @@ def _pairs_table(title: str, pairs: Mapping[str, Any]) -> Table:
     """Names and values, one a line; what is known only by currency has a line a currency."""
     table = _table(title, "", "", show_header=False)
     for name, value in pairs.items():
-        shown = name.replace("_", " ")
+        shown = _LABELS.get(name, name.replace("_", " "))
         if isinstance(value, Mapping):
             for part, amount in value.items():
                 table.add_row(shown, Text(f"{_amount(amount)} {part}"))

@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from actuals_pipeline.currencies import CURRENCIES
 from actuals_pipeline.errors import InputError
 from actuals_pipeline.report_days import parse_day
 from actuals_pipeline.serving.csv_import import lines_of
@@ -74,6 +75,6 @@ def _refuse_repeated(first: int, line: int) -> None:
 
 
 def _currency(text: str, column: str) -> str:
-    if not re.fullmatch(r"[A-Z]{3}", text):
+    if text not in CURRENCIES:
         raise InputError(f"{column} {text!r} is no currency such as EUR")
     return text

@@ -67,10 +67,12 @@ GROUP BY account_id, report_date
 HAVING min(as_of_date) > %(first)s
 """
 
-# A revision adds its figures and takes away those of the one before it.
+# A revision adds its figures and takes away those of the one before it; of a listed one some may
+# be unknown, which adds nothing.
 _CHANGES = """
-SELECT change.known_on, report_date, currency, sum(impressions)::bigint, sum(clicks)::bigint,
-       sum(link_clicks)::bigint, sum(conversions)::bigint, sum(spend), sum(revenue)
+SELECT change.known_on, report_date, currency, coalesce(sum(impressions), 0)::bigint,
+       coalesce(sum(clicks), 0)::bigint, coalesce(sum(link_clicks), 0)::bigint,
+       coalesce(sum(conversions), 0)::bigint, coalesce(sum(spend), 0), coalesce(sum(revenue), 0)
 FROM (
     SELECT account_id, as_of_date AS known_on, report_date, currency, impressions, clicks,
            link_clicks, conversions, spend, revenue

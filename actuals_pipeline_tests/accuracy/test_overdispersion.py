@@ -84,6 +84,16 @@ def test_with_the_factor_found_intervals_cover_as_often_as_they_promise(
     assert 0.93 < np.mean((low <= 0.02) & (high >= 0.02)) < 0.97
 
 
+@pytest.mark.parametrize("ads", [1, 4])
+@pytest.mark.parametrize("factor", [2.0, 3.0])
+def test_intervals_of_small_campaigns_cover_too(factor: float, ads: int) -> None:
+    shown, clicks = daily_clicks(factor, campaigns=4000 // ads, ads=ads, days=7)
+    frame = overdispersion_by_campaign(shown.ravel(), clicks.ravel(), **labels(shown))
+    found = np.repeat(frame["overdispersion"].to_numpy(), ads)
+    low, high = wilson(clicks.sum(2).ravel(), shown.sum(2).ravel(), overdispersion=found)
+    assert 0.935 < np.mean((low <= 0.02) & (high >= 0.02)) < 0.965
+
+
 def test_intervals_cover_also_where_some_days_are_much_larger_than_others() -> None:
     rng = np.random.default_rng(3)
     shown = np.rint(np.exp(rng.normal(7.3, 0.5, (300, 20, 7)))).astype(np.int64)

@@ -11,7 +11,9 @@ import pytest
 from actuals_pipeline.settings import PROJECT_ROOT
 
 PACKAGE = PROJECT_ROOT / "actuals_pipeline"
-GROUND = {"errors", "findings", "report_days", "frames", "money", "storable", "videos"}
+GROUND = {
+    *("currencies", "errors", "findings", "report_days", "frames", "money", "storable", "videos"),
+}
 """Modules without a package of their own that any package may use."""
 
 MAY_USE = {

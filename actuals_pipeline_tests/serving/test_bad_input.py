@@ -16,7 +16,13 @@ from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.serving.dagster_runs import runnable
 from actuals_pipeline.settings import Settings
 from actuals_pipeline_tests.conftest import Actuals
-from actuals_pipeline_tests.serving.conftest import Command, Stored, rows_anywhere, sentence_of
+from actuals_pipeline_tests.serving.conftest import (
+    Command,
+    Insert,
+    Stored,
+    rows_anywhere,
+    sentence_of,
+)
 
 RECENT = str(datetime.now(UTC).date() - timedelta(days=10))
 LATER = str(datetime.now(UTC).date() - timedelta(days=5))
@@ -297,6 +303,17 @@ def test_an_account_that_meta_does_not_show_ends_the_run_with_the_one_sentence(
         assert not stored(table), table
     # That it was tried is known, so that `actuals status` can tell.
     assert [row["outcome"] for row in stored("fetch_log")] == ["refused"]
+
+
+def test_a_summary_of_days_beyond_those_known_says_which_are(
+    command: Command, insert: Insert
+) -> None:
+    insert("meta_account_totals", report_date=date(2026, 3, 7))
+    for option, words in (
+        (("--since", "2026-03-08"), "Nothing after 2026-03-07 is known: give an earlier `since`"),
+        (("--until", "2026-03-06"), "Nothing before 2026-03-07 is known: give a later `until`"),
+    ):
+        assert words in sentence_of(command("summary", *option))
 
 
 def test_a_refusal_in_a_process_of_its_own_is_the_same(actuals: Actuals) -> None:

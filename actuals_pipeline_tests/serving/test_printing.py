@@ -162,6 +162,21 @@ def test_a_difference_in_spend_is_shown_by_currency(show: Show) -> None:
     assert "on some of 9 account-days: 1 gap, difference 1,234.50 EUR; 2 within tolerance" in text
 
 
+def test_of_many_accounts_that_may_still_change_the_extremes_are_told(show: Show) -> None:
+    def young(n: int) -> list[dict[str, Any]]:
+        return [
+            {"account_id": str(at), "days": 28, "revenue_completeness": Decimal(at + 50) / 100,
+             "conversions_completeness": None}
+            for at in range(n)
+        ]  # fmt: skip
+
+    text = " ".join(lines_of(show(print_summary, summary(provisional=young(3)))))
+    assert text.count("may still change: by now an expected") == 3
+    text = " ".join(lines_of(show(print_summary, summary(provisional=young(40)))))
+    assert "1120 days of 40 accounts may still change: by now an expected 50% to 89% of" in text
+    assert "act_" not in text
+
+
 def test_nothing_fetched_is_said_and_not_shown_as_no_delivery(show: Show) -> None:
     nothing = summary(status="empty", source=None, by_currency=[], models=[], reconciliation=[])
     assert show(print_summary, nothing | {"window": None}).startswith("Nothing was fetched yet")

@@ -64,6 +64,7 @@ def test_the_same_file_changes_nothing_and_another_rate_replaces(
         ("2026-02-30,USD,EUR,0.92", "'2026-02-30' is not a day"),
         ("2026-03-02,usd,EUR,0.92", "from 'usd' is no currency such as EUR"),
         ("2026-03-02,USD,EURO,0.92", "to 'EURO' is no currency such as EUR"),
+        ("2026-03-02,XXQ,EUR,0.92", "from 'XXQ' is no currency such as EUR"),
         ("2026-03-02,EUR,EUR,1", "from and to are both EUR, which needs no rate"),
         ("2026-03-02,USD,EUR,", "rate '' is no number above 0 such as 0.9234"),
         ("2026-03-02,USD,EUR,0", "rate '0' is no number above 0"),

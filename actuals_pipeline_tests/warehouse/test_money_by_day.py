@@ -58,7 +58,9 @@ def know(insert: Insert) -> Callable[..., None]:
             )  # fmt: skip
         newest = revisions[-1][1]
         if newest is not None:
-            insert(ad_actuals, report_date=report_date, **key, **newest)
+            # What is stored of a day lacks nothing.
+            known = {name: 0 if value is None else value for name, value in newest.items()}
+            insert(ad_actuals, report_date=report_date, **key, **known)
 
     return add
 
@@ -145,6 +147,18 @@ def test_a_change_of_currency_takes_the_old_one_away(
     for number, want in ((2, {"EUR": 10}), (3, {"USD": 12})):
         known = ledger.as_of(day(number))
         assert {each.currency: each.spend for each in known if each.spend} == want
+
+
+def test_a_figure_that_a_listed_revision_lacks_adds_nothing(
+    database: str, insert: Insert, know: Any
+) -> None:
+    insert(meta_account_totals, report_date=day(1))
+    lacking = figures(12, link_clicks=None)
+    know(day(1), (day(1), lacking), (day(3), lacking | {"spend": Decimal(15)}), ad_id="2")
+    ledger = ledger_of(database, day(1))
+    told = {number: ledger.as_of(day(number))[0] for number in (2, 3)}
+    assert {number: each.spend for number, each in told.items()} == {2: 12, 3: 15}
+    assert {each.link_clicks for each in told.values()} == {0}
 
 
 def test_accounts_have_their_currency_and_days(database: str, insert: Insert) -> None:
