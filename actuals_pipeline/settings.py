@@ -241,6 +241,29 @@ class Settings(BaseModel):
         alias="ACTUALS_RETRAIN_SECRET",
         description="Shared secret that signs these messages, at least 16 characters.",
     )
+    alert_urls: SecretStr = Field(
+        SecretStr(""),
+        alias="ALERT_URLS",
+        description=(
+            "Where alerts go: addresses of apprise, comma-separated, such as `slack://...`, "
+            "`mailto://...`, `json://...`; empty: the log."
+        ),
+    )
+    alert_repeat_hours: int = Field(
+        24,
+        alias="ACTUALS_ALERT_REPEAT_HOURS",
+        ge=1,
+        le=24 * 365,
+        description="Hours after which an alert that is still open is told again.",
+    )
+    heartbeat_url: SecretStr = Field(
+        SecretStr(""),
+        alias="ACTUALS_HEARTBEAT_URL",
+        description=(
+            "Address that is asked (GET) after each good hourly run, so that whoever listens "
+            "raises the alarm when it falls silent; empty: none."
+        ),
+    )
     api_token: SecretStr = Field(
         SecretStr(""),
         alias="ACTUALS_API_TOKEN",
@@ -356,14 +379,27 @@ class Settings(BaseModel):
             raise ValueError("it contains a character of no token; copy the token again")
         return value
 
-    @field_validator("retrain_webhook")
+    @field_validator("alert_urls")
+    @classmethod
+    def _check_alert_urls(cls, value: SecretStr) -> SecretStr:
+        # They hold secrets, so they are not quoted.  Whether each can be used is said by apprise.
+        if value.get_secret_value().strip() and not re.match(
+            r"\s*[\w+-]+://\S", value.get_secret_value()
+        ):
+            raise ValueError(
+                "it does not begin with an address such as slack://...; see "
+                "https://appriseit.com/services/"
+            )
+        return value
+
+    @field_validator("retrain_webhook", "heartbeat_url")
     @classmethod
     def _check_webhook(cls, value: SecretStr) -> SecretStr:
         # It may hold a secret itself, so it is not quoted.
         if value.get_secret_value() and not re.fullmatch(
             r"https?://[^\s/?#@]+([/?][^\s#]*)?", value.get_secret_value()
         ):
-            raise ValueError("it is no http(s) address such as https://example.com/retrain")
+            raise ValueError("it is no http(s) address such as https://example.com/path")
         return value
 
     @field_validator("retrain_secret", "ui_password", "webhook_verify_token")

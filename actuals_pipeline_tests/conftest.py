@@ -35,7 +35,9 @@ Actuals = Callable[..., subprocess.CompletedProcess[str]]
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the developer's shell reaches a test."""
     for name in list(os.environ):
-        if name == "DATABASE_URL" or name.startswith(("META_", "ACTUALS_", "DAGSTER_")):
+        if name in {"DATABASE_URL", "ALERT_URLS"} or name.startswith(
+            ("META_", "ACTUALS_", "DAGSTER_")
+        ):
             monkeypatch.delenv(name)
 
 

@@ -49,6 +49,9 @@ def test_nothing_needs_to_be_set() -> None:
         "exchange_rate_days": 7,
         "retrain_webhook": SecretStr(""),
         "retrain_secret": SecretStr(""),
+        "alert_urls": SecretStr(""),
+        "alert_repeat_hours": 24,
+        "heartbeat_url": SecretStr(""),
         "api_token": SecretStr(""),
         "api_requests_per_minute": 600,
         "ui_password": SecretStr(""),
@@ -120,7 +123,9 @@ def test_each_variable_sets_one_thing(variable: str, text: str, name: str, value
 def test_every_variable_is_explained_and_an_empty_one_is_as_good_as_none() -> None:
     variables = {str(field.alias): field for field in Settings.model_fields.values()}
     assert all(field.description for field in variables.values())
-    assert all(name.startswith(("META_", "ACTUALS_", "DATABASE_URL")) for name in variables)
+    assert all(
+        name.startswith(("META_", "ACTUALS_", "DATABASE_URL", "ALERT_")) for name in variables
+    )
     assert Settings.from_environment(dict.fromkeys(variables, "")) == Settings.from_environment({})
 
 
@@ -183,6 +188,9 @@ def test_the_processs_own_environment_is_read_by_default(monkeypatch: pytest.Mon
         ("ACTUALS_INVESTMENT_BUDGET", LONG_TOKEN, "what it holds is no currency and amount"),
         ("ACTUALS_INVESTMENT_START", "01.01.2026", "'01.01.2026' is not a day"),
         ("ACTUALS_EXCHANGE_RATE_DAYS", "32", "less than or equal to 31"),
+        ("ALERT_URLS", f"h/{TOKEN}", "it does not begin with an address such as slack://"),
+        ("ACTUALS_ALERT_REPEAT_HOURS", "0", "greater than or equal to 1"),
+        ("ACTUALS_HEARTBEAT_URL", f"h/{TOKEN}", "it is no http(s) address such as"),
         ("ACTUALS_RETRAIN_WEBHOOK", f"h/{TOKEN}", "it is no http(s) address such as"),
         ("ACTUALS_RETRAIN_WEBHOOK", f"https://u:{TOKEN}@h/", "it is no http(s) address"),
         ("ACTUALS_RETRAIN_SECRET", TOKEN[:15], "it has fewer than 16 characters, or spaces"),
@@ -210,7 +218,11 @@ def test_secrets_are_not_shown() -> None:
         *("META_ACCESS_TOKEN", "META_APP_SECRET", "DATABASE_URL"),
         *("ACTUALS_RETRAIN_SECRET", "ACTUALS_API_TOKEN"),
     )
-    address = {"ACTUALS_RETRAIN_WEBHOOK": f"https://h/{TOKEN}"}
+    address = {
+        "ACTUALS_RETRAIN_WEBHOOK": f"https://h/{TOKEN}",
+        "ACTUALS_HEARTBEAT_URL": f"https://h/{TOKEN}",
+        "ALERT_URLS": f"json://h/{TOKEN}",
+    }
     settings = Settings.from_environment(dict.fromkeys(names, TOKEN) | address)
     for shown in (repr(settings), str(settings), str(settings.model_dump()),
                   settings.model_dump_json()):  # fmt: skip

@@ -103,6 +103,19 @@ PREDICTIONS = Contract(
 )
 """What models said, as they said it: even a value that makes no sense is kept and judged."""
 
+VIDEO_LOG = Contract(
+    "video_log",
+    key=("sequence",),
+    columns=(
+        Column("sequence", Kind.COUNT, "Order in which the database received it"),
+        _VIDEO_ID,
+        Column("ad_id", Kind.TEXT, "The ad that runs it from then on, if any", nullable=True),
+        Column("created_at", Kind.INSTANT, "When the product made it", "UTC", nullable=True),
+        Column("logged_at", Kind.INSTANT, "When the database came to know it", "UTC"),
+    ),
+)
+"""What the product said of its videos; a deleted one runs as no ad from then on."""
+
 REVISIONS = Contract(
     "ad_actuals_revisions",
     key=("account_id", "ad_id", "report_date", "as_of_date"),
@@ -537,7 +550,7 @@ MODEL_ACCURACY = Contract(
         ),
         Column("n_unscored", Kind.COUNT, "Eligible, but neither metric is comparable", "pairs"),
         Column("n_no_prediction", Kind.COUNT, "Comparable ads that this version left out", "ads"),
-        Column("n_unmatched", Kind.COUNT, "Predicted videos that run as no known ad", "videos"),
+        Column("n_unmatched", Kind.COUNT, "Predicted videos without a pair", "videos"),
         Column(
             "coverage_ads",
             Kind.NUMBER,

@@ -30,7 +30,7 @@ from actuals_pipeline.accuracy.protocols import (
     LaunchWindow,
 )
 from actuals_pipeline.frames import check_frame, conform, empty_frame, first_that_applies
-from actuals_pipeline.money import exact_sums
+from actuals_pipeline.money import ZERO, exact_sums
 from actuals_pipeline.videos import one_video_per_ad
 
 SharesOf: TypeAlias = Callable[[pd.DataFrame, Positions, Positions], tuple[Floats, Floats]]
@@ -168,6 +168,12 @@ def _in_window(
     )
     is_shown = found["_merge"].eq("both")
     nothing = rows[_OF_WINDOW].reset_index(drop=True)
+    # Shown, but none of the window's days was learnt in time: nothing is known of it.
+    is_unknown = ~is_shown & found["first_delivery_on"].notna()
+    nothing = nothing.assign(
+        **{name: nothing[name].where(~is_unknown, 0) for name in _COUNTS},
+        **{name: nothing[name].where(~is_unknown, ZERO) for name in _MONEY},
+    )
     found = found.assign(
         **{name: found[name].where(is_shown, nothing[name]) for name in _OF_WINDOW},
         protocol=window.name,
@@ -180,8 +186,12 @@ def _in_window(
         shown, until=shown["until"] + timedelta(days=1), known_by=shown["learnt_by"]
     )
     kept = found["status"].where(found["status"].isin(_BEFORE_MATURITY), None)
+    is_missed = is_unknown & (found["as_of_date"] - found["first_delivery_on"]).ge(
+        window.matures_after
+    )
     status = first_that_applies(
-        {"immature": ~is_final, "incomplete_history": ~is_whole}, otherwise="eligible"
+        {"immature": ~is_final & ~is_missed, "incomplete_history": ~is_whole | is_missed},
+        otherwise="eligible",
     )
     is_incomplete = window.metric == "roas" and found["completeness"].lt(LEAST_COMPLETENESS)
     return found.assign(

@@ -28,7 +28,7 @@ from actuals_pipeline.accuracy.protocols import (
 )
 from actuals_pipeline.accuracy.sums import mean_of, means_by
 from actuals_pipeline.accuracy.uncertainty import clusters_of
-from actuals_pipeline.frames import check_frame, conform, refuse_rows
+from actuals_pipeline.frames import Kind, check_frame, conform, refuse_rows
 from actuals_pipeline.money import ZERO, exact_sums, ratio
 
 _MODEL = list(MODEL_ACCURACY.key)
@@ -37,8 +37,10 @@ _RUN = ["as_of_date", "protocol"]
 _SERIES = ["as_of_date", "ad_id", "model_name", "model_version"]
 _METRICS = ("ctr", "roas")
 _NONE_UNMATCHED = pd.DataFrame(
-    columns=["as_of_date", "model_name", "model_version", "n_unmatched"], dtype=object
+    columns=["as_of_date", "model_name", "model_version", "n_unmatched", "is_attested"],
+    dtype=object,
 )
+_COUNTS = [column.name for column in MODEL_ACCURACY.columns if column.kind is Kind.COUNT]
 
 
 def score_models(
@@ -49,7 +51,8 @@ def score_models(
     `judged` is a JUDGED_PAIRS frame, of which launch_to_date is summed up as it is and the launch
     windows make the headlines; `delivered` the DELIVERED_ADS frame of the same days (see
     `pair.delivered_ads`), which coverage is a share of; `unmatched` counts the predicted videos
-    without an ad (see `pair.unmatched_videos`; None: there are none).  Only `eligible` pairs make
+    without a pair (see `pair.unmatched_videos`; None: there are none); a model version that has no
+    pair at all on a day has its rows all the same, to show them.  Only `eligible` pairs make
     the headline; each pair weighs the same.  `coverage_spend` and `settled_spend_share` are
     missing where the amounts are of several currencies.  `FrameMismatch` when an eligible pair's
     ad is not among the delivered.
@@ -58,25 +61,27 @@ def score_models(
     check_frame(delivered, DELIVERED_ADS, exact=False)
     to_date = judged[judged["protocol"].eq(LAUNCH_TO_DATE)]
     pairs = _with_headline(pd.concat([to_date, headline_pairs(judged)]), delivered)
+    unmatched = _NONE_UNMATCHED if unmatched is None else unmatched
     models = (
-        pairs[_MODEL]
-        .drop_duplicates(ignore_index=True)
-        .merge(_counts(pairs), on=_MODEL, validate="one_to_one")
-        .merge(_means(pairs), on=_MODEL, validate="one_to_one")
-        .merge(_money(pairs), on=_MODEL, validate="one_to_one")
-        .merge(_against_chance(pairs), on=_MODEL, validate="one_to_one")
+        _models(pairs, unmatched)
+        .merge(_counts(pairs), how="left", on=_MODEL, validate="one_to_one")
+        .merge(_means(pairs), how="left", on=_MODEL, validate="one_to_one")
+        .merge(_money(pairs), how="left", on=_MODEL, validate="one_to_one")
+        .merge(_against_chance(pairs), how="left", on=_MODEL, validate="one_to_one")
         .merge(_delivered_by_day(delivered), how="left", on=_RUN, validate="many_to_one")
         .merge(
-            _NONE_UNMATCHED if unmatched is None else unmatched,
+            unmatched.drop(columns="is_attested"),
             how="left",
             on=["as_of_date", "model_name", "model_version"],
             validate="many_to_one",
         )
     )
-    n_delivered = models["n_delivered"].fillna(0)
+    counts = models.columns.intersection(_COUNTS).tolist()
+    zeros = dict.fromkeys([*counts, "n_answered", "n_delivered", "covered_spend"], 0)
+    models = models.fillna(zeros)
+    n_delivered = models["n_delivered"]
     accuracy = conform(
         models.assign(
-            n_unmatched=models["n_unmatched"].fillna(0),
             n_no_prediction=n_delivered - models["n_answered"],
             coverage_ads=ratio(models["n_pairs"], n_delivered),
             coverage_spend=ratio(models["covered_spend"], models["delivered_spend"]).where(
@@ -87,6 +92,22 @@ def score_models(
     )
     check_frame(accuracy, MODEL_ACCURACY)
     return accuracy
+
+
+def _models(pairs: pd.DataFrame, unmatched: pd.DataFrame) -> pd.DataFrame:
+    """The model versions of each day and protocol, by key; those without any pair as well."""
+    version = ["as_of_date", "model_name", "model_version"]
+    paired = pairs[_MODEL].drop_duplicates()
+    has_pair = pd.MultiIndex.from_frame(unmatched[version]).isin(
+        pd.MultiIndex.from_frame(paired[version])
+    )
+    alone = unmatched[~has_pair]
+    is_attested = alone["is_attested"].astype(bool)
+    shown = [
+        alone[version].assign(protocol=LAUNCH_TO_DATE),
+        alone[version].assign(protocol=np.where(is_attested, HEADLINE, HEADLINE_UNATTESTED)),
+    ]
+    return pd.concat([paired, *shown]).sort_values(_MODEL, ignore_index=True)[_MODEL]
 
 
 def headline_pairs(judged: pd.DataFrame) -> pd.DataFrame:

@@ -58,7 +58,8 @@ def pair(
     what was learnt after the as-of day is not looked at.  A video's age counts from `created_at`
     to the end of the as-of day.  `known_days` (KNOWN_DAYS) gives the report days that were fetched
     whole (None: all of them, at once); an ad with days unknown between its video's creation and
-    the as-of day is not compared, because its launch may lie in them.
+    the as-of day is not compared, because its launch may lie in them.  `videos` may say since which
+    day each is known to run as its ad (`known_on`, see `linked.videos_known_by`).
     `FrameMismatch` when a frame breaks its contract.
     """
     check_frame(predictions, PREDICTIONS, exact=False)
@@ -91,7 +92,7 @@ def pair(
     attested = _latest_before(until, candidates["series"], logged[logged["is_attested"]])
     in_time = np.where(attested >= 0, attested, in_time)
     at_all = _latest_before(candidates["day_end"], candidates["series"], logged)
-    existing = (at_all >= 0) & (candidates["created_at"] < candidates["day_end"]).to_numpy()
+    existing = (at_all >= 0) & _is_known(candidates, ads).to_numpy()
     chosen = np.where(in_time >= 0, in_time, at_all)[existing]
     rows = candidates[existing].reset_index(drop=True)
     prediction = logged.iloc[chosen].reset_index(drop=True)
@@ -142,20 +143,19 @@ def delivered_ads(
     is a share of.
     """
     check_frame(videos, VIDEOS, exact=False)
+    ads = one_video_per_ad(videos)
     to_date = launch_to_date(
-        one_video_per_ad(videos),
+        ads,
         changes,
         time_zones,
         as_of_days,
         default_zone=default_zone,
         seen_since=seen_since,
     )
-    shown = to_date[to_date["impressions"] > 0]
+    shown = to_date[(to_date["impressions"] > 0) & _is_known(to_date, ads)]
     age = shown["day_end"] - shown["created_at"]
-    is_of_age = (
-        (age > pd.Timedelta(0))
-        & (age >= pd.Timedelta(hours=min_age_hours))
-        & (age <= pd.Timedelta(days=max_age_days))
+    is_of_age = (age >= pd.Timedelta(hours=min_age_hours)) & (
+        age <= pd.Timedelta(days=max_age_days)
     )
     since = shown["as_of_date"] - shown["first_delivery_on"]
     is_final = (since >= LAUNCH_D7.matures_after) & (since <= timedelta(days=evaluation_days))
@@ -175,26 +175,37 @@ def unmatched_videos(
     *,
     default_zone: str,
 ) -> pd.DataFrame:
-    """By as-of day and model version: `n_unmatched`, the predicted videos that run as no known ad.
+    """By as-of day and model version: `n_unmatched`, the predicted videos that have no pair.
 
-    Those that are not among `videos` or name no ad there, and had a prediction by the end of the
-    as-of day in `default_zone`.  They have no pair, so this is all that is known of them.
+    Those that are not among `videos`, name no ad there or have no date, and had a prediction by the
+    end of the as-of day in `default_zone`; `is_attested` says whether the database dated any of
+    these predictions.  This is all that is known of them.
     """
-    named = videos[videos["ad_id"].notna() & videos["ad_id"].ne("")]
-    unmatched = predictions[~predictions["video_id"].isin(named["video_id"])]
-    model = ["model_name", "model_version"]
-    first = unmatched.groupby([*model, "video_id"], as_index=False)["logged_at"].min()
-    zone = time_zone(default_zone)
-    ends = {day: day_start(day + timedelta(days=1), zone) for day in as_of_days}
-    counts = [
-        first[first["logged_at"] < end]
-        .groupby(model, as_index=False)
-        .agg(n_unmatched=("video_id", "size"))
-        .assign(as_of_date=day)
-        for day, end in ends.items()
-    ]
-    columns = ["as_of_date", *model, "n_unmatched"]
+    ads = one_video_per_ad(videos)
+    dated = ads[ads["created_at"].notna()]
+    named = videos[videos["ad_id"].isin(dated["ad_id"])]
+    zone, counts = time_zone(default_zone), []
+    for day in as_of_days:
+        known = named[named["known_on"] <= day] if "known_on" in named else named
+        end = day_start(day + timedelta(days=1), zone)
+        unmatched = predictions[
+            ~predictions["video_id"].isin(known["video_id"]) & (predictions["logged_at"] < end)
+        ]
+        by_model = unmatched.groupby(["model_name", "model_version"], as_index=False).agg(
+            n_unmatched=("video_id", "nunique"), is_attested=("is_attested", "any")
+        )
+        counts.append(by_model.assign(as_of_date=day))
+    columns = ["as_of_date", "model_name", "model_version", "n_unmatched", "is_attested"]
     return pd.concat(counts)[columns] if counts else pd.DataFrame(columns=columns)
+
+
+def _is_known(rows: pd.DataFrame, ads: pd.DataFrame) -> pd.Series[bool]:
+    """Whether, as of its day, each row's ad was known to run a video that had been made."""
+    is_made = rows["created_at"] < rows["day_end"]
+    if "known_on" not in ads.columns:
+        return is_made
+    known_on = rows["ad_id"].map(ads.set_index("ad_id")["known_on"])
+    return is_made & (known_on <= rows["as_of_date"])
 
 
 def usable_ctr(predicted: pd.Series[float]) -> pd.Series[bool]:

@@ -59,6 +59,7 @@ from actuals_pipeline.warehouse import (
     prediction_log,
     product,
     retention,
+    video_log,
 )
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.store import (
@@ -246,7 +247,7 @@ def scored(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, postgres: WarehouseResource
     ) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
-        _log_unseen_predictions(context, warehouse)
+        _log_what_was_unseen(context, warehouse)
         predictions = prediction_log.predictions(warehouse)
         launches = Launches(warehouse, settings)
 
@@ -412,14 +413,15 @@ def _terms(settings: Settings) -> Terms:
     )
 
 
-def _log_unseen_predictions(context: dg.AssetExecutionContext, warehouse: Warehouse) -> None:
-    """Log what the product predicted while nobody watched, and watch from now on."""
-    unwatched = prediction_log.watch(warehouse)
-    if unwatched:
-        context.log.warning("Predictions are logged once an hour, unattested: %s.", unwatched)
-    n_rows = prediction_log.catch_up(warehouse)
-    if n_rows:
-        context.log.info("Logged %d predictions that no trigger saw, unattested.", n_rows)
+def _log_what_was_unseen(context: dg.AssetExecutionContext, warehouse: Warehouse) -> None:
+    """Log what the product said while nobody watched, and watch from now on."""
+    for name, log in (("Predictions", prediction_log), ("Videos", video_log)):
+        unwatched = log.watch(warehouse)
+        if unwatched:
+            context.log.warning("%s are logged once an hour, unattested: %s.", name, unwatched)
+        n_rows = log.catch_up(warehouse)
+        if n_rows:
+            context.log.info("%s: logged %d that no trigger saw, unattested.", name, n_rows)
 
 
 def _as_of_parts(window: DayWindow, rows_a_day: int) -> list[DayWindow]:

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from actuals_pipeline.orchestration import assets, checks, model_watch
+from actuals_pipeline.orchestration.alert_watch import alert_watch_sensor
 from actuals_pipeline.orchestration.io_manager import PostgresIOManager
 from actuals_pipeline.orchestration.jobs import actuals_job, health_job, maintenance_job
 from actuals_pipeline.orchestration.partitions import daily_partitions
@@ -69,7 +70,11 @@ def build_definitions(
             weekly_maintenance(settings, maintenance),
             regular_report(settings, report),
         ],
-        sensors=[webhook_refreshes_sensor(settings), retrain_requests_sensor(settings)],
+        sensors=[
+            webhook_refreshes_sensor(settings),
+            retrain_requests_sensor(settings),
+            alert_watch_sensor(settings),
+        ],
         resources={
             "meta": MetaApi.of(settings),
             "postgres": postgres,

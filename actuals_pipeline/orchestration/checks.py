@@ -6,7 +6,7 @@ import dagster as dg
 
 from actuals_pipeline.accuracy.drift.decisions import decisions
 from actuals_pipeline.errors import WarehouseError
-from actuals_pipeline.findings import worst
+from actuals_pipeline.findings import Finding, worst
 from actuals_pipeline.meta import health
 from actuals_pipeline.orchestration.accuracy_checks import ACCURACY_CHECKS
 from actuals_pipeline.orchestration.descriptions import META_POOL
@@ -16,7 +16,7 @@ from actuals_pipeline.orchestration.row_checks import RowCheck, days_of, found, 
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.serving import doctor
 from actuals_pipeline.settings import Settings
-from actuals_pipeline.warehouse import product
+from actuals_pipeline.warehouse import alerts, product
 from actuals_pipeline.warehouse.store import read
 from actuals_pipeline.warehouse.tables import TABLES
 
@@ -362,6 +362,11 @@ def _installation_healthy(settings: Settings) -> dg.AssetChecksDefinition:
             *health.examine(meta.access(), clock=meta.clock),
             *doctor.installed(settings, lambda: nullcontext(postgres.database_url)),
         ]
+        # For the alert of a token that ends, which is raised without asking Meta.
+        try:
+            alerts.keep_findings(postgres.warehouse(), findings, postgres.clock())
+        except WarehouseError as error:
+            findings.append(Finding.of_error("health_findings", error))
         verdict = worst(findings)
         severity = dg.AssetCheckSeverity
         return dg.AssetCheckResult(

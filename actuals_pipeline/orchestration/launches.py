@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,7 @@ from actuals_pipeline.accuracy.launch_windows import (
     launch_pairs,
     window_figures,
 )
+from actuals_pipeline.accuracy.linked import videos_known_by
 from actuals_pipeline.accuracy.pair import delivered_ads, pair, unmatched_videos
 from actuals_pipeline.accuracy.received import received_by
 from actuals_pipeline.accuracy.score import score
@@ -28,7 +29,7 @@ from actuals_pipeline.accuracy.uncertainty import Assumptions, judge
 from actuals_pipeline.frames import conform
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
-from actuals_pipeline.warehouse import as_known, history, product
+from actuals_pipeline.warehouse import as_known, history, video_log
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.store import read
 from actuals_pipeline.warehouse.tables import TABLES
@@ -43,12 +44,24 @@ class Launches:
 
     @cached_property
     def videos(self) -> pd.DataFrame:
-        """The videos that run as an ad."""
-        return product.videos(self._warehouse)
+        """All that was ever said of videos: the VIDEO_LOG frame."""
+        return video_log.entries(self._warehouse)
 
     def judged_pairs(self, predictions: pd.DataFrame, days: DayWindow) -> pd.DataFrame:
         """Every prediction against what its ad did, under each protocol, as of each of `days`."""
-        pairs = self._pairs(predictions, days)
+        judged = [self._judged(predictions, run, known) for run, known in self._known(days)]
+        return pd.concat(judged, ignore_index=True)
+
+    def _known(self, days: DayWindow) -> Iterator[tuple[DayWindow, pd.DataFrame]]:
+        """`days` in runs, each with the videos as they were known on its days."""
+        zone = self._settings.time_zone_name
+        for run, known in videos_known_by(self.videos, list(days), default_zone=zone):
+            yield DayWindow.inclusive(run[0], run[-1]), known
+
+    def _judged(
+        self, predictions: pd.DataFrame, days: DayWindow, videos: pd.DataFrame
+    ) -> pd.DataFrame:
+        pairs = self._pairs(predictions, days, videos)
         asked = asked_windows(
             pairs, self._seen_since, evaluation_days=self._settings.evaluation_days
         )
@@ -56,7 +69,7 @@ class Launches:
         launched = launch_pairs(
             pairs,
             window_figures(asked, window_days, shares_of(self._curves(asked, days))),
-            self.videos,
+            videos,
             self._time_zones,
             known_days=self._known_days,
             evaluation_days=self._settings.evaluation_days,
@@ -77,34 +90,41 @@ class Launches:
         )
 
     def unmatched(self, predictions: pd.DataFrame, days: DayWindow) -> pd.DataFrame:
-        """How many predicted videos of each model version run as no known ad, as of each day."""
+        """How many predicted videos of each model version have no pair, as of each day."""
         zone = self._settings.time_zone_name
         return pd.concat(
             [
-                unmatched_videos(received, self.videos, run, default_zone=zone)
-                for run, received in received_by(predictions, list(days), default_zone=zone)
+                unmatched_videos(received, known, part, default_zone=zone)
+                for run, known in self._known(days)
+                for part, received in received_by(predictions, list(run), default_zone=zone)
             ],
             ignore_index=True,
         )
 
     def delivered(self, days: DayWindow) -> pd.DataFrame:
         """Every ad that a prediction could be compared with, as of each of `days`."""
-        return delivered_ads(
-            self.videos,
-            self._changes(days),
-            self._time_zones,
-            list(days),
-            seen_since=self._seen_since,
-            evaluation_days=self._settings.evaluation_days,
-            **self._ages,
-        )
+        delivered = [
+            delivered_ads(
+                known,
+                self._changes(run, known),
+                self._time_zones,
+                list(run),
+                seen_since=self._seen_since,
+                evaluation_days=self._settings.evaluation_days,
+                **self._ages,
+            )
+            for run, known in self._known(days)
+        ]
+        return pd.concat(delivered, ignore_index=True)
 
-    def _pairs(self, predictions: pd.DataFrame, days: DayWindow) -> pd.DataFrame:
-        changes, zone = self._changes(days), self._settings.time_zone_name
+    def _pairs(
+        self, predictions: pd.DataFrame, days: DayWindow, videos: pd.DataFrame
+    ) -> pd.DataFrame:
+        changes, zone = self._changes(days, videos), self._settings.time_zone_name
         found = [
             pair(
                 received,
-                self.videos,
+                videos,
                 changes,
                 self._time_zones,
                 run,
@@ -115,8 +135,8 @@ class Launches:
         ]
         return conform(pd.concat(found, ignore_index=True), PAIRS)
 
-    def _changes(self, days: DayWindow) -> pd.DataFrame:
-        ad_ids = self.videos["ad_id"].tolist()
+    def _changes(self, days: DayWindow, videos: pd.DataFrame) -> pd.DataFrame:
+        ad_ids = videos["ad_id"].unique().tolist()
         return as_known.known_changes(self._warehouse, ad_ids, days, self._seen_since)
 
     def _curves(self, asked: pd.DataFrame, days: DayWindow) -> pd.DataFrame:

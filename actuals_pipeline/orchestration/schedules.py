@@ -20,6 +20,8 @@ SCHEDULE_NAME = "hourly_actuals"
 HEALTH_SCHEDULE_NAME = "daily_health"
 MAINTENANCE_SCHEDULE_NAME = "weekly_maintenance"
 TIER_TAG = "actuals/tier"
+TIERS = ("recent", "week", "month")
+"""Of the ticks; other runs have other words."""
 
 MINUTE = 7
 """Past the full hour, when everybody else's jobs ask Meta too."""

@@ -23,6 +23,7 @@ from actuals_pipeline.accuracy.protocols import (
     LAUNCH_TO_DATE,
 )
 from actuals_pipeline.accuracy.rounding import at_the_edge
+from actuals_pipeline.alerts.rules import OpenAlert
 from actuals_pipeline.errors import InputError
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.serving import investment, pacing, queries
@@ -30,7 +31,8 @@ from actuals_pipeline.serving.investment import Overall
 from actuals_pipeline.serving.json_numbers import CENTS, RATE, Number, number, rounded
 from actuals_pipeline.serving.queries import DayOfMoney, Money
 from actuals_pipeline.settings import Settings
-from actuals_pipeline.warehouse import meta_events
+from actuals_pipeline.warehouse import alerts, meta_events
+from actuals_pipeline.warehouse.alert_measures import Watched
 from actuals_pipeline.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
@@ -224,7 +226,8 @@ def sync(
 def scheduler_status(warehouse: Warehouse, settings: Settings, now: datetime) -> dict[str, Any]:
     """Whether the schedule runs, what the last run did, and the fetcher's counts.
 
-    `problems` has a sentence for each thing that makes it unhealthy, and what to do.
+    `problems` has a sentence for each thing that makes it unhealthy, and what to do; `alerts` what
+    is beyond a limit now, of which what is merely to be looked at is no problem.
     """
     run = queries.last_run(warehouse)
     last = None
@@ -238,10 +241,22 @@ def scheduler_status(warehouse: Warehouse, settings: Settings, now: datetime) ->
             duration_seconds=(run["finished_at"] - run["started_at"]).total_seconds(),
         )
     state = queries.schedule_state(warehouse, SCHEDULE, now)
-    problems = [*SCHEDULE_PROBLEMS[state], *_fetch_problems(warehouse, settings)]
+    # Looked at now, for who raises alerts may itself be what stopped.
+    found = alerts.look(warehouse, Watched.of(settings, SCHEDULE), now)
+    problems = [
+        *SCHEDULE_PROBLEMS[state],
+        *_fetch_problems(warehouse, settings),
+        *(
+            f"{each.message} {each.advice}"
+            for each in found
+            if each.severity == "critical"
+            and not (each.rule == "scheduler_stopped" and SCHEDULE_PROBLEMS[state])
+        ),
+    ]
     return {
         "status": "unhealthy" if problems else "healthy",
         "problems": problems,
+        "alerts": [{name: getattr(each, name) for name in _OF_AN_ALERT_NOW} for each in found],
         "source": last["source"] if last else None,
         "scheduler": {
             "is_running": state == "running",
@@ -262,6 +277,23 @@ def _meta_events(warehouse: Warehouse, now: datetime) -> dict[str, Any]:
 
 _EVENTS_SHOWN_FOR = timedelta(hours=24)
 _EVENTS_SHOWN = 10
+
+
+_OF_AN_ALERT_NOW = ("rule", "subject", "severity", "message", "advice")
+"""Not since when: nobody may have raised it yet."""
+
+
+def alert_rows(found: Sequence[OpenAlert]) -> list[dict[str, Any]]:
+    """Alerts as JSON has them."""
+    return [
+        {
+            **each._asdict(),
+            "opened_at": each.opened_at.isoformat(),
+            "last_sent_at": each.last_sent_at.isoformat(),
+        }
+        for each in found
+    ]
+
 
 SCHEDULE_PROBLEMS: Mapping[queries.ScheduleState, tuple[str, ...]] = {
     "running": (),

@@ -188,10 +188,12 @@ def up(
 
     Beyond this computer only with ACTUALS_UI_PASSWORD and ACTUALS_API_TOKEN.
     """
+    from actuals_pipeline.alerts.channels import channels_of
     from actuals_pipeline.serving import installation, supervisor
     from actuals_pipeline.serving.listening import listening
 
     settings = installation.settings().require_meta()
+    channels_of(settings.alert_urls.get_secret_value())
     password = settings.ui_password.get_secret_value()
     token = settings.api_token.get_secret_value()
     with ExitStack() as stack:
@@ -296,7 +298,10 @@ def fetch(*, ad_id: str, video_id: str | None, days_back: int, as_json: bool) ->
 @main.command()
 @_json_option
 def status(*, as_json: bool) -> None:
-    """Whether the hourly schedule runs, and what the last run did."""
+    """Whether the hourly schedule runs, what the last run did, and which alerts hold.
+
+    Exit code 1 when it is unhealthy, so that cron or systemd can watch it.
+    """
     from actuals_pipeline.serving import answers, installation, up_state
     from actuals_pipeline.serving.printing import print_status
 
@@ -304,6 +309,48 @@ def status(*, as_json: bool) -> None:
         answer = answers.scheduler_status(here.warehouse, here.settings, datetime.now(UTC))
         answer["processes"] = up_state.processes_of(here.settings.home)
     _print(answer, print_status, as_json=as_json)
+    if answer["problems"]:
+        sys.exit(1)
+
+
+@main.group(invoke_without_command=True)
+@_json_option
+@click.pass_context
+def alerts(context: click.Context, *, as_json: bool) -> None:
+    """The alerts that are open, and whether they reach anybody; see ALERT_URLS."""
+    from actuals_pipeline.serving import alerting, installation
+    from actuals_pipeline.serving.printing import print_alerts
+
+    if context.invoked_subcommand is not None:
+        return
+    with installation.checked() as here:
+        answer = alerting.listed(here.warehouse, here.settings)
+    _print(answer, print_alerts, as_json=as_json)
+
+
+@alerts.command("test")
+@_json_option
+def test_alerts(*, as_json: bool) -> None:
+    """Send a test message to each channel; exit code 1 when one did not take it."""
+    from actuals_pipeline.serving import alerting, installation
+    from actuals_pipeline.serving.printing import print_channels
+
+    answer = alerting.tested(installation.settings())
+    _print(answer, print_channels, as_json=as_json)
+    if not all(each["is_taken"] for each in answer["channels"]):
+        sys.exit(1)
+
+
+@alerts.command("check")
+@_json_option
+def check_alerts(*, as_json: bool) -> None:
+    """Look once and send what is to be told, as the daemon does every minute; for cron."""
+    from actuals_pipeline.serving import alerting, installation
+    from actuals_pipeline.serving.printing import print_alerts
+
+    with installation.checked() as here:
+        answer = alerting.looked(here.warehouse, here.settings)
+    _print(answer, print_alerts, as_json=as_json)
 
 
 @main.command()

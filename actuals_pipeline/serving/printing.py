@@ -320,6 +320,10 @@ def print_status(answer: Mapping[str, Any]) -> None:
         _say(console, _process(process))
     for problem in answer["problems"]:
         _say(console, problem)
+    for alert in answer["alerts"]:
+        # What is critical is among the problems.
+        if alert["severity"] == "warning":
+            _say(console, f"Look at {alert['rule']}: {alert['message']} {alert['advice']}")
 
 
 def _process(process: Mapping[str, Any]) -> str:
@@ -343,6 +347,35 @@ def _events_table(events: Mapping[str, Any]) -> Table:
             Text(about or "the account"),
         )
     return table
+
+
+def print_alerts(answer: Mapping[str, Any]) -> None:
+    """Each open alert with what to do, and the channels that do not take them."""
+    console = Console(highlight=False)
+    for alert in answer["open"]:
+        since = alert["opened_at"][:16].replace("T", " ")
+        _say(
+            console,
+            f"{alert['severity'].upper()} {alert['rule']} since {since} UTC: {alert['message']} "
+            f"{alert['advice']}",
+        )
+    if not answer["open"]:
+        _say(console, "No alert is open.")
+    for row in answer["waiting"]:
+        count = row["messages"]
+        _say(
+            console,
+            f"{count} message{' waits' if count == 1 else 's wait'} for the channel "
+            f"{row['channel']}: {row['last_error'] or 'not tried yet'}.",
+        )
+
+
+def print_channels(answer: Mapping[str, Any]) -> None:
+    """How each channel fared, one a line."""
+    console = Console(highlight=False)
+    for row in answer["channels"]:
+        told = "took the message" if row["is_taken"] else f"did not take it: {row['error']}"
+        _say(console, f"{row['channel']}: {told}.")
 
 
 def print_stats(answer: Mapping[str, Any]) -> None:

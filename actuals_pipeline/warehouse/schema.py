@@ -33,6 +33,7 @@ _UNDECLARED = (
     "0013_known_days.sql",
     "0017_ads.sql",
     "0020_make_month.sql",
+    "0021_video_log.sql",
 )
 """Functions, triggers, and the views over the revisions, which SQLAlchemy cannot declare."""
 

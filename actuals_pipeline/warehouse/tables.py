@@ -628,7 +628,8 @@ model_accuracy = Table(
     _tallied("n_incomplete_history", "Left out: days since launch that were not fetched."),
     _tallied("n_ambiguous", "Left out: different predictions that claim the same instant."),
     _tallied(
-        "n_unmatched", "Predicted videos that are unknown or run as no ad; not in n_predicted."
+        "n_unmatched",
+        "Predicted videos that are unknown, run as no ad or have no date; not in n_predicted.",
     ),
     _rate(
         "prediction_accuracy_low",
@@ -1222,6 +1223,86 @@ fetch_log = Table(
     comment="One row is one account's (or one ad's) fetch in one run; append-only.",
 )
 
+alerts = Table(
+    "alerts",
+    warehouse,
+    Column("id", BigInteger, Identity(always=True), primary_key=True, comment="Order of opening."),
+    Column("rule", Text, nullable=False, comment="What is watched; docs/operations.md lists them."),
+    Column(
+        "subject",
+        Text,
+        nullable=False,
+        comment="Account, day, model, budget or run it is about; empty: the installation.",
+    ),
+    Column("severity", Text, nullable=False, comment="critical or warning."),
+    Column("message", Text, nullable=False, comment="What is so, as last looked."),
+    Column("advice", Text, nullable=False, comment="What to do."),
+    Column("opened_at", _INSTANT, nullable=False, comment="When it was first so."),
+    Column("last_sent_at", _INSTANT, nullable=False, comment="When it was last told."),
+    Column("cleared_at", _INSTANT, comment="When it was over; null while it is open."),
+    CheckConstraint("severity IN ('critical', 'warning')", name="severity"),
+    CheckConstraint("cleared_at >= opened_at", name="cleared_at"),
+    Index(
+        "alerts_open_idx",
+        "rule",
+        "subject",
+        unique=True,
+        postgresql_where=text("cleared_at IS NULL"),
+    ),
+    comment="One row is one alert: a rule and a subject, from when it was so until it was over.",
+)
+
+alert_messages = Table(
+    "alert_messages",
+    warehouse,
+    Column("id", BigInteger, Identity(always=True), primary_key=True, comment="Its number."),
+    Column("channel", Text, nullable=False, comment="Place and kind of the address; no secret."),
+    Column("kind", Text, nullable=False, comment="failure, warning, success or info."),
+    Column("title", Text, nullable=False, comment="Its title."),
+    Column("body", Text, nullable=False, comment="Its text."),
+    Column("created_at", _INSTANT, nullable=False, comment="When it was written."),
+    _tallied("attempts", "Times that it was tried to send it."),
+    Column("next_attempt_at", _INSTANT, nullable=False, comment="Not tried again before."),
+    Column("last_error", Text, comment="Why the last try failed, without address and secret."),
+    Column("delivered_at", _INSTANT, comment="When it was taken; null until then."),
+    CheckConstraint("kind IN ('failure', 'warning', 'success', 'info')", name="kind"),
+    *_not_negative("attempts"),
+    Index(
+        "alert_messages_waiting_idx",
+        "channel",
+        "id",
+        postgresql_where=text("delivered_at IS NULL"),
+    ),
+    comment="One row is one message to one channel, sent or waiting.",
+)
+
+heartbeats = Table(
+    "heartbeats",
+    warehouse,
+    _key("run_id", "Good run of an hourly tick that was to be told."),
+    Column("created_at", _INSTANT, nullable=False, comment="When that was first tried."),
+    _tallied("attempts", "Times that ACTUALS_HEARTBEAT_URL was asked."),
+    Column("next_attempt_at", _INSTANT, nullable=False, comment="Not tried again before."),
+    Column("last_error", Text, comment="Why the last try failed, without the address."),
+    Column("delivered_at", _INSTANT, comment="When it was taken; null until then."),
+    *_not_negative("attempts"),
+    Index(None, "created_at"),
+    comment="One row is one good tick, and the ping that told of it.",
+)
+
+health_findings = Table(
+    "health_findings",
+    warehouse,
+    _key("name", "The check, as `actuals doctor` calls it."),
+    _key("subject", "Account that it is about; empty: the installation."),
+    Column("verdict", Text, nullable=False, comment="ok, warning or problem."),
+    Column("seen", Text, nullable=False, comment="What was found."),
+    Column("advice", Text, nullable=False, comment="What to do; empty when ok."),
+    Column("checked_at", _INSTANT, nullable=False, comment="When that was."),
+    CheckConstraint("verdict IN ('ok', 'warning', 'problem')", name="verdict"),
+    comment="One row is one check of the daily health check, as it last came out.",
+)
+
 open_reports = Table(
     "open_reports",
     warehouse,
@@ -1309,6 +1390,55 @@ pruned_months = Table(
     ),
     Column("pruned_at", _INSTANT, nullable=False, comment="When they were removed."),
     comment="One row is one account's month whose payloads were pruned; its figures stay.",
+)
+
+video_log = Table(
+    "video_log",
+    warehouse,
+    Column(
+        "sequence",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="Order of receipt: 1, 2, 3 and so on without a gap.",
+    ),
+    Column(
+        "video_id",
+        Text,
+        nullable=False,
+        comment="public.videos.id; several rows when it was changed there.",
+    ),
+    Column(
+        "ad_id", Text, comment="The Meta ad that runs the video from then on; null when none does."
+    ),
+    Column(
+        "created_at",
+        _INSTANT,
+        comment="public.videos.created_at as said; null when it is not known.",
+    ),
+    Column("is_removed", Boolean, nullable=False, comment="Whether the video was deleted."),
+    Column(
+        "logged_at",
+        _INSTANT,
+        nullable=False,
+        comment="When this database came to know it, by its own clock.",
+    ),
+    Column(
+        "is_attested",
+        Boolean,
+        nullable=False,
+        comment=(
+            "Whether the product said so at logged_at; "
+            "false: found later, it may have said so long before."
+        ),
+    ),
+    CheckConstraint("sequence >= 1", name="sequence"),
+    CheckConstraint("NOT is_removed OR ad_id IS NULL AND created_at IS NULL", name="is_removed"),
+    Index(None, "video_id", "sequence"),
+    comment=(
+        "One row is what public.videos came to say of one video; "
+        "append-only, each dated by the database."
+    ),
 )
 
 prediction_log = Table(

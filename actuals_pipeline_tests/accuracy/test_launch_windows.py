@@ -145,11 +145,16 @@ def launched(pairs_of: Frames, videos_of: Frames, known_days_of: Frames) -> Call
     """The launch pairs of one pair of launch_to_date, by protocol."""
 
     def build(
-        as_of: date, *, known: int | None = None, share: float = 1.0, **pair: Any
+        as_of: date,
+        *,
+        known: int | None = None,
+        learnt_from: int = 0,
+        share: float = 1.0,
+        **pair: Any,
     ) -> dict[str, dict[str, Any]]:
         pairs = pairs_of({"as_of_date": as_of, "first_delivery_on": FIRST} | pair)
         windows = asked_windows(pairs, NO_SEEN, evaluation_days=365)
-        rows = window_days(windows, *({"report_date": day(n)} for n in range(40)))
+        rows = window_days(windows, *({"report_date": day(n)} for n in range(learnt_from, 40)))
 
         def shares(_: pd.DataFrame, ages: Positions, __: Positions) -> tuple[Any, Any]:
             return np.full(len(ages), share), np.zeros(len(ages))
@@ -235,3 +240,13 @@ def test_a_window_with_a_day_unknown_is_an_incomplete_history(
     short = launched(day(40), known=20)
     assert short["launch_ltd28"]["status"] == "incomplete_history"
     assert short["launch_d7"]["status"] == "eligible"
+
+
+def test_a_window_of_which_nothing_was_learnt_until_it_was_over_is_an_incomplete_history(
+    launched: Callable[..., Any],
+) -> None:
+    young, old = (launched(day(n), learnt_from=30) for n in (7, 40))
+    assert [row["status"] for row in young.values()] == ["immature"] * 2
+    for row in old.values():
+        assert (row["status"], row["is_provisional"]) == ("incomplete_history", True)
+        assert (row["impressions"], row["revenue"]) == (0, 0), "what came later is not its own"

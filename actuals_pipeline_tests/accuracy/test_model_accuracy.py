@@ -150,6 +150,23 @@ def test_an_eligible_pair_of_an_ad_that_was_not_delivered_is_refused(
         score_models(judged(pairs_of({})), delivered_of({"ad_id": "another"}))
 
 
+def test_a_model_whose_videos_all_have_no_pair_is_shown_with_their_number(
+    pairs_of: Frames, delivered_of: Frames
+) -> None:
+    unmatched = pd.DataFrame(
+        [(AS_OF, "ranker", "1", 2, True), (AS_OF, "ranker", "2", 5, True)],
+        columns=["as_of_date", "model_name", "model_version", "n_unmatched", "is_attested"],
+    )
+    got = score_models(judged(pairs_of({})), delivered_of({}), unmatched)
+    assert got["n_unmatched"].tolist() == [2, 5, 5]
+    alone = got[got["model_version"].eq("2")]
+    assert sorted(alone["protocol"]) == ["headline", "launch_to_date"]
+    assert alone[["n_pairs", "n_predicted", "n_clusters"]].eq(0).all(axis=None)
+    assert alone["prediction_accuracy"].isna().all()
+    to_date = one(alone[alone["protocol"].eq("launch_to_date")])
+    assert (to_date["n_no_prediction"], to_date["coverage_ads"]) == (1, 0)
+
+
 def test_no_pairs_are_no_models() -> None:
     got = score_models(empty_frame(JUDGED_PAIRS), empty_frame(DELIVERED_ADS))
     check_frame(got, MODEL_ACCURACY)

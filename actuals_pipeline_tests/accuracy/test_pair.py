@@ -137,7 +137,7 @@ def test_what_only_claims_its_time_never_replaces_what_the_database_dated(
     assert (got["prediction_id"], got["is_attested"]) == ("claim", False)
 
 
-def test_predicted_videos_without_an_ad_are_counted_from_their_first_prediction_on(
+def test_predicted_videos_without_an_ad_or_a_date_are_counted_from_their_first_prediction_on(
     predictions_of: Frames, videos_of: Frames
 ) -> None:
     predictions = predictions_of(
@@ -146,16 +146,22 @@ def test_predicted_videos_without_an_ad_are_counted_from_their_first_prediction_
         {"video_id": "unknown", "logged_at": instant("2026-03-03T12:00")},
         {"video_id": "no ad", "logged_at": instant("2026-03-03T00:00")},
         {"video_id": "no ad", "model_version": "2", "logged_at": instant("2026-03-02T23:59")},
+        {"video_id": "undated", "model_version": "3", "logged_at": instant("2026-03-03T01:00")},
     )
-    videos = videos_of({}, {"video_id": "no ad", "ad_id": None})
+    videos = videos_of(
+        {},
+        {"video_id": "no ad", "ad_id": None},
+        {"video_id": "undated", "ad_id": "6009", "created_at": None},
+    )
     days = [date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)]
     got = unmatched_videos(predictions, videos, days, default_zone="UTC")
     assert list(got.itertuples(index=False, name=None)) == [
-        (days[0], "ranker", "1", 1),
-        (days[1], "ranker", "1", 1),
-        (days[1], "ranker", "2", 1),
-        (days[2], "ranker", "1", 2),
-        (days[2], "ranker", "2", 1),
+        (days[0], "ranker", "1", 1, True),
+        (days[1], "ranker", "1", 1, True),
+        (days[1], "ranker", "2", 1, True),
+        (days[2], "ranker", "1", 2, True),
+        (days[2], "ranker", "2", 1, True),
+        (days[2], "ranker", "3", 1, True),
     ]
     assert unmatched_videos(predictions, videos, [], default_zone="UTC").empty
 

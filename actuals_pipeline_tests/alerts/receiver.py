@@ -22,8 +22,11 @@ class Receiver:
 @contextmanager
 def receiver(answers: Sequence[int | None]) -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
             here.got.append((dict(self.headers), body))
             status = here.answers[min(len(here.got), len(here.answers)) - 1]
             if status is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import actuals_pipeline
+from actuals_pipeline.alerts.rules import RULES
 from actuals_pipeline.meta import failures
 from actuals_pipeline.settings import PROJECT_ROOT, Settings
 from actuals_pipeline.warehouse.tables import warehouse
@@ -17,6 +18,7 @@ from actuals_pipeline.warehouse.tables import warehouse
 README = PROJECT_ROOT / "README.md"
 ENV_EXAMPLE = PROJECT_ROOT / ".env.example"
 FAILURES = PROJECT_ROOT / "docs" / "failures.md"
+OPERATIONS = PROJECT_ROOT / "docs" / "operations.md"
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -27,6 +29,8 @@ _SECRETS = {
     "ACTUALS_RETRAIN_WEBHOOK",
     "ACTUALS_RETRAIN_SECRET",
     "ACTUALS_API_TOKEN",
+    "ALERT_URLS",
+    "ACTUALS_HEARTBEAT_URL",
 }
 _INTERNAL = {"ACTUALS_STAND_IN"}
 """Set by the program itself; nobody needs to write it into a file."""
@@ -49,6 +53,19 @@ def settings() -> str:
         f"| `{name}` | {meaning} | {f'`{default}`' if default else ''} |"
         for name, meaning, default in _variables()
     ]
+    return "\n".join(lines)
+
+
+def alert_rules() -> str:
+    """One line a rule of `alerts/rules.py`."""
+    lines = ["| alert | severity | about | when | what to do |", "|---|---|---|---|---|"]
+    for rule in RULES:
+        unit = rule.unit if rule.unit == "%" else f" {rule.unit}" if rule.unit else ""
+        limit = f"{rule.fires} {rule.limit:g}{unit}: " if rule.unit else ""
+        lines.append(
+            f"| `{rule.name}` | {rule.severity} | {rule.subject} | {limit}{rule.reads} | "
+            f"{rule.advice} |"
+        )
     return "\n".join(lines)
 
 
@@ -105,7 +122,12 @@ def _failure(case: str, rule: failures.Rule) -> str:
 
 def with_generated_parts(readme: str) -> str:
     """`readme` with its generated parts made anew."""
-    parts = {"tables": tables, "settings": settings, "map": map_of_the_package}
+    parts = {
+        "tables": tables,
+        "settings": settings,
+        "map": map_of_the_package,
+        "alerts": alert_rules,
+    }
     return _PART.sub(lambda part: f"{part[1]}{parts[part[2]]()}\n{part[3]}", readme)
 
 
@@ -125,6 +147,7 @@ def main() -> None:
     """Write the generated parts."""
     README.write_text(with_generated_parts(README.read_text("utf-8")), "utf-8")
     ENV_EXAMPLE.write_text(env_example(), "utf-8")
+    OPERATIONS.write_text(with_generated_parts(OPERATIONS.read_text("utf-8")), "utf-8")
     FAILURES.parent.mkdir(exist_ok=True)
     FAILURES.write_text(failures_page(), "utf-8")
 

@@ -185,12 +185,19 @@ def test_a_sensor_hands_over_requests_to_do_something_about_a_model() -> None:
 
 def test_a_sensor_asks_an_account_early_of_which_meta_told_something() -> None:
     defs = definitions()
-    assert {sensor.name for sensor in defs.sensors or ()} >= {
-        *("retrain_requests", "webhook_refreshes")
-    }
     sensor = defs.resolve_sensor_def("webhook_refreshes")
     assert sensor.job_name == "actuals_job"
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+
+
+def test_a_sensor_watches_and_starts_nothing() -> None:
+    defs = definitions()
+    assert [each.name for each in defs.sensors or ()] == [
+        *("webhook_refreshes", "retrain_requests", "alert_watch")
+    ]
+    watch = defs.resolve_sensor_def("alert_watch")
+    assert not watch.has_jobs
+    assert watch.default_status == dg.DefaultSensorStatus.RUNNING
 
 
 def test_all_daily_assets_share_one_definition_of_their_days() -> None:

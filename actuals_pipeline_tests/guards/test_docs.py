@@ -40,6 +40,8 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 def test_the_generated_parts_are_what_the_code_says() -> None:
     stale = "run `make docs`"
     assert generated_docs.with_generated_parts(PAGE) == PAGE, stale
+    operations = generated_docs.OPERATIONS.read_text("utf-8")
+    assert generated_docs.with_generated_parts(operations) == operations, stale
     assert generated_docs.ENV_EXAMPLE.read_text("utf-8") == generated_docs.env_example(), stale
     assert generated_docs.FAILURES.read_text("utf-8") == generated_docs.failures_page(), stale
 
@@ -82,7 +84,10 @@ def test_every_command_and_statement_on_the_page_runs(
             for word in command[1:]
         ]
         done = actuals(*arguments)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
+        # Nobody runs the daemon here, and so it is not healthy.
+        assert done.returncode == (1 if arguments[0] == "status" else 0), (
+            f"{command}: {done.stderr}"
+        )
     with psycopg.connect(database) as connection:
         for statement in map(str.strip, with_days("".join(blocks("sql")), today).split(";")):
             if statement:

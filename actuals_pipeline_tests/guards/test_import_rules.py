@@ -21,16 +21,17 @@ MAY_USE = {
     "actuals": set(),
     "accuracy": set(),
     "spend": set(),
-    "alerts": set(),
+    # Its addresses hold secrets, too.
+    "alerts": {"meta.secrecy"},
     "graph_stand_in": set(),
     # What fetches leave for later ones is declared where it is used and kept where it lasts.
-    "warehouse": {"meta.memory", "accuracy.contract"},
+    "warehouse": {"meta.memory", "accuracy.contract", "alerts.rules", "alerts.delivery"},
     "orchestration": {
         *("meta", "actuals", "accuracy", "spend", "alerts", "warehouse", "settings", "serving"),
     },
     "serving": {
-        *("meta", "actuals", "accuracy", "spend", "warehouse", "settings", "graph_stand_in"),
-        "orchestration",
+        *("meta", "actuals", "accuracy", "spend", "alerts", "warehouse", "settings"),
+        *("graph_stand_in", "orchestration"),
     },
 }
 """For each package the packages or modules that it may import, besides itself and `GROUND`."""

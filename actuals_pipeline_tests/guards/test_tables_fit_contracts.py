@@ -48,11 +48,15 @@ TYPES = {
 
 def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
     # The payloads are Meta's own, and budgets stand as they were read.  The logs, the fetch memory,
-    # the pruned months and the exchange rates are written row by row, and the revisions by the
-    # database, of what changes.
+    # the pruned months, the exchange rates and the alerts are written row by row, and the revisions
+    # by the database, of what changes.
     assert {contract.name for contract in STORED} == set(TABLES) - {
         "raw_meta_insights",
         "fetch_log",
+        "alerts",
+        "alert_messages",
+        "heartbeats",
+        "health_findings",
         "open_reports",
         "fruitless_ads",
         "ad_actuals_revisions",
@@ -60,6 +64,7 @@ def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
         "known_days",
         "ads",
         "prediction_log",
+        "video_log",
         "exchange_rates",
         "budget_snapshots",
         "plan_snapshots",

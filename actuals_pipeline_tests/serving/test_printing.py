@@ -88,6 +88,10 @@ STATUS = {
     "source": "meta",
     "status": "unhealthy",
     "problems": ["Mend it."],
+    "alerts": [
+        {"rule": "drift", "severity": "warning", "message": "It drifts.", "advice": "Look."},
+        {"rule": "stale_actuals", "severity": "critical", "message": "Mend", "advice": "it."},
+    ],
     "scheduler": {"is_running": True, "last_summary": SYNCED, "fetcher_stats": STATS},
     "meta_events": {"last_24_hours": 0, "newest": []},
     "processes": [
@@ -193,7 +197,8 @@ def test_what_is_unknown_is_called_so_without_a_unit_and_currencies_are_not_adde
     assert "spend tracked by currency 1,234.50 EUR" in lines
     assert "is running yes" in lines
     assert not [line for line in lines if line.startswith("total revenue")]
-    assert "Mend it." in lines
+    assert [line for line in lines if "Mend it." in line] == ["Mend it."], "said once"
+    assert "Look at drift: It drifts. Look." in lines
     assert "daemon runs as process 7 since 2026-03-08T06:00:00+00:00." in lines
     assert "ui is down since 2026-03-08T07:00:00+00:00, started again 2 times." in lines
     unknown = money(roas=None, cpa=None, ctr_percent=None, settled_spend_share=None)

@@ -505,7 +505,7 @@ def test_status_is_healthy_only_with_a_living_schedule_and_every_account_fetched
     ):
         insert(
             "fetch_log", kind=kind, account_id=account_id, outcome=outcome, error_message=message,
-            duration_seconds=1.0,
+            started_at=NOW - timedelta(hours=1), duration_seconds=1.0,
         )  # fmt: skip
     never = "Account act_45 was never fetched: run `actuals sync`."
     assert status()["problems"] == [never, "Mend it.", "Wait."]
@@ -514,7 +514,7 @@ def test_status_is_healthy_only_with_a_living_schedule_and_every_account_fetched
 
     for account_id in ("42", "43", "44", "45"):
         insert(
-            "fetch_log", run_id="run-2", account_id=account_id, since=FIRST, until=LAST,
+            "fetch_log", run_id="run-2", account_id=account_id, since=FIRST, until=NOW.date(),
             started_at=NOW - timedelta(minutes=int(account_id)), duration_seconds=60.0,
         )  # fmt: skip
     # A single ad's fetch, later, is no run of the schedule.

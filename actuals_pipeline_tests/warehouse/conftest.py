@@ -143,7 +143,7 @@ def database(shared_database: str) -> str:
             for metadata in (tables.warehouse, tables.product)
             for table in metadata.sorted_tables
         ]
-        # The log of predictions refuses to be emptied, as it should.
+        # The logs of predictions and videos refuse to be emptied, as it should.
         connection.execute("SET session_replication_role = replica")
         connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(emptied)))
         connection.execute("ALTER DATABASE shared RESET ALL")

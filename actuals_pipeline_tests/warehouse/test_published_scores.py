@@ -97,6 +97,40 @@ class Installation:
                     [video_of(ad), ctr + ad / 5_000, 1.0, logged_on],
                 )
 
+    def date_videos(self, since: int, on: date) -> None:
+        """Let all that was logged of videos from this row on have been said on a day."""
+        with self.warehouse.transaction() as connection:
+            connection.execute("SET LOCAL session_replication_role = replica")
+            connection.execute(
+                "UPDATE actuals.video_log SET logged_at = %s + sequence * interval '1 second'"
+                " WHERE sequence >= %s",
+                [datetime(on.year, on.month, on.day, 12, tzinfo=UTC), since],
+            )
+
+    def change_videos(self, on: date) -> None:
+        """Relink, correct, undate and delete videos; let another, older one take an ad."""
+        with self.warehouse.transaction() as connection:
+            for ad, change in enumerate(
+                (
+                    "meta_platform_id = 'ad of another'",
+                    "meta_platform_id = NULL",
+                    "created_at = created_at - interval '90 days'",
+                    "created_at = created_at + interval '40 days'",
+                    "meta_platform_id = 'ad 5'",
+                )
+            ):
+                connection.execute(
+                    f"UPDATE public.videos SET {change} WHERE id = %s".encode(),  # noqa: S608
+                    [video_of(ad)],
+                )
+            connection.execute("DELETE FROM public.videos WHERE id = %s", [video_of(6)])
+            connection.execute(
+                "INSERT INTO public.videos (id, meta_platform_id, created_at) VALUES"
+                " (%s, 'ad 7', '2025-12-01'), (%s, 'ad 99', '2025-12-01')",
+                [video_of(100), video_of(101)],
+            )
+        self.date_videos(N_ADS + 1, on)
+
     def predictions(self) -> pd.DataFrame:
         """The log, as if the first prediction of each ad had come in time and the others lately."""
         found = prediction_log.predictions(self.warehouse)
@@ -113,7 +147,9 @@ class Installation:
         pairs = launches.judged_pairs(predictions, days)
         return {
             "pairs": pairs,
-            "models": score_models(pairs, launches.delivered(days)),
+            "models": score_models(
+                pairs, launches.delivered(days), launches.unmatched(predictions, days)
+            ),
             "statistics": model_statistics(pairs),
         }
 
@@ -128,6 +164,7 @@ def installation(
             [video_of(ad), f"ad {ad}", day(0)],
         )
     found = Installation(warehouse, rows_of)
+    found.date_videos(1, day(0))
     found.predict(ctr=0.02, logged_on=day(0))
     for number in range(46):
         found.fetch(day(number), 4)
@@ -145,7 +182,7 @@ def of_day(scores: Scores, on: date) -> Scores:
     }
 
 
-def test_a_past_day_stays_the_same_after_restatements_and_imports_alone_or_among_others(
+def test_a_past_day_stays_the_same_after_restatements_imports_and_relinks_alone_or_among_others(
     installation: Installation,
 ) -> None:
     published = installation.scores(DayWindow.inclusive(PUBLISHED, PUBLISHED))
@@ -156,6 +193,7 @@ def test_a_past_day_stays_the_same_after_restatements_and_imports_alone_or_among
     for number in range(46, 50):
         installation.fetch(day(number), 30)
     installation.predict(ctr=0.03, logged_on=day(1))
+    installation.change_videos(day(48))
 
     again = installation.scores(DayWindow.inclusive(PUBLISHED, PUBLISHED))
     for days in (DayWindow.inclusive(day(40), day(49)), DayWindow.inclusive(day(1), PUBLISHED)):
@@ -167,3 +205,11 @@ def test_a_past_day_stays_the_same_after_restatements_and_imports_alone_or_among
     later = DayWindow.inclusive(day(47), day(47))
     predicted = installation.scores(later)["pairs"]["predicted_ctr"]
     assert predicted.min() == 0.03, "from the day of the import on it counts"
+    before, after = (installation.scores(DayWindow.inclusive(day(n), day(n))) for n in (47, 48))
+    ads = [set(each["pairs"]["ad_id"]) for each in (before, after)]
+    assert ads[0] - ads[1] == {"ad 0", "ad 1", "ad 4", "ad 6"}, "from the day of the relink on"
+    assert ads[1] - ads[0] == {"ad of another"}
+    assert [each["models"]["n_unmatched"].unique().tolist() for each in (before, after)] == [
+        [0],
+        [2],
+    ]

@@ -69,7 +69,7 @@ def denied(url: str, *statements: LiteralString) -> list[str]:
     return done
 
 
-LOGGED = ("prediction_log", "fetch_log", "known_days", "ads")
+LOGGED = ("prediction_log", "video_log", "fetch_log", "known_days", "ads")
 
 NOT_THE_WRITERS: tuple[LiteralString, ...] = (
     "CREATE TABLE actuals.mine ()",
@@ -83,6 +83,7 @@ NOT_THE_WRITERS: tuple[LiteralString, ...] = (
     "TRUNCATE actuals.ad_actuals",
     "UPDATE actuals.prediction_log SET predicted_ctr = 1",
     "DELETE FROM actuals.prediction_log",
+    "DELETE FROM actuals.video_log",
     "UPDATE actuals.fetch_log SET rows = 0",
     "DELETE FROM actuals.fetch_log",
     "DELETE FROM actuals.known_days",

@@ -57,8 +57,11 @@ def test_an_empty_database_gets_every_table_and_again_nothing(empty_database: st
     made = relations(empty_database)
     assert made == {
         *(f"actuals.{name}" for name in (*TABLES, "schema_version")),
-        *(f"actuals.{name}" for name in ("ad_actuals_history", "completeness_by_age")),
-        *(f"public.{name}" for name in ("videos", "predictions", "performance_metrics")),
+        *(
+            f"actuals.{name}"
+            for name in ("ad_actuals_history", "completeness_by_age", "latest_videos")
+        ),
+        *(f"public.{name}" for name in ("videos", "predictions", "budgets", "performance_metrics")),
     }
     schema.check(empty_database)
     assert not schema.is_older(empty_database)
@@ -167,7 +170,7 @@ def test_what_the_product_has_already_is_never_altered(empty_database: str, kind
     assert set(before) >= {"videos", "predictions", "performance_metrics"}
     assert schema.upgrade(empty_database) == (None, NEWEST)
     schema.upgrade(empty_database)
-    assert product_relations(empty_database) == before
+    assert product_relations(empty_database).items() >= before.items()
 
 
 def product_relations(url: str) -> dict[str, list[tuple[Any, ...]]]:

@@ -59,13 +59,13 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the refusal, or let the application answer."""
         if scope["type"] == "http":
-            path, headers = scope["path"], headers_of(scope["headers"])
+            headers = headers_of(scope["headers"])
             stranger = self._stranger(scope, headers)
-            kind = "stranger" if stranger else _KINDS.get(path, "caller")
+            kind = "stranger" if stranger else _KINDS.get(scope["path"], "caller")
             # A server without the client's address, such as one on a Unix socket, has one client.
             host = (scope.get("client") or ("",))[0]
             too_often = self._too_often(client_of(host), kind)
-            refused = too_often or stranger or _too_large(path, headers)
+            refused = too_often or stranger or _too_large(scope["path"], headers)
             if refused:
                 await refused.response()(scope, receive, send)
                 return
@@ -80,19 +80,32 @@ class Gate:
 
     def _stranger(self, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
         path = scope["path"]
-        if path == WEBHOOK_PATH or (self._token and path in OPEN):
-            return None
-        is_page = scope["method"] in _READING and PAGES.fullmatch(path) is not None
-        scheme, given = _credentials(headers.get("authorization", ""))
-        # A browser sends a password that it knows along with what other sites ask for.
-        is_lured = scheme == "basic" and is_of_another_site(headers)
-        if not self._token or is_lured:
+        is_metas = path == WEBHOOK_PATH  # which is signed instead
+        if not self._token and not is_metas:
             return _web_page(headers)
-        # Of bytes, for text that is not ASCII cannot be compared in constant time.
-        is_ours = hmac.compare_digest(given, self._token.encode())
-        if is_ours and (scheme == "bearer" or (scheme == "basic" and is_page)):
+        if path in OPEN or is_metas:
             return None
-        return _ASK_FOR_PASSWORD if is_page and path == "/" else _ASK_FOR_TOKEN
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        token = given.strip().encode()
+        may_be_password = scope["method"] in _READING and PAGES.fullmatch(path) is not None
+        is_password = scheme.lower() == "basic" and may_be_password
+        if is_password:
+            if is_of_another_site(headers):
+                # A browser sends a password it knows along with what other sites ask for.
+                return _web_page(headers)
+            token = _password_in(token)
+        # Of bytes, for text that is not ASCII cannot be compared in constant time.
+        is_ours = hmac.compare_digest(token, self._token.encode())
+        if is_ours and (is_password or scheme.lower() == "bearer"):
+            return None
+        if may_be_password and path == "/":
+            return _ASK_FOR_PASSWORD
+        return Refusal(
+            401,
+            "unauthorized",
+            "The token is missing or wrong.",
+            "Send the header `Authorization: Bearer TOKEN` with the service's ACTUALS_API_TOKEN.",
+        )
 
 
 _READING = frozenset({"GET", "HEAD"})
@@ -106,24 +119,12 @@ _ASK_FOR_PASSWORD = Refusal(
 )
 
 
-_ASK_FOR_TOKEN = Refusal(
-    401,
-    "unauthorized",
-    "The token is missing or wrong.",
-    "Send the header `Authorization: Bearer TOKEN` with the service's ACTUALS_API_TOKEN.",
-)
-
-
-def _credentials(header: str) -> tuple[str, bytes]:
-    """The scheme of an `Authorization` header, and its token or (RFC 7617) password."""
-    scheme, _, text = header.partition(" ")
-    given = text.strip().encode()
-    if scheme.lower() != "basic":
-        return scheme.lower(), given
+def _password_in(encoded: bytes) -> bytes:
+    """The password of Basic credentials (RFC 7617); empty where there is none."""
     try:
-        return "basic", base64.b64decode(given, validate=True).partition(b":")[2]
+        return base64.b64decode(encoded, validate=True).partition(b":")[2]
     except (binascii.Error, ValueError):
-        return "basic", b""
+        return b""
 
 
 def _too_large(path: str, headers: Mapping[str, str]) -> Refusal | None:

@@ -11,8 +11,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from actuals_pipeline.alerts.rules import RULES
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.serving import queries
+from actuals_pipeline.warehouse import alerts
 from actuals_pipeline.warehouse.connection import Warehouse
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -26,6 +28,7 @@ def written(warehouse: Warehouse, now: datetime) -> bytes:
     """The metrics in Prometheus's text format, as of `now`."""
     registry = CollectorRegistry()
     _freshness(registry, warehouse, now)
+    _open_alerts(registry, warehouse)
     registry.register(_Fetches(queries.fetches_by_outcome(warehouse)))
     window = queries.known_window(warehouse)
     if window is not None:
@@ -43,6 +46,19 @@ def _freshness(registry: CollectorRegistry, warehouse: Warehouse, now: datetime)
     )
     for row in queries.newest_fetches(warehouse):
         age.labels(row["account_id"]).set((now - row["fetched_at"]).total_seconds())
+
+
+def _open_alerts(registry: CollectorRegistry, warehouse: Warehouse) -> None:
+    opened = Gauge(
+        "actuals_open_alerts",
+        "Alerts that are open, by rule; docs/operations.md lists the rules.",
+        ["rule", "severity"],
+        registry=registry,
+    )
+    for rule in RULES:
+        opened.labels(rule.name, rule.severity).set(0)
+    for alert in alerts.open_alerts(warehouse):
+        opened.labels(alert.rule, alert.severity).inc()
 
 
 class _Fetches(Collector):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,8 @@ def test_a_fetch_that_outlasts_the_stop_is_answered_and_stores_all_or_nothing(
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_SECONDS + 10) == 0
         caller.join(10)
+    # The stand-in ends its answer, which nobody waits for any more.
+    time.sleep(3)
     assert told(got[0]) == (503, "stopping")
     assert int(got[0].headers["retry-after"]) >= 1
     assert not stored("ad_actuals")

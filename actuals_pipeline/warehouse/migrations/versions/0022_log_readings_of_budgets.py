@@ -1,4 +1,4 @@
-"""Keep what Meta tells by webhook."""
+"""Say in `fetch_log` of which day an account's budgets were read."""
 
 from pathlib import Path
 
@@ -9,5 +9,5 @@ down_revision = "0021"
 
 
 def upgrade() -> None:
-    """Add one table."""
+    """Add columns without a default, which rewrite no row."""
     op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text("utf-8"))

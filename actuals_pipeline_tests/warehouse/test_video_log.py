@@ -1,0 +1,246 @@
+"""Which ad ran which video is logged by the database, and read back as it was known on any day."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pandas as pd
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from actuals_pipeline.accuracy.contract import VIDEO_LOG
+from actuals_pipeline.accuracy.linked import videos_known_by
+from actuals_pipeline.frames import check_frame
+from actuals_pipeline.videos import one_video_per_ad
+from actuals_pipeline.warehouse import video_log
+from actuals_pipeline.warehouse.connection import Warehouse
+
+MADE = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def logged(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
+    return connection.execute(
+        "SELECT right(video_id, 1), ad_id, created_at, is_removed, is_attested"
+        " FROM actuals.video_log ORDER BY sequence"
+    ).fetchall()
+
+
+def add(connection: psycopg.Connection, number: int, ad_id: str | None) -> None:
+    connection.execute(
+        "INSERT INTO public.videos (id, meta_platform_id, created_at) VALUES (%s, %s, %s)",
+        [UUID(int=number), ad_id, MADE.replace(tzinfo=None)],
+    )
+
+
+def test_all_that_scoring_reads_of_a_video_is_logged_when_it_is_said(
+    warehouse: Warehouse, connection: psycopg.Connection
+) -> None:
+    before = datetime.now(UTC)
+    add(connection, 1, " 6001 ")
+    connection.execute("UPDATE public.videos SET title = 'another'")
+    connection.execute("UPDATE public.videos SET meta_platform_id = '6002'")
+    connection.execute("UPDATE public.videos SET created_at = created_at + interval '1 hour'")
+    connection.execute("UPDATE public.videos SET id = %s", [UUID(int=2)])
+    connection.execute("DELETE FROM public.videos")
+    add(connection, 3, None)
+    connection.execute("TRUNCATE public.videos")
+    later = MADE + timedelta(hours=1)
+    assert logged(connection) == [
+        ("1", "6001", MADE, False, True),
+        ("1", "6002", MADE, False, True),
+        ("1", "6002", later, False, True),
+        ("1", None, None, True, True),
+        ("2", "6002", later, False, True),
+        ("2", None, None, True, True),
+        ("3", None, MADE, False, True),
+        ("3", None, None, True, True),
+    ]
+    found = video_log.entries(warehouse)
+    check_frame(found, VIDEO_LOG)
+    assert found["logged_at"].is_monotonic_increasing
+    assert before <= found["logged_at"].min() <= datetime.now(UTC)
+    assert video_log.catch_up(warehouse) == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE actuals.video_log SET ad_id = 'x'",
+        "DELETE FROM actuals.video_log",
+        "TRUNCATE actuals.video_log",
+    ],
+)
+def test_the_log_refuses_to_be_changed(connection: psycopg.Connection, statement: str) -> None:
+    add(connection, 1, "6001")
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="is append-only"):
+        connection.execute(statement.encode())
+
+
+def test_whoever_writes_into_the_log_itself_is_numbered_and_dated_all_the_same(
+    connection: psycopg.Connection,
+) -> None:
+    connection.execute(
+        "INSERT INTO actuals.video_log (sequence, video_id, is_removed, logged_at, is_attested)"
+        " VALUES (900, 'x', false, '2020-01-01', true)"
+    )
+    ((sequence, is_now),) = connection.execute(
+        "SELECT sequence, logged_at > now() - interval '1 hour' FROM actuals.video_log"
+    ).fetchall()
+    assert (sequence, is_now) == (1, True)
+
+
+def test_what_no_trigger_saw_is_logged_once_and_unattested(
+    warehouse: Warehouse, connection: psycopg.Connection
+) -> None:
+    for number in (1, 2):
+        add(connection, number, f"600{number}")
+    connection.execute("SET session_replication_role = replica")
+    add(connection, 3, "6003")
+    connection.execute(
+        "UPDATE public.videos SET meta_platform_id = NULL WHERE id = %s", [UUID(int=1)]
+    )
+    connection.execute("DELETE FROM public.videos WHERE id = %s", [UUID(int=2)])
+    assert video_log.catch_up(warehouse) == 3
+    assert video_log.catch_up(warehouse) == 0
+    assert sorted(logged(connection)[2:], key=lambda row: str(row[0])) == [
+        ("1", None, MADE, False, False),
+        ("2", None, None, True, False),
+        ("3", "6003", MADE, False, False),
+    ]
+
+
+@pytest.mark.parametrize("is_there_before", [True, False])
+def test_the_products_own_table_is_watched_whatever_its_types(
+    warehouse: Warehouse, connection: psycopg.Connection, *, is_there_before: bool
+) -> None:
+    connection.execute("ALTER TABLE public.videos RENAME TO ours")
+    row = "INSERT INTO public.videos VALUES (7, 120210000000000001, '2026-03-01 01:00+01')"
+    try:
+        connection.execute(
+            "CREATE TABLE public.videos (id int, meta_platform_id bigint, created_at timestamptz)"
+        )
+        if is_there_before:
+            connection.execute(row.encode())
+        assert video_log.watch(warehouse) is None
+        if not is_there_before:
+            connection.execute(row.encode())
+        assert video_log.catch_up(warehouse) == int(is_there_before)
+        assert logged(connection) == [("7", "120210000000000001", MADE, False, not is_there_before)]
+    finally:
+        connection.execute("DROP TABLE public.videos")
+        connection.execute("ALTER TABLE public.ours RENAME TO videos")
+
+
+def test_triggers_that_are_gone_or_asleep_are_put_back(
+    warehouse: Warehouse, connection: psycopg.Connection
+) -> None:
+    connection.execute("DROP TRIGGER video_log ON public.videos")
+    connection.execute("ALTER TABLE public.videos DISABLE TRIGGER video_log_emptied")
+    assert video_log.watch(warehouse) is None
+    add(connection, 1, "6001")
+    connection.execute("TRUNCATE public.videos")
+    assert [row[3:] for row in logged(connection)] == [(False, True), (True, True)]
+
+
+def test_a_video_that_cannot_be_logged_is_the_products_all_the_same(
+    warehouse: Warehouse, connection: psycopg.Connection
+) -> None:
+    notices: list[str] = []
+    connection.add_notice_handler(lambda notice: notices.append(str(notice.message_primary)))
+    connection.execute("ALTER TABLE actuals.video_log RENAME TO elsewhere")
+    try:
+        add(connection, 1, "6001")
+    finally:
+        connection.execute("ALTER TABLE actuals.elsewhere RENAME TO video_log")
+    assert ["is not in actuals.video_log yet" in notice for notice in notices] == [True]
+    assert video_log.catch_up(warehouse) == 1
+
+
+FIRST = date(2026, 3, 1)
+SAID = st.lists(
+    st.tuples(
+        st.integers(0, 3),  # days since what was said before
+        st.sampled_from("vwxyz"),
+        st.none() | st.sampled_from("abcd"),
+        st.none() | st.integers(-3, 6),  # created so many days after the first
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+_KNOWN = """
+    SELECT DISTINCT ON (ad_id) ad_id, video_id, created_at
+    FROM (
+        SELECT DISTINCT ON (video_id) *
+        FROM actuals.video_log
+        WHERE (logged_at AT TIME ZONE 'Europe/Berlin')::date <= greatest(%s, (
+            SELECT min((logged_at AT TIME ZONE 'Europe/Berlin')::date) FROM actuals.video_log
+        ))
+        ORDER BY video_id, sequence DESC
+    ) AS latest
+    WHERE ad_id IS NOT NULL
+    ORDER BY ad_id, created_at NULLS LAST, video_id
+"""
+
+
+@settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(SAID, st.booleans())
+def test_which_video_runs_as_an_ad_is_what_was_known_at_the_end_of_the_day(
+    warehouse: Warehouse,
+    connection: psycopg.Connection,
+    said: list[tuple[int, str, str | None, int | None]],
+    at_night: bool,
+) -> None:
+    at = datetime(2026, 3, 1, 22 + at_night, 30, tzinfo=UTC)
+    connection.execute("SET session_replication_role = replica")
+    connection.execute("TRUNCATE actuals.video_log")
+    for sequence, (later, video, ad, made) in enumerate(said, start=1):
+        at += timedelta(days=later, microseconds=1)
+        connection.execute(
+            "INSERT INTO actuals.video_log (sequence, video_id, ad_id, created_at, is_removed,"
+            " logged_at, is_attested) VALUES (%s, %s, %s, %s, false, %s, true)",
+            [sequence, video, ad, None if made is None else MADE + timedelta(days=made), at],
+        )
+    days = [FIRST + timedelta(days=number) for number in range(-2, 24)]
+    got = {
+        day: known_on_day(videos, day)
+        for run, videos in videos_known_by(
+            video_log.entries(warehouse), days, default_zone="Europe/Berlin"
+        )
+        for day in run
+    }
+    want = {day: set(connection.execute(_KNOWN, [day]).fetchall()) for day in days}
+    assert got == want
+
+
+def known_on_day(videos: pd.DataFrame, day: date) -> set[tuple[Any, ...]]:
+    """What a run of days says of one of them: an ad, its oldest video, and when that was made."""
+    oldest = one_video_per_ad(videos)
+    known = oldest[oldest["known_on"] <= day]
+    return {
+        (row["ad_id"], row["video_id"], None if pd.isna(row["created_at"]) else row["created_at"])
+        for row in known.to_dict("records")
+    }
+
+
+def test_new_ads_of_every_day_are_one_run_and_what_touches_old_ones_begins_another() -> None:
+    rows = [
+        (sequence, f"v{sequence}", f"a{sequence}", MADE + timedelta(days=sequence))
+        for sequence in range(20)
+    ]
+    rows.append((20, "v3", "a99", MADE + timedelta(days=20)))
+    log = pd.DataFrame(rows, columns=["sequence", "video_id", "ad_id", "logged_at"]).assign(
+        created_at=MADE, video_id=lambda of: of["video_id"].astype("str")
+    )
+    log["ad_id"] = log["ad_id"].astype("str")
+    for name in ("logged_at", "created_at"):
+        log[name] = log[name].astype("datetime64[us, UTC]")
+    days = [FIRST + timedelta(days=number) for number in range(25)]
+    runs = [run for run, _ in videos_known_by(log, days, default_zone="UTC")]
+    assert runs == [days[:20], days[20:]]
