@@ -23,7 +23,7 @@ PAGE = (PROJECT_ROOT / "docs" / "operations.md").read_text("utf-8")
 TYPED = {
     name: re.findall(r"(?m)^\$ (.*)$", block)
     for name, block in re.findall(
-        r"^<!-- (.*?) -->\n```console\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE
+        r"^<!-- ([^\n]*) -->\n```console\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE
     )
 }
 """The commands of each block, by the name that stands in a comment before it."""
