@@ -411,6 +411,10 @@ def copied(pipeline: Pipeline) -> Iterator[Pipeline]:
     name, copy = url.partition("?")[0].rpartition("/")[2], f"test_{uuid4().hex}"
     address = url.replace(name, "postgres", 1)
     create, drop = "CREATE DATABASE {} TEMPLATE {}", "DROP DATABASE {} WITH (FORCE)"
+    instance = pipeline.instance
+    for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+        # Postgres copies no database that somebody is connected to.
+        storage._engine.dispose()  # type: ignore[union-attr]
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute(sql.SQL(create).format(sql.Identifier(copy), sql.Identifier(name)))
         try:
