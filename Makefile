@@ -29,12 +29,13 @@ else
 	@$(BIN)/actuals up
 endif
 
+# Three workers, on two cores too: they wait for Postgres and processes half of the time.
 test: check
-	$(BIN)/pytest -q -n auto
+	$(BIN)/pytest -q -n 3
 
 # What takes too long for every change; the counts of kills are told at the end.
 slow: $(INSTALLED)
-	$(BIN)/pytest -q -n auto -m slow -rP
+	$(BIN)/pytest -q -n 3 -m slow -rP
 
 check: $(INSTALLED)
 	$(BIN)/ruff check --quiet .
