@@ -5,6 +5,7 @@ A query gives `subject`, `value` in the rule's unit (null: unknown, and nothing 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, LiteralString, NamedTuple, Protocol
@@ -13,6 +14,8 @@ import psycopg
 from psycopg.rows import class_row
 
 from actuals_pipeline.alerts.rules import Measurement
+
+logger = logging.getLogger(__name__)
 
 
 class Watchable(Protocol):
@@ -67,15 +70,26 @@ class Watched(NamedTuple):
 def measure(
     connection: psycopg.Connection, watched: Watched, now: datetime
 ) -> tuple[list[Measurement], set[str]]:
-    """Every measurement, and the rules that could be measured: without Dagster some cannot."""
+    """Every measurement, and the rules that could be measured.
+
+    Some cannot without Dagster, or where the product's tables may not be read; that blinds no
+    other rule.
+    """
     known = connection.execute("SELECT to_regclass('dagster.runs')").fetchone()
     queries = {**MEASURES, **(OF_DAGSTER if known and known[0] is not None else {})}
     values = _values(watched, now)
-    found = []
+    found: list[Measurement] = []
+    rules = set()
     for rule, query in queries.items():
-        cursor = connection.cursor(row_factory=class_row(_Row))
-        found += [Measurement(rule, *row) for row in cursor.execute(query, values)]
-    return found, set(queries)
+        try:
+            # A savepoint, or one that fails would take those after it along.
+            with connection.transaction(), connection.cursor(row_factory=class_row(_Row)) as cursor:
+                found += [Measurement(rule, *row) for row in cursor.execute(query, values)]
+        except (psycopg.ProgrammingError, psycopg.DataError) as error:
+            logger.error("Alerts of %s cannot be judged: %s", rule, error.diag.message_primary)  # noqa: TRY400 - the story is the database's sentence
+        else:
+            rules.add(rule)
+    return found, rules
 
 
 class _Row(NamedTuple):

@@ -316,6 +316,19 @@ def test_an_unknown_figure_neither_begins_nor_ends_an_alert(watch: Watch) -> Non
     }
 
 
+def test_a_rule_that_cannot_be_measured_blinds_no_other_and_keeps_its_alerts(
+    watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    videos(watch, "6001")
+    assert [alert.rule for alert in watch.at().opened] == ["coverage"]
+    watch.execute("ALTER TABLE public.videos RENAME COLUMN created_at TO made_at")
+    reconciled(watch, "80", "gap")
+    changes = watch.at()
+    assert [alert.rule for alert in changes.opened] == ["spend_not_reconciling"]
+    assert [alert.rule for alert in changes.kept] == ["coverage"]
+    assert "Alerts of coverage cannot be judged: column video.created_at" in caplog.text
+
+
 def test_the_investment_is_overspent_when_it_is_all_gone(watch: Watch) -> None:
     watch.insert(
         "investment_summary",
