@@ -45,8 +45,9 @@ STOP_SECONDS = 30.0
 CODE_LOCATION = "actuals_pipeline"
 """As in workspace.yaml: the state of schedules is kept under it."""
 
-_UI_PASSWORD, _API_TOKEN = "ACTUALS_UI_PASSWORD", "ACTUALS_API_TOKEN"
-_OF_THE_JOB = SECRETS - {_UI_PASSWORD, _API_TOKEN}
+_OF_THE_UI = frozenset({"ACTUALS_UI_PASSWORD"})
+_OF_THE_HTTP = frozenset({"ACTUALS_API_TOKEN", "META_WEBHOOK_VERIFY_TOKEN"})
+_OF_THE_JOB = SECRETS - _OF_THE_UI - _OF_THE_HTTP
 """What fetches, and tells others."""
 
 
@@ -114,12 +115,12 @@ def _plans(folder: Path, listeners: Listeners) -> Iterator[Plan]:
     yield _served(
         "ui",
         [*python, "actuals_pipeline.orchestration.webserver", str(workspace)],
-        frozenset({"DATABASE_URL", _UI_PASSWORD}),
+        frozenset({"DATABASE_URL"}) | _OF_THE_UI,
         listeners.ui,
     )
     if listeners.http:
         command = [*python, "actuals_pipeline", "serve", "--listener"]
-        yield _served("http", command, _OF_THE_JOB | {_API_TOKEN}, listeners.http)
+        yield _served("http", command, _OF_THE_JOB | _OF_THE_HTTP, listeners.http)
 
 
 def _served(

@@ -45,7 +45,7 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA actuals GRANT SELECT ON TABLES TO actuals_wri
 GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA actuals TO actuals_writer;
 REVOKE INSERT, UPDATE, DELETE ON actuals.schema_version, actuals.pruned_months FROM actuals_writer;
 REVOKE UPDATE, DELETE ON actuals.prediction_log, actuals.video_log, actuals.fetch_log,
-    actuals.known_days, actuals.ads FROM actuals_writer;
+    actuals.known_days, actuals.ads, actuals.meta_events FROM actuals_writer;
 GRANT EXECUTE ON FUNCTION actuals.make_month(text, date) TO actuals_writer;
 
 -- Dagster's own tables: rows, no schema.

@@ -52,7 +52,7 @@ NEEDED = {
     "code_server": OF_META,
     "daemon": {"DATABASE_URL"},
     "ui": {"DATABASE_URL"},
-    "http": OF_META | {"ACTUALS_API_TOKEN"},
+    "http": OF_META | {"ACTUALS_API_TOKEN", "META_WEBHOOK_VERIFY_TOKEN"},
 }
 """Of the secrets that are set, those that each process sees."""
 
@@ -151,6 +151,7 @@ def test_everything_is_served_starts_again_and_ends_with_all_its_processes(
     start: Start, actuals: Actuals, environment: dict[str, str]
 ) -> None:
     environment["ACTUALS_API_TOKEN"] = "of-the-interface-and-nobody-else"
+    environment["META_WEBHOOK_VERIFY_TOKEN"] = "of-the-interface-as-well"
     http_port = free_port()
     # As a shell without job control starts what stands before an ampersand.
     with start("/bin/sh", "-c", """trap '' INT; exec "$@" """, "sh", http_port=http_port) as up:

@@ -69,8 +69,6 @@ def denied(url: str, *statements: LiteralString) -> list[str]:
     return done
 
 
-LOGGED = ("prediction_log", "video_log", "fetch_log", "known_days", "ads")
-
 NOT_THE_WRITERS: tuple[LiteralString, ...] = (
     "CREATE TABLE actuals.mine ()",
     "CREATE TABLE dagster.mine ()",
@@ -88,6 +86,8 @@ NOT_THE_WRITERS: tuple[LiteralString, ...] = (
     "DELETE FROM actuals.fetch_log",
     "DELETE FROM actuals.known_days",
     "DELETE FROM actuals.ads",
+    "UPDATE actuals.meta_events SET field = 'mine'",
+    "DELETE FROM actuals.meta_events",
     "UPDATE actuals.schema_version SET version_num = '0001'",
     "CREATE FUNCTION actuals.make_month(text) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
     "SET session_replication_role = replica",
