@@ -5,8 +5,8 @@ The map, one line a package; nothing here imports Dagster but `orchestration`:
     meta/            what we know about Meta's Graph API: fields, requests, failures, parsing
     actuals/         insights rows -> exact daily figures, and whether they add up to Meta's totals
     accuracy/        predictions against actuals: pairing, scores, what chance explains
-    spend/           an investment: what is spent of it, how fast, exchange rates
-    alerts/          telling others that something is to be done: signed webhooks
+    spend/           an investment and budgets: what is spent, how fast, exchange rates
+    alerts/          telling others that something is to be done: rules, channels, signed webhooks
     warehouse/       Postgres: tables, migrations, atomic day replacement, embedded server
     orchestration/   the thin Dagster shell: assets, checks, schedule, resources
     serving/         the command line, the HTTP interface, and the read models behind both

@@ -65,6 +65,9 @@ def test_the_command_line_takes_it_for_what_it_is(
         ("db", "prune", "--keep-months", text),
         ("videos", "import", text),
         ("rates", "import", text),
+        ("budgets", "import", text),
+        ("budgets", "list", "--as-of", text),
+        ("report", "--since", text),
     ):
         result = command(*arguments)
         assert result.exit_code == 2, (arguments, result.output)
@@ -105,9 +108,11 @@ def test_the_routes_take_it_for_what_it_is(
                 (SUMMARY, {"until": text}),
                 (SUMMARY, {"as_of": text}),
                 (SUMMARY, {text: "1"}),
+                ("/", {"since": text}),
             ):
                 assert api.get(path, **parameters).status == 422, (path, parameters)
             assert api.get(f"{SYNC}/{text}").status in {404, 422}
+            assert api.get(f"/api/ml/ads/{text}/story").status in {404, 422}
             assert api.post(f"{FETCH}/{text}").status in {404, 422}
             assert api.post(f"{FETCH}/6001", days_back=text).status == 422
             assert api.post(SYNC, min_age_hours=text).status == 422

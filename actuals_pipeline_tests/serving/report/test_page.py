@@ -16,7 +16,7 @@ from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.serving import queries
 from actuals_pipeline.serving.report import reading, wording
 from actuals_pipeline.serving.report.contents import contents_of
-from actuals_pipeline.serving.report.page import in_script
+from actuals_pipeline.serving.report.page import in_script, template_text
 from actuals_pipeline.serving.report.story import story_of
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline_tests.serving.conftest import Command, Insert, sentence_of
@@ -92,6 +92,22 @@ def test_nothing_that_came_in_with_a_name_can_run(render: Render, week: None) ->
     assert HOSTILE in "".join(seen.text)
     data = data_of(html)
     assert data["ads"]["name"][0] == data["stories"]["ad-42"]["payload"]["ad_name"] == HOSTILE
+
+
+def test_no_cell_of_a_csv_file_is_a_formula_to_a_spreadsheet() -> None:
+    script = template_text("page.js")
+    # The script's own expression, which means the same to Python.
+    (expression,) = re.findall(
+        r"const safe = /(.*?)/\.test\(text\) \? `'\$\{text\}` : text;", script
+    )
+    for text in ("=1+1", "+1", "-1+1", "@SUM(A1)", " =1", "\t=1", "\r=1", "\n=1", "\t1"):
+        assert re.search(expression, text), text
+    for text in ("Spring", "2026-03-01", "act_42", "a=b"):
+        assert not re.search(expression, text), text
+    # Each cell of each row, the names of the columns included.
+    assert script.count("cellOf") == 2
+    assert 'row.map(cellOf).join(",")' in script
+    assert script.count('"text/csv"') == 1
 
 
 def test_json_in_a_script_ends_no_element_and_begins_no_comment() -> None:
