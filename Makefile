@@ -31,11 +31,11 @@ endif
 
 # Three workers, on two cores too: they wait for Postgres and processes half of the time.
 test: check
-	$(BIN)/pytest -q -n 3
+	$(BIN)/pytest -q -n 3 --dist worksteal
 
 # What takes too long for every change; the counts of kills are told at the end.
 slow: $(INSTALLED)
-	$(BIN)/pytest -q -n 3 -m slow -rP
+	$(BIN)/pytest -q -n 3 --dist worksteal -m slow -rP
 
 check: $(INSTALLED)
 	$(BIN)/ruff check --quiet .

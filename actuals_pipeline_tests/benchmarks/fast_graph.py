@@ -124,7 +124,9 @@ def _serve(ads: int, latency_seconds: float, changes: bool, port: Connection) ->
         def do_GET(self) -> None:
             arrived, url = time.perf_counter(), urlsplit(self.path)
             params = {name: values[0] for name, values in parse_qs(url.query).items()}
-            if not url.path.endswith("/insights"):
+            if url.path.endswith(("/campaigns", "/adsets")):
+                body = b'{"data": []}'
+            elif not url.path.endswith("/insights"):
                 body = json.dumps(account.node()).encode()
             elif params["level"] == "account":
                 body = account.totals(_asked(params))

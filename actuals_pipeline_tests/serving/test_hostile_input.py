@@ -93,7 +93,7 @@ def test_what_a_file_brings_is_stored_as_it_is_written(
     with psycopg.connect(database) as connection:
         stored = connection.execute("SELECT title FROM public.videos ORDER BY meta_platform_id")
         assert [title for (title,) in stored] == titles
-    assert rows_anywhere(database) == {**filled, "videos": len(titles)}
+    assert rows_anywhere(database) == {**filled, "videos": len(titles), "video_log": len(titles)}
     assert tables_of(database) == len(TABLES)
 
 

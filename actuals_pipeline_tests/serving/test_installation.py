@@ -77,7 +77,7 @@ def test_a_database_of_ones_own_is_migrated_when_asked_and_a_second_time_changes
     assert command("status", DATABASE_URL=empty_database).exit_code == 2
     assert json.loads(upgraded("--json")) == {"before": None, "after": NEWEST}
     assert upgraded() == f"The schema is at revision {NEWEST} (was: {NEWEST}).\n"
-    assert command("status", DATABASE_URL=empty_database).exit_code == 0
+    assert command("summary", DATABASE_URL=empty_database).exit_code == 0
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
