@@ -283,7 +283,7 @@ def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
             scores_by_day(context, models)
             return CoveredRows(models, (Slice(days),))
 
-        return Parts(_as_of_parts(window, len(launches.videos)), judged_models)
+        return Parts(_as_of_parts(window, PROTOCOLS * len(predictions)), judged_models)
 
     return model_accuracy
 
