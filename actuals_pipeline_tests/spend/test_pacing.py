@@ -196,7 +196,11 @@ def test_a_budget_for_life_has_its_own_days_and_needs_an_end() -> None:
 
 def test_a_budget_for_life_that_was_cut_holds_from_then_on() -> None:
     def read(amounts: Mapping[date, int]) -> list[Snapshot]:
-        life = {"daily_budget": None, "starts_on": before(20), "ends_on": before(-9)}
+        life: dict[str, Any] = {
+            "daily_budget": None,
+            "starts_on": before(20),
+            "ends_on": before(-9),
+        }
         return [
             each._replace(lifetime_budget=each.daily_budget, **life) for each in read_daily(amounts)
         ]
