@@ -251,7 +251,7 @@ def _highest(budget: Budget, spent: Mapping[date, Decimal], days: Iterable[date]
 def _limit(budget: Budget, spent: Mapping[date, Decimal], period: DayWindow) -> Decimal:
     """What Meta may spend in the period; where nobody knows a day's budget, what was spent."""
     if budget.now.daily_budget is None:
-        return max(budget.allowed(day) for day in period)
+        return _limit_for_life(budget, spent, period)
     with exact_arithmetic():
         return sum(
             (
@@ -262,6 +262,14 @@ def _limit(budget: Budget, spent: Mapping[date, Decimal], period: DayWindow) -> 
             ),
             ZERO,
         )
+
+
+def _limit_for_life(budget: Budget, spent: Mapping[date, Decimal], period: DayWindow) -> Decimal:
+    """The amount that stands; one that was cut takes back nothing of what was spent before."""
+    standing = budget.now.amount
+    larger = [day for day in period if budget.allowed(day) > standing]
+    before = _sum(spent, [day for day in period if larger and day <= larger[-1]], period)
+    return max(standing, before or ZERO)
 
 
 def _of_plans(

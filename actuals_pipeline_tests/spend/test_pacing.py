@@ -194,6 +194,28 @@ def test_a_budget_for_life_has_its_own_days_and_needs_an_end() -> None:
     assert (row["verdict"], row["reason"]) == ("overspending", "beyond_the_limit")
 
 
+def test_a_budget_for_life_that_was_cut_holds_from_then_on() -> None:
+    def read(amounts: Mapping[date, int]) -> list[Snapshot]:
+        life: dict[str, Any] = {
+            "daily_budget": None,
+            "starts_on": before(20),
+            "ends_on": before(-9),
+        }
+        return [
+            each._replace(lifetime_budget=each.daily_budget, **life) for each in read_daily(amounts)
+        ]
+
+    def limit_of(cut_to: int, usual: int = 100) -> tuple[Any, str]:
+        row = one([account(read({before(60): 3000, before(10): cut_to}))], spent(usual=usual))
+        return row["spend_limit"], row["reason"]
+
+    assert limit_of(2100)[0] == 2100
+    assert limit_of(2100, usual=110) == (2100, "beyond_the_limit"), "3000 would have allowed it"
+    # Ten days had cost more than that before anybody cut it: what came after is too much.
+    assert limit_of(500) == (10 * 100, "beyond_the_limit")
+    assert limit_of(500, usual=0) == (500, "projected_below")
+
+
 def test_it_is_judged_once_more_when_its_last_day_is_over() -> None:
     read = read_daily(ends_on=before(1))
     row = one([account(read)], spent(usual=60))

@@ -92,7 +92,7 @@ class Gate:
         if is_password:
             if is_of_another_site(headers):
                 # A browser sends a password it knows along with what other sites ask for.
-                return _web_page(headers)
+                return _FROM_ELSEWHERE
             token = _password_in(token)
         # Of bytes, for text that is not ASCII cannot be compared in constant time.
         is_ours = hmac.compare_digest(token, self._token.encode())
@@ -108,6 +108,9 @@ class Gate:
         )
 
 
+_LONGEST_LENGTH = 20
+"""Digits of a body's length, in bytes."""
+
 _READING = frozenset({"GET", "HEAD"})
 
 _ASK_FOR_PASSWORD = Refusal(
@@ -116,6 +119,14 @@ _ASK_FOR_PASSWORD = Refusal(
     "The token is missing or wrong.",
     "Give ACTUALS_API_TOKEN as the password; any user name will do.",
     asks_for="Basic",
+)
+
+
+_FROM_ELSEWHERE = Refusal(
+    403,
+    "foreign_origin",
+    "Another site's page asked for this, with a password that the browser knows.",
+    "Open the page itself.",
 )
 
 
@@ -134,7 +145,8 @@ def _too_large(path: str, headers: Mapping[str, str]) -> Refusal | None:
     if "transfer-encoding" in headers:
         return Refusal(411, "length_required", "A body must say how long it is.", what)
     length = headers.get("content-length", "0")
-    if length.isdecimal() and int(length[:20]) <= most:
+    # Longer ones are no length but zeros, or a way to keep us counting.
+    if len(length) <= _LONGEST_LENGTH and length.isdecimal() and int(length) <= most:
         return None
     message = f"The body is larger than {most} bytes."
     return Refusal(413, "body_too_large", message, what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import re
@@ -16,6 +17,10 @@ from actuals_pipeline.serving.http.gate import MOST_WEBHOOK_BYTES, WEBHOOK_PATH
 from actuals_pipeline.warehouse import meta_events
 
 logger = logging.getLogger(__name__)
+
+BODY_SECONDS = 15.0
+"""Longest that a message may take to come in, for anybody may begin to send one.  Chosen: a
+megabyte over a slow line."""
 
 webhooks = APIRouter(include_in_schema=False)
 """Not in OpenAPI: who calls is Meta, and a signature over the body cannot be described there."""
@@ -59,7 +64,7 @@ async def receive(request: Request) -> dict[str, Any]:
         raise SettingsError(
             "META_APP_SECRET is missing; set it, for only with it can be told what is from Meta."
         )
-    body = await _body(request)
+    body = await body_of(request)
     if not is_signed(body, request.headers.get(SIGNATURE_HEADER, ""), secret):
         raise Refusal(
             403,
@@ -75,16 +80,25 @@ async def receive(request: Request) -> dict[str, Any]:
     return {"status": "success", "events": len(events), "new": n_new}
 
 
-async def _body(request: Request) -> bytes:
-    """The bytes as they came; `Refusal` beyond the limit, whatever length was promised."""
+async def body_of(request: Request, most_seconds: float = BODY_SECONDS) -> bytes:
+    """The bytes as they came; `Refusal` beyond either limit, whatever length was promised."""
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST_WEBHOOK_BYTES:
-            raise Refusal(
-                413,
-                "body_too_large",
-                f"The body is larger than {MOST_WEBHOOK_BYTES} bytes.",
-                "Send fewer changes at once.",
-            )
+    try:
+        async with asyncio.timeout(most_seconds):
+            async for part in request.stream():
+                body += part
+                if len(body) > MOST_WEBHOOK_BYTES:
+                    raise Refusal(
+                        413,
+                        "body_too_large",
+                        f"The body is larger than {MOST_WEBHOOK_BYTES} bytes.",
+                        "Send fewer changes at once.",
+                    )
+    except TimeoutError:
+        raise Refusal(
+            408,
+            "body_too_slow",
+            f"The body did not come in within {most_seconds:g} s.",
+            "Send it again.",
+        ) from None
     return bytes(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -13,8 +14,11 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from starlette.requests import Request
 
+from actuals_pipeline.serving.http.failures import Refusal
 from actuals_pipeline.serving.http.gate import MOST_WEBHOOK_BYTES
+from actuals_pipeline.serving.http.webhooks import body_of
 from actuals_pipeline.warehouse.embedded import EmbeddedPostgres
 from actuals_pipeline_tests.serving.conftest import Stored, rows_anywhere
 from actuals_pipeline_tests.serving.http.conftest import STATUS, TOKEN, Answer, Api, Serve
@@ -111,6 +115,20 @@ def test_what_meta_did_not_sign_is_refused_and_leaves_nothing(api: Api, database
     # What is signed and none of ours is taken and forgotten, or Meta would say it for 36 hours.
     assert post(api, b'{"object": "page", "entry": []}').body["events"] == 0
     assert not rows_anywhere(database)
+
+
+def test_who_never_ends_a_message_is_not_waited_for() -> None:
+    parts = iter([{"type": "http.request", "body": b"{", "more_body": True}])
+
+    async def receive() -> Any:
+        for part in parts:
+            return part
+        return await asyncio.Event().wait()
+
+    request = Request({"type": "http", "method": "POST", "path": PATH, "headers": []}, receive)
+    with pytest.raises(Refusal) as refused:
+        asyncio.run(body_of(request, most_seconds=0.01))
+    assert (refused.value.status, refused.value.code) == (408, "body_too_slow")
 
 
 def test_without_what_it_takes_it_says_so(serve: Serve, database: str) -> None:
