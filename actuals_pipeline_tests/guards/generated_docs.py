@@ -12,7 +12,7 @@ from typing import Any
 import actuals_pipeline
 from actuals_pipeline.alerts.rules import RULES
 from actuals_pipeline.meta import failures
-from actuals_pipeline.settings import PROJECT_ROOT, Settings
+from actuals_pipeline.settings import PROJECT_ROOT, SECRETS, Settings
 from actuals_pipeline.warehouse.tables import warehouse
 
 README = PROJECT_ROOT / "README.md"
@@ -22,16 +22,6 @@ OPERATIONS = PROJECT_ROOT / "docs" / "operations.md"
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-_SECRETS = {
-    "META_ACCESS_TOKEN",
-    "META_APP_SECRET",
-    "DATABASE_URL",
-    "ACTUALS_RETRAIN_WEBHOOK",
-    "ACTUALS_RETRAIN_SECRET",
-    "ACTUALS_API_TOKEN",
-    "ALERT_URLS",
-    "ACTUALS_HEARTBEAT_URL",
-}
 _INTERNAL = {"ACTUALS_STAND_IN"}
 """Set by the program itself; nobody needs to write it into a file."""
 
@@ -80,7 +70,7 @@ def env_example() -> str:
     parts = ["# Copy to .env, remove the leading # and fill in what you need.  Never commit .env."]
     for name, meaning, default in _variables():
         if name not in _INTERNAL:
-            parts.append(f"\n# {meaning}\n#{name}={'' if name in _SECRETS else default}")
+            parts.append(f"\n# {meaning}\n#{name}={'' if name in SECRETS else default}")
     return "\n".join(parts) + "\n"
 
 

