@@ -39,7 +39,7 @@ LATENCY_SECONDS: Final = 0.05
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one sync: seconds by the wall, of this process, of Postgres; commits; waits for the disk."""
+    """Of one sync: seconds by the wall, of this process, of Postgres; commits; disk waits."""
 
     wall: float
     cpu: float

@@ -38,7 +38,11 @@ class Ground:
 
     def cost(self, step: Step) -> Cost:
         """What `step` takes, which connects and disconnects itself."""
-        server, client, start = server_cpu(self.postmaster), time.process_time(), time.perf_counter()
+        server, client, start = (
+            server_cpu(self.postmaster),
+            time.process_time(),
+            time.perf_counter(),
+        )
         step()
         wall, client_cpu = time.perf_counter() - start, time.process_time() - client
         # The postmaster adds up the processor time of those of its processes that have ended.
