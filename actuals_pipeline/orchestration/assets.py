@@ -258,7 +258,7 @@ def scored(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
         _log_what_was_unseen(context, warehouse)
         predictions = prediction_log.predictions(warehouse)
-        launches = Launches(warehouse, settings)
+        launches = Launches(warehouse, settings, window)
 
         def scored_pairs(days: DayWindow) -> CoveredRows:
             pairs = launches.judged_pairs(predictions, days)
@@ -279,7 +279,10 @@ def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         postgres: WarehouseResource,
     ) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
-        launches, predictions = Launches(warehouse, settings), prediction_log.predictions(warehouse)
+        launches, predictions = (
+            Launches(warehouse, settings, window),
+            prediction_log.predictions(warehouse),
+        )
 
         def judged_models(days: DayWindow) -> CoveredRows:
             models = score_models(
