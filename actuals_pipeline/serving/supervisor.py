@@ -35,6 +35,7 @@ from actuals_pipeline.serving.installation import Installation
 from actuals_pipeline.serving.listening import address_of
 from actuals_pipeline.serving.process_logs import ProcessLog
 from actuals_pipeline.settings import PROJECT_ROOT, SECRETS
+from actuals_pipeline.warehouse.alerts import begin_to_watch
 
 POLL_SECONDS = 0.2
 """How soon the end of a process, or a signal, is noticed."""
@@ -75,6 +76,9 @@ def run(
         if installation.lock_fd is not None:
             # They hold the embedded database too, should this process be killed.
             held.append(installation.lock_fd)
+        begin_to_watch(
+            installation.warehouse, installation.settings.meta_ad_account_ids, datetime.now(UTC)
+        )
         environment = installation.child_environment()
         if read_only:
             environment["ACTUALS_UI_READ_ONLY"] = "1"

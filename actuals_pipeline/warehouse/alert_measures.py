@@ -12,6 +12,7 @@ from typing import Any, Final, LiteralString, NamedTuple, Protocol
 
 import psycopg
 from psycopg.rows import class_row
+from pydantic import SecretStr
 
 from actuals_pipeline.alerts.rules import Measurement
 
@@ -41,6 +42,10 @@ class Watchable(Protocol):
     def max_age_days(self) -> int:
         """Age up to which it should."""
 
+    @property
+    def heartbeat_url(self) -> SecretStr:
+        """Empty: no heartbeat is sent."""
+
 
 class Watched(NamedTuple):
     """What of the settings the measures depend on."""
@@ -53,6 +58,7 @@ class Watched(NamedTuple):
     week_days: int
     min_age: timedelta
     max_age: timedelta
+    has_heartbeat: bool
 
     @classmethod
     def of(cls, settings: Watchable, schedule: str) -> Watched:
@@ -64,6 +70,7 @@ class Watched(NamedTuple):
             settings.week_days,
             timedelta(hours=settings.min_age_hours),
             timedelta(days=settings.max_age_days),
+            bool(settings.heartbeat_url.get_secret_value()),
         )
 
 
@@ -108,6 +115,7 @@ def _values(watched: Watched, now: datetime) -> dict[str, Any]:
         # public.videos.created_at is in UTC, without zone.
         "youngest": _utc(now - watched.min_age),
         "oldest": _utc(now - watched.max_age),
+        "has_heartbeat": watched.has_heartbeat,
     }
 
 
@@ -116,7 +124,8 @@ def _utc(instant: datetime) -> datetime:
 
 
 # A fetch is of "today" if it reached the day of the schedule, or of the account where that is
-# earlier; one of past days, however late it ran, does not count.
+# earlier; one of past days, however late it ran, does not count.  An account that was never fetched
+# counts from when it was first to be.
 _NO_RECENT_ACTUALS: LiteralString = """
 SELECT 'act_' || asked.account_id AS subject,
        extract(epoch FROM %(now)s - coalesce(
@@ -126,10 +135,12 @@ SELECT 'act_' || asked.account_id AS subject,
                    (fetched.started_at AT TIME ZONE coalesce(known.time_zone, %(zone)s))::date
                )),
            min(fetched.started_at),
-           known.fetched_at
+           known.fetched_at,
+           watched.since
        ))::double precision / 3600 AS value,
        NULL AS why
 FROM unnest(%(accounts)s::text[]) AS asked (account_id)
+LEFT JOIN actuals.watched_since AS watched ON watched.subject = asked.account_id
 LEFT JOIN LATERAL (
     SELECT max(time_zone) AS time_zone, max(fetched_at) AS fetched_at
     FROM actuals.meta_account_totals
@@ -138,7 +149,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN actuals.fetch_log AS fetched
     ON fetched.account_id = asked.account_id AND fetched.kind = 'account'
     AND fetched.started_at > %(now)s - interval '35 days' -- so that the whole log is not read
-GROUP BY asked.account_id, known.fetched_at
+GROUP BY asked.account_id, known.fetched_at, watched.since
 """
 
 # A day that was left out counts from its beginning.
@@ -287,6 +298,7 @@ SELECT '' AS subject,
        END::double precision AS value,
        last_error AS why
 FROM actuals.heartbeats
+WHERE %(has_heartbeat)s -- without an address there is nothing to fail
 ORDER BY created_at DESC
 LIMIT 1
 """
@@ -320,9 +332,10 @@ MEASURES: Final[Mapping[str, LiteralString]] = {
 
 _SCHEDULER_STOPPED: LiteralString = """
 SELECT '' AS subject,
-       extract(epoch FROM %(now)s - max(to_timestamp(
-           (tick_body::jsonb ->> 'timestamp')::double precision
-       )))::double precision / 3600 AS value,
+       extract(epoch FROM %(now)s - coalesce(
+           max(to_timestamp((tick_body::jsonb ->> 'timestamp')::double precision)),
+           (SELECT since FROM actuals.watched_since WHERE subject = '')
+       ))::double precision / 3600 AS value,
        NULL AS why
 FROM dagster.job_ticks -- its column `timestamp` is in the time zone of the session
 WHERE type = 'SCHEDULE' AND status IN ('SUCCESS', 'SKIPPED')

@@ -51,6 +51,9 @@ def test_a_tick_tells_an_alert_once_and_pings_after_a_good_run(
         said = skipped_because(pipeline.instance, **environment)
         again = skipped_because(pipeline.instance, **environment)
     opened = {(alert.rule, alert.subject) for alert in alerts.open_alerts(warehouse)}
+    with warehouse.transaction() as connection:
+        watched = connection.execute("SELECT subject FROM actuals.watched_since ORDER BY 1")
+        assert watched.fetchall() == [("",), ("42",), ("43",)]
     assert {("no_recent_actuals", f"act_{each}") for each in ("42", "43")} <= opened
     assert said == f"{len(opened)} open, 1 messages sent."
     assert again == f"{len(opened)} open, 0 messages sent."

@@ -39,8 +39,11 @@ class Watch:
     insert: Insert
     environment: Mapping[str, str]
 
-    def at(self, now: datetime = NOW, channels: tuple[str, ...] = LOG) -> Changes:
-        settings = Settings.from_environment({"META_AD_ACCOUNT_ID": "act_42"})
+    def at(
+        self, now: datetime = NOW, channels: tuple[str, ...] = LOG, **environment: str
+    ) -> Changes:
+        usual = {"META_AD_ACCOUNT_ID": "act_42", "ACTUALS_HEARTBEAT_URL": "https://example.com/x"}
+        settings = Settings.from_environment(usual | environment)
         watched = Watched.of(settings, "hourly_actuals")
         return alerts.evaluate(self.warehouse, watched, channels, now, repeat_after=DAY)
 
@@ -414,6 +417,38 @@ def test_a_heartbeat_follows_a_good_tick_alone_and_once(watch: Watch) -> None:
     assert claimed(NOW + alerts.PING_RETRY) == "good"
     alerts.settle_heartbeat(watch.warehouse, "good", None, NOW)
     assert claimed(NOW + DAY) is None
+
+
+def test_a_heartbeat_that_is_not_wanted_any_more_does_not_fail(watch: Watch) -> None:
+    beaten_in_vain(watch)
+    assert [alert.rule for alert in watch.at().opened] == ["heartbeat_failed"]
+    assert watch.at().kept
+    ((alert, word),) = watch.at(ACTUALS_HEARTBEAT_URL="").cleared
+    assert (alert.rule, word) == ("heartbeat_failed", "not watched any more")
+
+
+def test_what_never_happened_is_told_when_it_is_overdue(watch: Watch) -> None:
+    assert watch.at().opened == [], "nothing was started here"
+    alerts.begin_to_watch(watch.warehouse, ["42"], NOW)
+    assert watch.at(NOW + 1.5 * HOUR).opened == []
+    # That it is started again, with one account more, begins anew for that one alone.
+    alerts.begin_to_watch(watch.warehouse, ["42", "43"], NOW + 1.6 * HOUR)
+    both = "act_42,act_43"
+    opened = watch.at(NOW + 2.1 * HOUR, META_AD_ACCOUNT_ID=both).opened
+    assert {(alert.rule, alert.subject) for alert in opened} == {
+        ("scheduler_stopped", ""),
+        ("no_recent_actuals", "act_42"),
+    }
+    assert "has not ticked for 2.1 h" in str(opened)
+    (late,) = watch.at(NOW + 3.7 * HOUR, META_AD_ACCOUNT_ID=both).opened
+    assert (late.rule, late.subject) == ("no_recent_actuals", "act_43")
+    tick(watch, NOW + 3.7 * HOUR)
+    watch.fetched(started_at=NOW + 3.7 * HOUR)
+    cleared = watch.at(NOW + 3.8 * HOUR, META_AD_ACCOUNT_ID=both).cleared
+    assert {(alert.rule, alert.subject) for alert, word in cleared if word == "over"} == {
+        ("scheduler_stopped", ""),
+        ("no_recent_actuals", "act_42"),
+    }
 
 
 def test_the_command_line_lists_and_checks_and_tests(command: Command, watch: Watch) -> None:
