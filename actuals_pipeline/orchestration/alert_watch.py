@@ -66,8 +66,11 @@ def alert_watch_sensor(
 def _send_heartbeat(
     warehouse: Warehouse, settings: Settings, clock: Callable[[], datetime]
 ) -> None:
-    """Tell the newest good run of a tick, once."""
+    """Tell the newest good run of a tick, once, if there is somebody to tell."""
     url = settings.heartbeat_url.get_secret_value()
-    run_id = alerts.claim_heartbeat(warehouse, JOB_NAME, TIERS, clock()) if url else None
+    if not url:
+        alerts.give_up_heartbeats(warehouse)
+        return
+    run_id = alerts.claim_heartbeat(warehouse, JOB_NAME, TIERS, clock())
     if run_id is not None:
         alerts.settle_heartbeat(warehouse, run_id, heartbeat.ping(url), clock())

@@ -12,7 +12,6 @@ from typing import Any, Final, LiteralString, NamedTuple, Protocol
 
 import psycopg
 from psycopg.rows import class_row
-from pydantic import SecretStr
 
 from actuals_pipeline.alerts.rules import Measurement
 
@@ -42,10 +41,6 @@ class Watchable(Protocol):
     def max_age_days(self) -> int:
         """Age up to which it should."""
 
-    @property
-    def heartbeat_url(self) -> SecretStr:
-        """Empty: no heartbeat is sent."""
-
 
 class Watched(NamedTuple):
     """What of the settings the measures depend on."""
@@ -58,7 +53,6 @@ class Watched(NamedTuple):
     week_days: int
     min_age: timedelta
     max_age: timedelta
-    has_heartbeat: bool
 
     @classmethod
     def of(cls, settings: Watchable, schedule: str) -> Watched:
@@ -70,7 +64,6 @@ class Watched(NamedTuple):
             settings.week_days,
             timedelta(hours=settings.min_age_hours),
             timedelta(days=settings.max_age_days),
-            bool(settings.heartbeat_url.get_secret_value()),
         )
 
 
@@ -115,7 +108,6 @@ def _values(watched: Watched, now: datetime) -> dict[str, Any]:
         # public.videos.created_at is in UTC, without zone.
         "youngest": _utc(now - watched.min_age),
         "oldest": _utc(now - watched.max_age),
-        "has_heartbeat": watched.has_heartbeat,
     }
 
 
@@ -298,7 +290,6 @@ SELECT '' AS subject,
        END::double precision AS value,
        last_error AS why
 FROM actuals.heartbeats
-WHERE %(has_heartbeat)s -- without an address there is nothing to fail
 ORDER BY created_at DESC
 LIMIT 1
 """

@@ -157,6 +157,12 @@ def settle_heartbeat(warehouse: Warehouse, run_id: str, error: str | None, now: 
         )
 
 
+def give_up_heartbeats(warehouse: Warehouse) -> None:
+    """Nobody is to be told any more: forget the pings that were not taken."""
+    with warehouse.transaction() as connection:
+        connection.execute("DELETE FROM actuals.heartbeats WHERE delivered_at IS NULL")
+
+
 def keep_findings(warehouse: Warehouse, findings: Iterable[Finding], now: datetime) -> None:
     """Remember how the daily health check came out; what it could not check stays as it was."""
     with warehouse.transaction() as connection:
