@@ -80,7 +80,7 @@ class Service:
 
     def give_up(self) -> None:
         """Answer all who still wait that the service stops."""
-        for waited_for in (self.readers, self.fetchers, self.readiness):
+        for waited_for in (self.readers, self.fetchers, self.pages, self.readiness):
             waited_for.give_up()
 
 
@@ -325,9 +325,7 @@ async def page(
     asked: Annotated[PageParameters, Query()], request: Request, service: _Serving
 ) -> Response:
     """Everything at a glance, for people."""
-    return await service.readers.run(
-        lambda: service.pages.answer(asked.since, asked.until, request.headers)
-    )
+    return await service.pages.answer(asked.since, asked.until, request.headers)
 
 
 @api.get("/api/ml/ads/{ad_id}/story", include_in_schema=False)
