@@ -26,6 +26,8 @@ READ_BY_A_PERSON = {
     # Both of Meta: its platform's terms, which whoever uses its API accepts.
     "facebook-business": "LICENSE.txt",
     "capi-param-builder-python": "LICENSE.txt",
+    # MIT by its LICENSE file; the axe-core in it MPL-2.0, by that script's first lines.
+    "axe-playwright-python": "",
 }
 """Packages whose metadata name no licence."""
 
