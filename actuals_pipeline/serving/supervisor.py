@@ -82,6 +82,8 @@ def run(
         environment = installation.child_environment(SECRETS)
         if read_only:
             environment["ACTUALS_UI_READ_ONLY"] = "1"
+        if listeners.http and not environment.get("ACTUALS_REPORT_URL"):
+            environment["ACTUALS_REPORT_URL"] = f"{address_of(listeners.http)}/"
         # Not in the home, whose path may be longer than that of a socket may be (108 characters).
         place = Place(Path(tempfile.mkdtemp(prefix="actuals-up-")), environment, held)
         processes = stack.enter_context(_Processes.begun(home, place))
