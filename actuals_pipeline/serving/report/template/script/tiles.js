@@ -14,7 +14,7 @@ const tile = (key, values, note) => {
     return cell;
   };
   const cells = (values.length ? values : ["unknown"]).map((value, index) => said(index ? "other" : "value", value));
-  const extra = place.querySelector(".ruler");
+  const extra = place.querySelector(".measure");
   place.replaceChildren(place.querySelector("dt"), ...cells, ...(extra ? [extra] : []), said("note", note));
 };
 
