@@ -292,6 +292,12 @@ class Settings(BaseModel):
         alias="ACTUALS_UI_READ_ONLY",
         description="`1`: nothing can be launched, changed or removed in the Dagster UI.",
     )
+    report_url: str = Field(
+        "http://127.0.0.1:8003/",
+        alias="ACTUALS_REPORT_URL",
+        pattern=r"^https?://[^\s<>\"']+$",
+        description="Address of the report's page, which Dagster's UI links to; set by `up`.",
+    )
     is_stand_in: bool = Field(
         default=False,
         alias="ACTUALS_STAND_IN",

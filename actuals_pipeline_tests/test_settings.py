@@ -59,6 +59,7 @@ def test_nothing_needs_to_be_set() -> None:
         "api_requests_per_minute": 600,
         "ui_password": SecretStr(""),
         "ui_read_only": False,
+        "report_url": "http://127.0.0.1:8003/",
         "is_stand_in": False,
     }
     assert (PROJECT_ROOT / "pyproject.toml").is_file()

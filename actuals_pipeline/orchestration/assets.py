@@ -32,11 +32,14 @@ from actuals_pipeline.orchestration.advice import Advice
 from actuals_pipeline.orchestration.descriptions import (
     META_POOL,
     OWNERS,
+    column_schema,
     described,
+    description,
     source_tags,
 )
 from actuals_pipeline.orchestration.fetching import RunOfFetches
 from actuals_pipeline.orchestration.figures import (
+    fetches_by_day,
     figures_by_day,
     investment_by_day,
     scores_by_day,
@@ -59,6 +62,7 @@ from actuals_pipeline.warehouse import (
     prediction_log,
     product,
     retention,
+    tables,
     video_log,
 )
 from actuals_pipeline.warehouse.connection import Warehouse
@@ -81,22 +85,20 @@ Daily = dict[str, Any]
 
 def product_tables(settings: Settings) -> list[dg.AssetSpec]:
     """The product's tables, where lineage starts; this pipeline only reads them."""
-    rows = {
-        "videos": "One row is one video; `meta_platform_id` is the Meta ad that runs it.",
-        "predictions": "One row is one prediction of one model version for one video.",
-        "budgets": "One row is one planned budget: an amount, a currency and its days.",
-    }
     return [
         dg.AssetSpec(
-            name,
-            description=text,
+            table.name,
+            description=description(table),
             group_name="product",
             kinds={"postgres"},
             owners=OWNERS,
             tags=source_tags(settings),
-            metadata={"dagster/table_name": f"public.{name}"},
+            metadata={
+                "dagster/table_name": table.fullname,
+                "dagster/column_schema": column_schema(table),
+            },
         )
-        for name, text in rows.items()
+        for table in (tables.videos, tables.predictions, tables.budgets)
     ]
 
 
@@ -127,20 +129,20 @@ def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         fetching = RunOfFetches(context, settings, meta, postgres)
         with reacting_to_errors(context):
             fetching.fetch()
-        calls = {"run_api_calls": fetching.calls}
         written = {
-            "raw_meta_insights": (fetching.raw, calls),
-            "meta_account_totals": (fetching.totals, calls),
-            "budget_snapshots": (fetching.budgets, None),
+            "raw_meta_insights": fetching.raw,
+            "meta_account_totals": fetching.totals,
+            "budget_snapshots": fetching.budgets,
         }
         asked = [name for name in written if dg.AssetKey(name) in context.selected_asset_keys]
+        if "raw_meta_insights" in asked:
+            fetches_by_day(context, fetching.log)
         if "meta_account_totals" in asked:
             days = window_of(context.partition_keys)
             totals = read(postgres.warehouse(), TABLES["meta_account_totals"], days)
             figures_by_day(context, totals, asset="meta_account_totals")
         for name in asked:
-            tally, metadata = written[name]
-            yield dg.MaterializeResult(asset_key=name, value=tally, metadata=metadata)
+            yield dg.MaterializeResult(asset_key=name, value=written[name])
 
     return meta_insights_fetch
 

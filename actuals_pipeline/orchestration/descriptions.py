@@ -8,6 +8,7 @@ import dagster as dg
 from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
+from actuals_pipeline.orchestration.asset_pages import PAGES
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.tables import TABLES
 
@@ -23,14 +24,15 @@ def described(name: str, settings: Settings, *, group: str, kinds: set[str]) -> 
     """Description, schema, owners and tags of the asset called `name`, for its decorator."""
     table = TABLES[name]
     return {
-        "description": _description(table, settings),
+        "description": description(table, is_stand_in=settings.is_stand_in),
         "group_name": group,
-        "kinds": {"postgres", *kinds},
+        "kinds": {"postgres", *kinds, *source_kinds(settings)},
         "owners": OWNERS,
         "tags": source_tags(settings),
         "metadata": {
             "dagster/table_name": table.fullname,
             "dagster/column_schema": column_schema(table),
+            "report": dg.MetadataValue.url(settings.report_url),
         },
         "freshness_policy": dg.FreshnessPolicy.time_window(
             fail_window=timedelta(hours=3), warn_window=timedelta(hours=2)
@@ -41,6 +43,11 @@ def described(name: str, settings: Settings, *, group: str, kinds: set[str]) -> 
 def source_tags(settings: Settings) -> Mapping[str, str]:
     """Tags that mark assets and runs whose data the stand-in made up."""
     return {"actuals/source": "stand-in"} if settings.is_stand_in else {}
+
+
+def source_kinds(settings: Settings) -> set[str]:
+    """A badge for such assets, in the graph and in every list."""
+    return {"stand-in"} if settings.is_stand_in else set()
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -59,11 +66,12 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def _description(table: Table, settings: Settings) -> str:
-    key = ", ".join(column.name for column in table.primary_key.columns)
-    day = table.info["day"]
+def description(table: Table, *, is_stand_in: bool = False) -> str:
+    """What one row is, its key, and a question that the table answers, in Markdown."""
+    key = ", ".join(f"`{column.name}`" for column in table.primary_key.columns)
+    page = PAGES[table.name]
+    # What a row is comes first: lists show the beginning alone.
     return (
-        (STAND_IN_NOTICE if settings.is_stand_in else "")
-        + f"{table.comment}\n\nKey: {key}.\n\n"
-        + f"```sql\nSELECT * FROM {table.fullname} WHERE {day} = CURRENT_DATE;\n```"
+        f"{table.comment}\n\n{STAND_IN_NOTICE if is_stand_in else ''}Key: {key}.\n\n"
+        f"{page.question}:\n\n```sql\n{page.query};\n```"
     )

@@ -8,7 +8,7 @@ Nor does a step that waited for Meta and began again.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 from dagster._core.events import EngineEventData
@@ -63,7 +63,8 @@ class RunOfFetches:
     raw: Tally = field(default_factory=Tally)
     totals: Tally = field(default_factory=Tally)
     budgets: Tally = field(default_factory=Tally)
-    calls: int = 0
+    log: list[dict[str, Any]] = field(default_factory=list)
+    """The rows of `fetch_log` that this step wrote."""
 
     def fetch(self) -> None:
         """Fetch and store the run's window.
@@ -110,7 +111,6 @@ class RunOfFetches:
 
     def _stored(self, fetch: AccountFetch) -> AccountFetch:
         """The fetch, its parts stored and itself logged; failed if they cannot be stored."""
-        self.calls += fetch.usage.calls
         counts = NOTHING_WRITTEN
         try:
             for part in fetch.parts(PART_ROWS):
@@ -120,7 +120,9 @@ class RunOfFetches:
         fetch = self._budgets_stored(fetch)
         with self.postgres.warehouse().transaction() as connection:
             row = fetch.log_row(self.context.run.run_id)
-            append(connection, fetch_log, row if fetch.error else row | counts.log_row())
+            row |= {} if fetch.error else counts.log_row()
+            append(connection, fetch_log, row)
+        self.log.append(row)
         return fetch
 
     def _budgets_stored(self, fetch: AccountFetch) -> AccountFetch:

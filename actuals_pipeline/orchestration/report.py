@@ -1,13 +1,19 @@
 """The asset that shows the report in Dagster's UI: its sentence, its charts, and where it is."""
 
 import base64
+from datetime import timedelta
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,  # what define_asset_job returns; dagster does not export it
 )
 
-from actuals_pipeline.orchestration.descriptions import OWNERS, STAND_IN_NOTICE, source_tags
+from actuals_pipeline.orchestration.descriptions import (
+    OWNERS,
+    STAND_IN_NOTICE,
+    source_kinds,
+    source_tags,
+)
 from actuals_pipeline.orchestration.resources import WarehouseResource
 from actuals_pipeline.settings import Settings
 
@@ -17,28 +23,29 @@ REPORT_SCHEDULE_NAME = "regular_report"
 REPORT_CRON = "27 */6 * * *"
 """Twenty minutes after the figures; four times a day, for Dagster keeps each picture."""
 
-_PAGE = "http://127.0.0.1:8003/"
-"""Where `actuals up` and `actuals serve` show it unless told otherwise."""
-
 _MADE_OF = ("ad_actuals", "model_accuracy", "model_drift", "spend_reconciliation", "winners")
 
 
 def reported(settings: Settings) -> dg.AssetsDefinition:
     """The report as of now, in the metadata of each materialization; the page itself is live."""
-    notice = STAND_IN_NOTICE if settings.is_stand_in else ""
+    notice, page = STAND_IN_NOTICE if settings.is_stand_in else "", settings.report_url
 
     @dg.asset(
         name="accuracy_report",
         deps=[*_MADE_OF],
         description=(
-            f"{notice}How good the model is, where the money went, and whether every cent is "
-            f"accounted for, on one page.\n\nLive at [{_PAGE}]({_PAGE}) while `actuals up` or "
+            "How good the model is, where the money went, and whether every cent is accounted "
+            f"for, on one page.\n\n{notice}Live at [{page}]({page}) while `actuals up` or "
             "`actuals serve` runs; `actuals report --out FILE` writes it as a file."
         ),
         group_name="report",
-        kinds={"altair"},
+        kinds={"altair", *source_kinds(settings)},
         owners=OWNERS,
         tags=source_tags(settings),
+        # Two reports missed are worth a look, three an alarm.
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            fail_window=timedelta(hours=19), warn_window=timedelta(hours=13)
+        ),
     )
     def accuracy_report(postgres: WarehouseResource) -> dg.MaterializeResult[None]:
         # The charts' libraries load when they are needed: every process loads this module.
@@ -55,7 +62,7 @@ def reported(settings: Settings) -> dg.AssetsDefinition:
         }
         return dg.MaterializeResult(
             metadata={
-                "page": dg.MetadataValue.url(_PAGE),
+                "page": dg.MetadataValue.url(page),
                 "says": contents.headline.sentence,
                 "days": contents.window,
                 **{tile.label: "; ".join(tile.values) for tile in contents.tiles},

@@ -6,19 +6,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dagster import AssetKey
+from sqlalchemy import Table
+from sqlalchemy.dialects.postgresql.base import PGDialect
+
 import actuals_pipeline
 from actuals_pipeline.alerts.rules import RULES
+from actuals_pipeline.definitions import defs
 from actuals_pipeline.meta import failures
 from actuals_pipeline.settings import PROJECT_ROOT, SECRETS, Settings
-from actuals_pipeline.warehouse.tables import warehouse
+from actuals_pipeline.warehouse.tables import product, warehouse
+from actuals_pipeline_tests.guards.imports import files, imported, ours, packages
 
+DOCS = PROJECT_ROOT / "docs"
 README = PROJECT_ROOT / "README.md"
 ENV_EXAMPLE = PROJECT_ROOT / ".env.example"
-FAILURES = PROJECT_ROOT / "docs" / "failures.md"
-OPERATIONS = PROJECT_ROOT / "docs" / "operations.md"
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -29,11 +35,75 @@ _INTERNAL = {"ACTUALS_STAND_IN"}
 def tables() -> str:
     """One line a table, in the order of their declaration, which is that of the flow."""
     lines = ["| table | one row is | key |", "|---|---|---|"]
-    for table in warehouse.tables.values():
-        said = str(table.comment).removeprefix("One row is ")
-        key = ", ".join(f"`{column.name}`" for column in table.primary_key.columns)
-        lines.append(f"| `{table.name}` | {said} | {key} |")
+    lines += [
+        f"| [`{table.name}`](#{table.name}) | {_one_row_is(table)} | {_key(table)} |"
+        for table in warehouse.tables.values()
+    ]
     return "\n".join(lines)
+
+
+def columns() -> str:
+    """A section a table, a line a column."""
+    declared = [*warehouse.tables.values(), *product.tables.values()]
+    return "\n\n".join(_dictionary_of(table) for table in declared)
+
+
+def _dictionary_of(table: Table) -> str:
+    place = "" if table.schema == warehouse.schema else f"{table.schema}."
+    lines = [
+        f"### {place}{table.name}",
+        "",
+        f"One row is {_one_row_is(table)}  Key: {_key(table)}.",
+        "",
+        "| column | type | may be null | meaning |",
+        "|---|---|---|---|",
+    ]
+    postgres = PGDialect()  # type: ignore[no-untyped-call]  # SQLAlchemy annotates no dialect
+    for column in table.columns:
+        written = column.type.compile(dialect=postgres).lower()
+        said = str(column.comment or "").replace("|", "\\|")
+        null = "yes" if column.nullable else ""
+        lines.append(f"| `{column.name}` | {written} | {null} | {said} |")
+    return "\n".join(lines)
+
+
+def _one_row_is(table: Table) -> str:
+    return str(table.comment).removeprefix("One row is ")
+
+
+def _key(table: Table) -> str:
+    return ", ".join(f"`{column.name}`" for column in table.primary_key.columns)
+
+
+def package_graph() -> str:
+    """Who imports whom, drawn from the imports themselves."""
+    arrows = [f"    {user} --> {used}" for user, used in sorted(set(_imports()))]
+    return "\n".join(["```mermaid", "flowchart LR", *arrows, "```"])
+
+
+def _imports() -> Iterator[tuple[str, str]]:
+    for package in packages():
+        used = {ours(module) for path in files(package) for module in imported(path)}
+        yield from ((package, name) for name in packages() & used - {package})
+
+
+def asset_graph() -> str:
+    """Which asset is made of which, in the groups of Dagster's UI."""
+    graph = defs.resolve_asset_graph()
+    lines = ["```mermaid", "flowchart LR"]
+    for group in dict.fromkeys(graph.get(key).group_name for key in graph.toposorted_asset_keys):
+        lines.append(f"    subgraph {group}")
+        members = [key for key in graph.toposorted_asset_keys if graph.get(key).group_name == group]
+        lines += [f"        {_name(key)}" for key in members]
+        lines.append("    end")
+    for key in graph.toposorted_asset_keys:
+        parents = sorted(_name(parent) for parent in graph.get(key).parent_keys)
+        lines += [f"    {parent} --> {_name(key)}" for parent in parents]
+    return "\n".join([*lines, "```"])
+
+
+def _name(key: AssetKey) -> str:
+    return "_".join(key.path)
 
 
 def settings() -> str:
@@ -110,15 +180,31 @@ def _failure(case: str, rule: failures.Rule) -> str:
     return f"| {case} | {rule.meaning} | {rule.reaction} | {rule.advice} |"
 
 
-def with_generated_parts(readme: str) -> str:
-    """`readme` with its generated parts made anew."""
-    parts = {
-        "tables": tables,
-        "settings": settings,
-        "map": map_of_the_package,
-        "alerts": alert_rules,
+_PARTS = {
+    "tables": tables,
+    "columns": columns,
+    "settings": settings,
+    "map": map_of_the_package,
+    "packages": package_graph,
+    "assets": asset_graph,
+    "alerts": alert_rules,
+}
+
+
+def written() -> dict[Path, str]:
+    """Every file that is made, in whole or in parts, from the code, and what has to be in it."""
+    pages = {path: path.read_text("utf-8") for path in [README, *sorted(DOCS.glob("*.md"))]}
+    with_parts = {path: page for path, page in pages.items() if _PART.search(page)}
+    return {
+        **{path: with_generated_parts(page) for path, page in with_parts.items()},
+        DOCS / "failures.md": failures_page(),
+        ENV_EXAMPLE: env_example(),
     }
-    return _PART.sub(lambda part: f"{part[1]}{parts[part[2]]()}\n{part[3]}", readme)
+
+
+def with_generated_parts(page: str) -> str:
+    """`page` with its generated parts made anew."""
+    return _PART.sub(lambda part: f"{part[1]}{_PARTS[part[2]]()}\n{part[3]}", page)
 
 
 def _variables() -> list[tuple[str, str, str]]:
@@ -134,12 +220,9 @@ def _default(value: Any) -> str:
 
 
 def main() -> None:
-    """Write the generated parts."""
-    README.write_text(with_generated_parts(README.read_text("utf-8")), "utf-8")
-    ENV_EXAMPLE.write_text(env_example(), "utf-8")
-    OPERATIONS.write_text(with_generated_parts(OPERATIONS.read_text("utf-8")), "utf-8")
-    FAILURES.parent.mkdir(exist_ok=True)
-    FAILURES.write_text(failures_page(), "utf-8")
+    """Write them."""
+    for path, text in written().items():
+        path.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ OF_OURS = {
     # An image drawn here, under a name written there; Dagster shows no picture in any other way.
     "report.py: dg.MarkdownMetadataValue",
     "report.py: dg.MetadataValue.md",
-    # One address, written there.
+    # One address, of the operator's settings.
     "report.py: dg.MetadataValue.url",
+    "descriptions.py: dg.MetadataValue.url",
 }
 """What is rendered all the same, because not a letter of it came in from anywhere."""
 

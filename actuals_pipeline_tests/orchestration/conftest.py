@@ -148,6 +148,12 @@ class Pipeline:
         assert record.asset_materialization is not None
         return {name: each.value for name, each in record.asset_materialization.metadata.items()}
 
+    def table(self, asset: str, day: date, name: str) -> list[dict[str, Any]]:
+        """The rows of a table in the metadata of a partition's newest materialization."""
+        shown = self.metadata(asset, day)[name]
+        assert isinstance(shown, dg.TableMetadataValue)
+        return [dict(record.data) for record in shown.records]
+
     @staticmethod
     def _key(table: str) -> tuple[str, ...]:
         return tuple(column.name for column in TABLES[table].primary_key.columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import dagster as dg
@@ -109,21 +110,32 @@ def test_each_day_of_a_range_shows_its_own_figures(pipeline: Pipeline, today: da
             assert shown[asset]["rows"] == n_stored[asset][day], (asset, day)
             # Of days before the first fetch nothing was known, and nothing is advised.
             assert n_stored[asset][day] > 0 or (asset in ADVICE and day < today), (asset, day)
-            assert shown[asset]["dagster/partition_row_count"] == n_stored[asset][day]
-            assert shown[asset]["run_rows"] == n_stored[asset].total()
-            assert shown[asset]["run_rows_inserted"] == n_stored[asset].total()
             assert shown[asset]["rows_restated"] == 0
-        for asset in ("raw_meta_insights", "meta_account_totals"):
-            assert shown[asset]["run_api_calls"] == len(pipeline.graph.calls)
+            # What is of the run, and not of a day, is told once.
+            told = f"{n_stored[asset].total()} rows: {n_stored[asset].total()} new, 0 changed"
+            assert str(shown[asset].get("run_wrote", "")).startswith(told) == (day == today)
+        assert shown["raw_meta_insights"]["accounts_not_fetched"] == 0
         figures = expected_figures([row for row in want if row["report_date"] == day])
         for asset in ("ad_actuals", "meta_account_totals"):
-            assert {name: shown[asset].get(name) for name in figures} == pytest.approx(figures)
+            got = {name: shown[asset].get(name) for name in figures}
+            assert got == pytest.approx(figures, rel=1e-5)
         for row in pipeline.rows("model_accuracy"):
             if row["as_of_date"] == day and row["protocol"] == "launch_to_date":
                 version = f"{row['model_name']} {row['model_version']}"
                 accuracy = f"accuracy of {version} (%)"
                 assert shown["model_accuracy"][f"pairs of {version}"] == row["n_pairs"] > 0
-                assert shown["model_accuracy"][accuracy] == row["prediction_accuracy"]
+                got = shown["model_accuracy"][accuracy]
+                assert got == pytest.approx(row["prediction_accuracy"], rel=1e-5)
+    fetches = pipeline.table("raw_meta_insights", today, "fetches")
+    assert sum(row["calls"] for row in fetches) == len(pipeline.graph.calls)
+    # A few rows of the newest day, and none of any other, for each run's are stored.
+    shown_rows = pipeline.table("ad_actuals", today, "preview")
+    newest = [row for row in want if row["report_date"] == today]
+    newest.sort(key=lambda row: -int(row["impressions"]))
+    assert [Decimal(row["spend"]) for row in shown_rows] == [row["spend"] for row in newest[:5]]
+    assert "preview" not in pipeline.metadata("ad_actuals", today - timedelta(days=1))
+    settled = [pipeline.metadata("ad_actuals", day)["settled_share"] for day in window]
+    assert (settled[0], settled[-1]) == (1, 0)
 
 
 def expected_figures(rows: list[Row]) -> dict[str, float]:
@@ -157,7 +169,9 @@ def test_a_refresh_writes_only_what_meta_restated_and_says_how_much_that_was(
     for asset in DAILY_ASSETS:
         shown = [pipeline.metadata(asset, day) for day in window]
         assert {each["rows_restated"] for each in shown} == {0}, asset
-        assert {each["run_rows_unchanged"] for each in shown} == {len(before[asset])}, asset
+        n_rows = len(before[asset])
+        told = f"{n_rows} rows: 0 new, 0 changed, {n_rows} unchanged, 0 removed"
+        assert shown[-1]["run_wrote"] == told, asset
 
     pipeline.graph.world.now += timedelta(days=3)
     assert pipeline.run(window).success
