@@ -171,4 +171,14 @@ def _chain(
     (extent,) = connection.execute(sql.SQL(_EXTENT).format(**parts)).fetchall()
     found = connection.execute(sql.SQL(_BROKEN).format(**parts)).fetchone()
     expected = connection.execute(sql.SQL(_EXPECTED).format(**parts), [list(expect)]).fetchall()
-    return Chain(*extent, LoggedRow(*found) if found else None, dict(expected))
+    rows, attested, first, last, last_hash, is_ahead = extent
+    return Chain(
+        rows=rows,
+        attested=attested,
+        first_logged_at=first,
+        last_logged_at=last,
+        last_hash=last_hash,
+        is_ahead_of_the_clock=is_ahead,
+        broken=LoggedRow(*found) if found else None,
+        expected=dict(expected),
+    )

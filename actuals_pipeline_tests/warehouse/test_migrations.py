@@ -53,7 +53,9 @@ _WITHOUT_DAY = {
     "actuals.ads": "ad_id",
     "actuals.fruitless_ads": "ad_id",
     "actuals.health_findings": "subject",
+    "actuals.heartbeats": "run_id",
     "actuals.retrain_states": "model_name",
+    "actuals.watched_since": "subject",
 }
 """Tables that have no day in the key, and a column of it in which rows can differ."""
 
