@@ -7,11 +7,13 @@ inclusive ISO days.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,9 @@ _INTERRUPTED = 130
 _FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 """Far from the ends of the calendar, where counting days overflows."""
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""Why a file or a device takes no more."""
+
 _YOURS_TO_FIX = (InputError, MetaRefused, AdNotFound, WarehouseError)
 
 
@@ -57,7 +62,10 @@ class _Commands(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         with _told_in_a_sentence(context):
-            return super().invoke(context)
+            answer = super().invoke(context)
+            # A full disk is noticed here, and not by Python when it has nobody to tell any more.
+            sys.stdout.flush()
+            return answer
 
 
 @contextmanager
@@ -76,9 +84,21 @@ def _told_in_a_sentence(context: click.Context) -> Iterator[None]:
     except ActualsError as error:
         _complain(error)
         context.exit(1)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _complain(f"the answer cannot be written: {error.strerror}.")
+        _forget_the_answer()
+        context.exit(1)
     except KeyboardInterrupt:
         _complain("interrupted; each day is wholly old or wholly new: run it again to go on.")
         context.exit(_INTERRUPTED)
+
+
+def _forget_the_answer() -> None:
+    """What could not be written is not tried again at the end of the process."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(error: click.UsageError) -> str:
@@ -93,7 +113,7 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _complain(reason: object) -> None:
-    from actuals_pipeline.serving.printing import one_line
+    from actuals_pipeline.serving.terminal import one_line
 
     click.echo(f"actuals: {one_line(str(reason))}", err=True)
 
