@@ -36,8 +36,8 @@ from actuals_pipeline.warehouse.alert_measures import Watched
 from actuals_pipeline.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
-    # Reading the log takes pandas, which takes longer to load than most answers.
-    from actuals_pipeline.warehouse.prediction_chain import Chain
+    # Reading the logs takes pandas, which takes longer to load than most answers.
+    from actuals_pipeline.warehouse.sealed_logs import Chain, Verification
 
 SCHEDULE = "hourly_actuals"
 JOB = "actuals_job"
@@ -198,20 +198,23 @@ def sync(
     now: datetime,
     duration_seconds: float,
 ) -> dict[str, Any]:
-    """What runs over `window` brought: the specification's sync answer."""
+    """What runs over `window` brought: the specification's sync answer.
+
+    Totals of several currencies are in the investment's, as those of `summary`.
+    """
     accounts = queries.account_outcomes(warehouse, run_ids)
     complete = sum(row["outcome"] == "complete" for row in accounts)
     found = queries.money(warehouse, window)
     source = queries.source(warehouse, window)
-    is_known = bool(source or found)
+    totals = _totals(
+        found, _converted(warehouse, window, found, settings), is_known=bool(source or found)
+    )
     status = "success" if complete == len(accounts) else "partial" if complete else "failed"
     return {
         "status": status,
         "summary": {
             **queries.ad_outcomes(warehouse, window, run_ids, settings, now),
-            "total_spend": _single(found, "spend") if is_known else None,
-            "total_conversions": sum(part.conversions for part in found) if is_known else None,
-            "total_revenue": _single(found, "revenue") if is_known else None,
+            **{name: totals[name] for name in _TOTALS_OF_A_SYNC},
             "duration_seconds": round(duration_seconds, 2),
             "timestamp": now.isoformat(),
         },
@@ -263,7 +266,7 @@ def scheduler_status(warehouse: Warehouse, settings: Settings, now: datetime) ->
             "interval_hours": INTERVAL_HOURS,
             "last_run": run["finished_at"].isoformat() if run else None,
             "last_summary": last["summary"] if last else None,
-            "fetcher_stats": _fetcher_stats(warehouse),
+            "fetcher_stats": _fetcher_stats(warehouse, settings),
         },
         "meta_events": _meta_events(warehouse, now),
     }
@@ -331,7 +334,7 @@ def stats(warehouse: Warehouse, settings: Settings) -> dict[str, Any]:
     return {
         "status": "success",
         "source": queries.source(warehouse, window) if window else None,
-        "stats": {**_fetcher_stats(warehouse), "meta_api_configured": configured},
+        "stats": {**_fetcher_stats(warehouse, settings), "meta_api_configured": configured},
     }
 
 
@@ -358,15 +361,27 @@ def as_json(answer: object) -> str:
     return re.sub(rf'"{mark}(\d+)"', lambda found: f"{decimals[int(found[1])]:f}", text)
 
 
-def _fetcher_stats(warehouse: Warehouse) -> dict[str, Any]:
+def _fetcher_stats(warehouse: Warehouse, settings: Settings) -> dict[str, Any]:
     window = queries.known_window(warehouse)
     found = queries.money(warehouse, window) if window else []
+    overall = _converted(warehouse, window, found, settings) if window else None
+    totals = _totals(found, overall, is_known=True)
     return {
         **queries.fetch_stats(warehouse),
-        "total_spend_tracked": _single(found, "spend"),
-        "total_conversions_tracked": sum(part.conversions for part in found),
+        "currency": totals["currency"],
+        "total_spend_tracked": totals["total_spend"],
+        "total_conversions_tracked": totals["total_conversions"],
         "spend_tracked_by_currency": {part.currency: number(part.spend) for part in found},
     }
+
+
+def _converted(
+    warehouse: Warehouse, window: DayWindow, found: Sequence[Money], settings: Settings
+) -> Overall | None:
+    """The money of several currencies in the investment's; one alone needs no rates."""
+    if len(found) < 2:
+        return None
+    return investment.overall(warehouse, queries.money_by_day(warehouse, window), settings)
 
 
 def _provisional(rows: Sequence[queries.Row]) -> list[dict[str, Any]]:
@@ -432,6 +447,8 @@ _TOTALS = (
     "avg_cpa",
     "conversion_rate",
 )
+
+_TOTALS_OF_A_SYNC = ("currency", "total_spend", "total_conversions", "total_revenue")
 
 
 def _conversion_rate(found: Sequence[Money]) -> Decimal | None:
@@ -555,40 +572,56 @@ def _interval(row: queries.Row) -> list[float | None] | None:
     return None if None in ends else ends
 
 
-def verified(chain: Chain, expect: str | None) -> dict[str, Any]:
-    """The state of the log of predictions, and the sentences that say what is wrong with it."""
-    problems = []
-    if chain.broken:
-        problems.append(
-            f"The log of predictions is broken at row {chain.broken.sequence} (prediction "
-            f"{chain.broken.prediction_id}): {chain.broken.finding}. Restore the database from "
-            "before that, or quote no score that rests on this row or a later one."
-        )
-    if expect is not None and chain.expected_at is None:
-        problems.append(
-            f"No row of the log has the hash {expect}: what came before it was changed or removed "
-            "since, or this is another database."
-        )
-    if chain.is_ahead_of_the_clock:
-        problems.append(
-            f"The last row is dated {chain.last_logged_at}, which lies ahead: set the clock of the "
-            "database's machine right."
-        )
+def verified(verification: Verification, expect: Sequence[bytes]) -> dict[str, Any]:
+    """The state of both logs, and the sentences that say what is wrong with them."""
+    predictions, videos = verification.predictions, verification.videos
+    problems = [*_broken(predictions, "prediction"), *_broken(videos, "video")]
+    problems += [
+        f"No row of the logs has the hash {each.hex()}: what came before it was changed or removed "
+        "since, or this is another database."
+        for each in expect
+        if each not in predictions.expected and each not in videos.expected
+    ]
     return {
         "is_intact": not problems,
+        **_extent(predictions),
+        "differing": [
+            {"row": row.sequence, "prediction_id": row.subject, "since": row.finding}
+            for row in verification.differing
+        ],
+        "videos": _extent(videos),
+        "problems": problems,
+    }
+
+
+def _extent(chain: Chain) -> dict[str, Any]:
+    """What a log holds, and the newest of its rows whose hash was asked for."""
+    return {
         "rows": chain.rows,
         "attested": chain.attested,
         "unattested": chain.rows - chain.attested,
         "first_logged_at": chain.first_logged_at,
         "last_logged_at": chain.last_logged_at,
         "last_hash": chain.last_hash,
-        "expected_at_row": chain.expected_at,
-        "differing": [
-            {"row": row.sequence, "prediction_id": row.prediction_id, "since": row.finding}
-            for row in chain.differing
-        ],
-        "problems": problems,
+        "expected_at_row": max(chain.expected.values(), default=None),
     }
+
+
+def _broken(chain: Chain, subject: str) -> list[str]:
+    """What is wrong with the log of `subject`s."""
+    problems = []
+    if chain.broken:
+        problems.append(
+            f"The log of {subject}s is broken at row {chain.broken.sequence} ({subject} "
+            f"{chain.broken.subject}): {chain.broken.finding}. Restore the database from before "
+            "that, or quote no score that rests on this row or a later one."
+        )
+    if chain.is_ahead_of_the_clock:
+        problems.append(
+            f"The last row of the log of {subject}s is dated {chain.last_logged_at}, which lies "
+            "ahead: set the clock of the database's machine right."
+        )
+    return problems
 
 
 def _single(found: Sequence[Money], name: str) -> Number | None:

@@ -20,7 +20,7 @@ from actuals_pipeline.errors import ActualsError, InputError, WarehouseError
 from actuals_pipeline.report_days import DayWindow, report_day, retention_floor
 from actuals_pipeline.serving import answers, queries
 from actuals_pipeline.serving.installation import Installation
-from actuals_pipeline.serving.printing import progress_bar
+from actuals_pipeline.serving.terminal import progress_bar
 from actuals_pipeline.settings import Settings
 
 _YOURS_TO_FIX = {"InputError", "SettingsError", "MetaRefused", "AdNotFound"}
@@ -85,7 +85,7 @@ def make_tables(installation: Installation) -> None:
     """
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "dagster", "instance", "migrate"],
-        env=installation.child_environment(),
+        env=installation.child_environment({"DATABASE_URL"}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
