@@ -40,9 +40,8 @@ def test_what_was_believed_on_earlier_days_stays_when_another_type_counts(
 
     # The next day nothing is fetched; the payloads that are there are read once more.
     pipeline.graph.world.now += timedelta(days=1)
-    other = {"ACTUALS_PURCHASE_ACTION_TYPE": WEB}
     newest = DayWindow.trailing(then, 3)
-    partly = pipeline.run(newest, assets=("ad_actuals",), **other)
+    partly = pipeline.run(newest, assets=("ad_actuals",), ACTUALS_PURCHASE_ACTION_TYPE=WEB)
     assert checks_of(partly)[CHECK].passed
 
     assert known_at(pipeline, then) == believed
