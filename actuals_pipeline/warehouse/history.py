@@ -147,6 +147,14 @@ def account_time_zones(warehouse: Warehouse) -> dict[str, str]:
         return dict(connection.execute(query).fetchall())
 
 
+def first_seen_on(warehouse: Warehouse) -> date | None:
+    """The day by whose end a report day of any account was known first."""
+    query = "SELECT min(known_since) FROM actuals.known_days"
+    with warehouse.transaction() as connection:
+        row = connection.execute(query).fetchone()
+        return row[0] if row else None
+
+
 def settled_fetches(warehouse: Warehouse, run_ids: Collection[str], window: DayWindow) -> set[str]:
     """The accounts of which one of these runs fetched every day of `window`, each when settled."""
     query = """
