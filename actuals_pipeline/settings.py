@@ -495,15 +495,19 @@ class Settings(BaseModel):
 
     def require_meta(self) -> Self:
         """These settings, if a Meta account can be asked with them."""
-        if not self.meta_access_token.get_secret_value():
+        wanted = {
+            "META_ACCESS_TOKEN": (
+                self.meta_access_token.get_secret_value(),
+                "a system user token with ads_read",
+            ),
+            "META_AD_ACCOUNT_ID": (self.meta_ad_account_ids, "the ad account, such as act_42,"),
+        }
+        missing = {name: what for name, (value, what) in wanted.items() if not value}
+        if missing:
             raise SettingsError(
-                "META_ACCESS_TOKEN is missing; put a system user token with ads_read in .env "
-                "or the environment (or try `actuals demo`)."
-            )
-        if not self.meta_ad_account_ids:
-            raise SettingsError(
-                "META_AD_ACCOUNT_ID is missing; put the ad account, such as act_42, in .env "
-                "or the environment."
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing; put "
+                f"{' and '.join(missing.values())} in .env or the environment (or try "
+                "`actuals demo`)."
             )
         return self
 

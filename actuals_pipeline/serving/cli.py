@@ -7,11 +7,13 @@ inclusive ISO days.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,9 @@ _INTERRUPTED = 130
 _FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 """Far from the ends of the calendar, where counting days overflows."""
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""Why a file or a device takes no more."""
+
 _YOURS_TO_FIX = (InputError, MetaRefused, AdNotFound, WarehouseError)
 
 
@@ -57,7 +62,10 @@ class _Commands(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         with _told_in_a_sentence(context):
-            return super().invoke(context)
+            answer = super().invoke(context)
+            # A full disk is noticed here, and not by Python when it has nobody to tell any more.
+            sys.stdout.flush()
+            return answer
 
 
 @contextmanager
@@ -76,9 +84,21 @@ def _told_in_a_sentence(context: click.Context) -> Iterator[None]:
     except ActualsError as error:
         _complain(error)
         context.exit(1)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _complain(f"the answer cannot be written: {error.strerror}.")
+        _forget_the_answer()
+        context.exit(1)
     except KeyboardInterrupt:
         _complain("interrupted; each day is wholly old or wholly new: run it again to go on.")
         context.exit(_INTERRUPTED)
+
+
+def _forget_the_answer() -> None:
+    """What could not be written is not tried again at the end of the process."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(error: click.UsageError) -> str:
@@ -93,7 +113,7 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _complain(reason: object) -> None:
-    from actuals_pipeline.serving.printing import one_line
+    from actuals_pipeline.serving.terminal import one_line
 
     click.echo(f"actuals: {one_line(str(reason))}", err=True)
 
@@ -480,32 +500,40 @@ def import_predictions(*, file: Path, ctr_unit: Any, as_json: bool) -> None:
 
 
 @predictions.command("verify")
-@click.option("--expect", metavar="HASH", help="A last hash of earlier: prove it is still there.")
+@click.option(
+    "--expect",
+    multiple=True,
+    metavar="HASH",
+    help="A last hash of earlier: prove it is still there. May be given several times.",
+)
 @_json_option
-def verify_predictions(*, expect: str | None, as_json: bool) -> None:
-    """Prove that no logged prediction was changed, removed or dated back; exit 2 if one was."""
-    from actuals_pipeline.serving import answers, installation
-    from actuals_pipeline.serving.printing import print_chain
-    from actuals_pipeline.warehouse import prediction_chain
+def verify_predictions(*, expect: tuple[str, ...], as_json: bool) -> None:
+    """Prove that nothing logged of predictions and videos was changed, removed or dated back.
 
-    expected = _hash(expect)
+    Exit 2 if something was.
+    """
+    from actuals_pipeline.serving import answers, installation
+    from actuals_pipeline.serving.printing import print_chains
+    from actuals_pipeline.warehouse import sealed_logs
+
+    expected = [_hash(each) for each in expect]
     with installation.checked() as here:
-        chain = prediction_chain.verify(here.warehouse, expected)
-    answer = answers.verified(chain, expect)
-    _print(answer, print_chain, as_json=as_json)
+        verification = sealed_logs.verify(here.warehouse, expected)
+    answer = answers.verified(verification, expected)
+    _print(answer, print_chains, as_json=as_json)
     for problem in answer["problems"]:
         _complain(problem)
     if answer["problems"]:
         sys.exit(2)
 
 
-def _hash(text: str | None) -> bytes | None:
+def _hash(text: str) -> bytes:
     """The 32 bytes of a SHA-256 in hexadecimal digits."""
     try:
-        given = None if text is None else bytes.fromhex(text)
+        given = bytes.fromhex(text)
     except ValueError:
         given = b""
-    if given is not None and len(given) != _HASH_BYTES:
+    if len(given) != _HASH_BYTES:
         raise InputError(
             f"{text!r} is no hash of the log: give the 64 digits that `actuals predictions "
             "verify` printed."

@@ -20,7 +20,7 @@ from actuals_pipeline.errors import ActualsError, InputError, WarehouseError
 from actuals_pipeline.report_days import DayWindow, report_day, retention_floor
 from actuals_pipeline.serving import answers, queries
 from actuals_pipeline.serving.installation import Installation
-from actuals_pipeline.serving.printing import progress_bar
+from actuals_pipeline.serving.terminal import progress_bar
 from actuals_pipeline.settings import Settings
 
 _YOURS_TO_FIX = {"InputError", "SettingsError", "MetaRefused", "AdNotFound"}

@@ -7,23 +7,23 @@ Rich would read its markup.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.measure import Measurement
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
+
+from actuals_pipeline.serving.terminal import (
+    Statement,
+    new_table,
+    one_line,
+    say,
+    screen,
+    show,
+    state,
+)
 
 _SOURCE_NOTICES = {
     "stand-in": "STAND-IN DATA: made up by the local Graph API stand-in, not by Meta.",
@@ -32,6 +32,12 @@ _SOURCE_NOTICES = {
 
 _UNITS = {"success_rate": " %", "ctr": " %", "interval_hours": " h", "duration_seconds": " s"}
 """Units of the numbers whose name does not say enough to a person."""
+
+_MONEY = {"spend", "revenue", "cpm", "cpc"}
+"""Names of an ad's figures that are in its currency."""
+
+_INSTANTS = {"last_run", "timestamp"}
+"""Names of the JSON whose values are instants."""
 
 _LABELS = {
     "interval_hours": "runs every",
@@ -51,26 +57,11 @@ _LABELS = {
 }
 """Names of the JSON that say too little to a person."""
 
-_NAME_WIDTH = 40
-"""Characters after which a name goes on in the next line, so that its figures stay in sight."""
-
-_SENTENCE_WIDTH = 28
-"""Characters of a column of sentences: four of them and a name are not much wider than a screen."""
-
-_ANY_WIDTH = 10_000
-
-
 _ACCOUNTS_SHOWN = 3
 """Accounts of which each has a sentence of its own; of more the extremes are told."""
 
 _DIFFERING_SHOWN = 20
 """Predictions that the product changed since, told one a line; the rest is counted."""
-
-
-def one_line(text: str) -> str:
-    """`text` in one line, and nothing in it that a terminal would obey."""
-    plain = " ".join(text.split())
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in plain)
 
 
 def print_summary(answer: Mapping[str, Any]) -> None:
@@ -79,16 +70,16 @@ def print_summary(answer: Mapping[str, Any]) -> None:
     days = f"{answer['window']['since']} to {answer['window']['until']}" if answer["window"] else ""
     if answer["status"] == "empty":
         asked = f" of {days}" if days else " yet"
-        _say(console, f"Nothing was fetched{asked}: run `actuals sync` or `actuals backfill`.")
+        say(console, f"Nothing was fetched{asked}: run `actuals sync` or `actuals backfill`.")
         return
-    _show(console, _money_table(f"Actuals, {days}", _with_overall(answer)))
-    _say(console, _reconciliation(answer["reconciliation"]))
+    show(console, _money_table(f"Actuals, {days}", _with_overall(answer)))
+    say(console, _reconciliation(answer["reconciliation"]))
     if answer["advice"]:
-        _say(console, answer["advice"])
+        say(console, answer["advice"])
     for sentence in _provisional(answer["provisional"]):
-        _say(console, sentence)
+        say(console, sentence)
     for account in answer["missing"]:
-        _say(
+        say(
             console,
             f"Not in these figures: {account['days']} of {account['of_days']} days of account "
             f"act_{account['account_id']}, which were never fetched (`actuals backfill`).",
@@ -105,15 +96,14 @@ def _print_models(console: Console, models: Sequence[Mapping[str, Any]]) -> None
     """
     for place, (title, group) in enumerate(_by_protocol(models).items()):
         console.print()
-        _show(console, _models_table(f"{title}, as of {group[0]['as_of']}", group))
+        show(console, _models_table(f"{title}, as of {group[0]['as_of']}", group))
         if place == 0:
             for model in group:
-                _say(console, _beside_chance(model))
+                say(console, _beside_chance(model))
             for sentence in _left_out(group):
-                _say(console, sentence)
+                say(console, sentence)
     if models and not any(map(_may_be_quoted, models)):
-        console.print()
-        _say(console, "No accuracy may be quoted yet: none is both final and attested.")
+        say(console, "No accuracy may be quoted yet: none is both final and attested.")
 
 
 def print_summary_as_of(answer: Mapping[str, Any]) -> None:
@@ -124,13 +114,13 @@ def print_summary_as_of(answer: Mapping[str, Any]) -> None:
     if answer["status"] == "empty":
         since = answer["known_since"]
         came = f"the first figures came on {since}" if since else "nothing was ever fetched"
-        _say(console, f"Nothing was known at {then}{f' of {days}' if days else ''}: {came}.")
+        say(console, f"Nothing was known at {then}{f' of {days}' if days else ''}: {came}.")
         return
-    _show(console, _money_table(f"Actuals, {days}, as known at {then}", _with_overall(answer)))
+    show(console, _money_table(f"Actuals, {days}, as known at {then}", _with_overall(answer)))
     _print_trend(console, answer)
-    _say(console, "Accuracy and reconciliation are not kept as they were known: left out.")
+    say(console, "Accuracy and reconciliation are not kept as they were known: left out.")
     for account in answer["missing"]:
-        _say(
+        say(
             console,
             f"Not in these figures: {account['days']} of {account['of_days']} days of account "
             f"act_{account['account_id']}, of which nothing was known then.",
@@ -151,20 +141,20 @@ def _print_trend(console: Console, answer: Mapping[str, Any]) -> None:
     if days:
         currencies = [part["currency"] for part in answer["by_currency"]]
         known = {(each["report_date"], each["currency"]): each for each in answer["daily"]}
-        table = _table("Revenue a day", "", *currencies)
+        table = new_table("Revenue a day", "", *currencies)
         for day in days:
             cells = (known.get((day, currency)) for currency in currencies)
             table.add_row(str(day), *(_amount(each["revenue"]) if each else "" for each in cells))
-        _show(console, table)
+        show(console, table)
     overall = answer["overall"]
     if overall and overall["unconverted"]:
-        _say(console, f"No total in {overall['currency']}: {_without_rate(overall)}.")
+        say(console, f"No total in {overall['currency']}: {_without_rate(overall)}.")
     if answer["investment"]:
         for sentence in _investment(answer["investment"]):
-            _say(console, sentence)
+            say(console, sentence)
     if answer["budgets"]:
         for sentence in _budgets(answer["budgets"]):
-            _say(console, sentence)
+            say(console, sentence)
 
 
 def _budgets(answer: Mapping[str, Any]) -> Iterator[str]:
@@ -287,8 +277,8 @@ def print_sync(answer: Mapping[str, Any]) -> None:
     """What a sync or backfill brought."""
     console, counts = _console_about(answer), answer["summary"]
     days = f"{answer['window']['since']} to {answer['window']['until']}"
-    _show(console, _money_table(f"Synced, {days}", answer["by_currency"]))
-    _say(
+    show(console, _money_table(f"Synced, {days}", answer["by_currency"]))
+    say(
         console,
         f"{counts['total_ads']} ads of eligible videos: {counts['successful']} with figures, "
         f"{counts['no_data']} without delivery, {counts['rate_limited']} rate limited, "
@@ -298,44 +288,49 @@ def print_sync(answer: Mapping[str, Any]) -> None:
 
 def print_ad(answer: Mapping[str, Any]) -> None:
     """One ad's figures, or why there are none."""
-    console, window = _console_about(answer), answer["window"]
-    if answer["actuals"] is None:
-        _say(console, answer["message"])
+    console, window, figures = _console_about(answer), answer["window"], answer["actuals"]
+    if figures is None:
+        say(console, answer["message"])
         return
     title = f"Ad {answer['ad_id']}, {window['since']} to {window['until']}"
-    _show(console, _pairs_table(title, answer["actuals"]))
+    money = {
+        name: f"{_plain(value)} {figures['currency']}"
+        for name, value in figures.items()
+        if name in _MONEY and value is not None
+    }
+    show(console, _pairs_table(title, {**figures, **money}))
 
 
 def print_status(answer: Mapping[str, Any]) -> None:
     """Whether the schedule runs, what is wrong if it is unhealthy, and what was fetched."""
     console, scheduler = _console_about(answer), dict(answer["scheduler"])
     summary, stats = scheduler.pop("last_summary"), scheduler.pop("fetcher_stats")
-    _show(console, _pairs_table(f"Scheduler: {answer['status']}", scheduler))
+    show(console, _pairs_table(f"Scheduler: {answer['status']}", scheduler))
     if summary:
-        _show(console, _pairs_table("Last run", summary))
-    _show(console, _pairs_table("All fetches", stats))
+        show(console, _pairs_table("Last run", summary))
+    show(console, _pairs_table("All fetches", stats))
     if answer["meta_events"]["newest"]:
-        _show(console, _events_table(answer["meta_events"]))
+        show(console, _events_table(answer["meta_events"]))
     for process in answer["processes"] or []:
-        _say(console, _process(process))
+        say(console, _process(process))
     for problem in answer["problems"]:
-        _say(console, problem)
+        say(console, problem)
     for alert in answer["alerts"]:
         # What is critical is among the problems.
         if alert["severity"] == "warning":
-            _say(console, f"Look at {alert['rule']}: {alert['message']} {alert['advice']}")
+            say(console, f"Look at {alert['rule']}: {alert['message']} {alert['advice']}")
 
 
 def _process(process: Mapping[str, Any]) -> str:
     """One of the processes of `actuals up`: whether it runs, since when, how often it died."""
     up = f"runs as process {process['pid']}" if process["pid"] else "is down"
     died = f", started again {process['restarts']} times" if process["restarts"] else ""
-    return f"{process['name']} {up} since {process['since']}{died}."
+    return f"{process['name']} {up} since {_instant(process['since'])}{died}."
 
 
 def _events_table(events: Mapping[str, Any]) -> Table:
     """What Meta told lately, the newest first."""
-    table = _table(
+    table = new_table(
         f"Told by Meta in 24 hours: {events['last_24_hours']}", "at", "account", "what", "of"
     )
     for event in events["newest"]:
@@ -351,19 +346,21 @@ def _events_table(events: Mapping[str, Any]) -> Table:
 
 def print_alerts(answer: Mapping[str, Any]) -> None:
     """Each open alert with what to do, and the channels that do not take them."""
-    console = Console(highlight=False)
-    for alert in answer["open"]:
-        since = alert["opened_at"][:16].replace("T", " ")
-        _say(
-            console,
-            f"{alert['severity'].upper()} {alert['rule']} since {since} UTC: {alert['message']} "
-            f"{alert['advice']}",
+    console = screen()
+    statements = [
+        Statement(
+            alert["severity"].upper(),
+            alert["rule"],
+            f"{alert['message']} {alert['advice']} Since {_instant(alert['opened_at'])}.",
         )
+        for alert in answer["open"]
+    ]
+    state(console, statements)
     if not answer["open"]:
-        _say(console, "No alert is open.")
+        say(console, "No alert is open.")
     for row in answer["waiting"]:
         count = row["messages"]
-        _say(
+        say(
             console,
             f"{count} message{' waits' if count == 1 else 's wait'} for the channel "
             f"{row['channel']}: {row['last_error'] or 'not tried yet'}.",
@@ -372,15 +369,15 @@ def print_alerts(answer: Mapping[str, Any]) -> None:
 
 def print_channels(answer: Mapping[str, Any]) -> None:
     """How each channel fared, one a line."""
-    console = Console(highlight=False)
+    console = screen()
     for row in answer["channels"]:
         told = "took the message" if row["is_taken"] else f"did not take it: {row['error']}"
-        _say(console, f"{row['channel']}: {told}.")
+        say(console, f"{row['channel']}: {told}.")
 
 
 def print_stats(answer: Mapping[str, Any]) -> None:
     """Counts over every fetch."""
-    _show(_console_about(answer), _pairs_table("All fetches", answer["stats"]))
+    show(_console_about(answer), _pairs_table("All fetches", answer["stats"]))
 
 
 def print_pruned(answer: Mapping[str, Any]) -> None:
@@ -394,157 +391,127 @@ def print_pruned(answer: Mapping[str, Any]) -> None:
             f"month{'' if len(months) == 1 else 's'} ({which}): {rows:,} "
             f"row{'' if rows == 1 else 's'}, {answer['bytes']:,} bytes; the figures stay."
         )
-    Console(highlight=False).print(Text(told), soft_wrap=True)
+    say(screen(), told)
 
 
-def print_chain(answer: Mapping[str, Any]) -> None:
-    """What the log of predictions holds, and the line to keep elsewhere."""
-    console = Console(highlight=False)
+def print_chains(answer: Mapping[str, Any]) -> None:
+    """What the logs of predictions and videos hold, and the lines to keep elsewhere."""
+    console = screen()
+    videos = answer["videos"]
     if not answer["rows"]:
-        _say(console, "No prediction was logged yet.")
-        return
-    _say(
-        console,
-        f"{answer['rows']:,} predictions, {answer['attested']:,} of them attested, logged "
-        f"{answer['first_logged_at']:%Y-%m-%d %H:%M} to {answer['last_logged_at']:%Y-%m-%d %H:%M} "
-        "UTC.",
-    )
+        say(console, "No prediction was logged yet.")
+    for log, what in ((answer, "predictions"), (videos, "changes of videos")):
+        if log["rows"]:
+            _say_extent(console, log, what)
     differing = answer["differing"]
     for row in differing[:_DIFFERING_SHOWN]:
-        _say(
+        say(
             console,
             f"Row {row['row']}: prediction {one_line(row['prediction_id'])} was {row['since']} in "
             "public.predictions since; the log keeps what it said.",
         )
     if len(differing) > _DIFFERING_SHOWN:
-        _say(console, f"And {len(differing) - _DIFFERING_SHOWN:,} more; --json lists all.")
-    if answer["expected_at_row"]:
-        _say(console, f"The hash that was expected is the one of row {answer['expected_at_row']}.")
-    if answer["is_intact"]:
-        _say(console, "The chain is whole.")
-        _say(
+        say(console, f"And {len(differing) - _DIFFERING_SHOWN:,} more; --json lists all.")
+    kept = [log["last_hash"] for log in (answer, videos) if log["rows"]]
+    if answer["is_intact"] and kept:
+        say(console, "Both chains are whole.")
+        say(
             console,
-            "Keep this line: with --expect it proves later that nothing before it changed.",
+            "Keep what follows: with --expect, each line proves later that nothing before it "
+            "changed.",
         )
-        console.print(Text(answer["last_hash"]), soft_wrap=True)
+        for each in kept:
+            console.print(Text(each), soft_wrap=True)
+
+
+def _say_extent(console: Console, log: Mapping[str, Any], what: str) -> None:
+    say(
+        console,
+        f"{log['rows']:,} {what}, {log['attested']:,} of them attested, logged "
+        f"{log['first_logged_at']:%Y-%m-%d %H:%M} to {log['last_logged_at']:%Y-%m-%d %H:%M} UTC.",
+    )
+    if log["expected_at_row"]:
+        say(console, f"The hash that was expected is the one of row {log['expected_at_row']}.")
 
 
 def print_budgets(answer: Mapping[str, Any]) -> None:
     """Each budget, those to look at first on top, or how to bring some in."""
-    console = Console(highlight=False)
+    console = screen()
     if not answer["budgets"]:
-        _say(
+        say(
             console,
             "No budget was judged yet: Meta's are read by `actuals sync`, planned ones come by "
             "`actuals budgets import`.",
         )
         return
-    table = _table(
-        f"Budgets as of {answer['as_of']}", "", "name", "until", "budget", "spent", "ends at", "is"
-    )
+    title = f"Budgets as of {answer['as_of']}"
+    table = new_table(title, "", "until", "budget", "spent", "ends at", wide=("is",))
     for row in answer["budgets"]:
         table.add_row(
-            _LEVELS[row["level"]],
-            Text(one_line(row["name"] or row["id"])),
+            Text(f"{_LEVELS[row['level']]} {one_line(row['name'] or row['id'])}"),
             str(row["period"]["until"] or "open"),
             f"{row['currency']} {_amount(row['budget'])}",
             _shown(row["spent"], "{:,.2f}"),
             _shown(row["projected"], "{:,.2f}"),
             f"{row['verdict']}: {row['reason']}".replace("_", " "),
         )
-    _show(console, table)
+    show(console, table)
 
 
 def print_rates(answer: Mapping[str, Any]) -> None:
     """Each rate, oldest first, or how to bring some in."""
-    console = Console(highlight=False)
+    console = screen()
     if not answer["rates"]:
-        _say(console, "There are no exchange rates: bring some in with `actuals rates import`.")
+        say(console, "There are no exchange rates: bring some in with `actuals rates import`.")
         return
-    table = _table("Exchange rates", "day", "1 unit of", "is worth", "in", "source")
+    table = new_table("Exchange rates", "day", "1 unit of", "is worth", "in", "source")
     for row in answer["rates"]:
         source = Text(one_line(row["source"] or "not said"))
         table.add_row(str(row["date"]), row["from"], f"{row['rate']:f}", row["to"], source)
-    _show(console, table)
+    show(console, table)
 
 
 def print_doctor(answer: Mapping[str, Any]) -> None:
     """One line a check, ok or what to do, and what was measured, if anything."""
     console, counts = _console_about(answer), {"problem": 0, "warning": 0}
+    statements = []
     for found in answer["findings"]:
         verdict = found["verdict"]
         if verdict in counts:
             counts[verdict] += 1
         name = " ".join([*found["name"].split("_"), found["subject"]]).strip()
-        line = Text(f"{verdict:<9}", style=_VERDICT_STYLES[verdict])
-        told = f"{name}: {found['seen']}{'. ' if found['advice'] else ''}{found['advice']}"
-        console.print(line + Text(one_line(told)), soft_wrap=True)
+        told = f"{found['seen']}{'. ' if found['advice'] else ''}{found['advice']}"
+        statements.append(Statement(verdict, name, told))
+    state(console, statements)
     told = ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in counts.items() if n)
-    _say(console, f"{len(answer['findings'])} checks: {told or 'all ok'}.")
+    say(console, f"{len(answer['findings'])} checks: {told or 'all ok'}.")
     if answer["deep"]:
         _print_measured(console, answer["deep"])
-
-
-_VERDICT_STYLES = {"ok": "green", "warning": "bold yellow", "problem": "bold red"}
 
 
 def _print_measured(console: Console, deep: Mapping[str, Any]) -> None:
     title = (
         f"Measured on {deep['account']} with {deep['calls']} of at most {deep['max_calls']} calls"
     )
-    table = _table(title, "assumption", wide=("we assume", "found", "verdict", "to change"))
+    table = new_table(title, "assumption", wide=("we assume", "found", "verdict", "to change"))
     for row in deep["measurements"]:
         cells = (row["assumed"], row["found"], row["verdict"], row["change"] or "nothing")
         table.add_row(row["assumption"], *(Text(one_line(cell)) for cell in cells))
-    _show(console, table)
-
-
-@contextmanager
-def progress_bar(title: str, total_days: int) -> Iterator[Any]:
-    """A bar on stderr, where stderr is a terminal; yields `advance(days_done, description)`."""
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} days"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as bar:
-        task = bar.add_task(title, total=total_days)
-
-        def advance(days_done: float, description: str) -> None:
-            shown = f"{title}: {description}" if description else title
-            bar.update(task, completed=days_done, description=shown)
-
-        yield advance
+    show(console, table)
 
 
 def _console_about(answer: Mapping[str, Any]) -> Console:
     """A console that has said who made the answer's figures, where that is not Meta alone."""
-    console = Console(highlight=False)
+    console = screen()
     notice = _SOURCE_NOTICES.get(answer["source"])
     if notice:
-        console.print(Text(notice, style="bold yellow"))
+        say(console, notice, style="bold yellow")
     return console
-
-
-def _say(console: Console, sentence: str) -> None:
-    console.print(Text(one_line(sentence)))
-
-
-def _show(console: Console, table: Table) -> None:
-    """Print `table` with no figure cut: too wide for the terminal, its lines run over the edge."""
-    unbounded = console.options.update(max_width=_ANY_WIDTH)
-    needed = Measurement.get(console, unbounded, table).maximum
-    Console(highlight=False, width=max(console.width, needed)).print(table)
 
 
 def _pairs_table(title: str, pairs: Mapping[str, Any]) -> Table:
     """Names and values, one a line; what is known only by currency has a line a currency."""
-    table = _table(title, "", "", show_header=False)
+    table = new_table(title, "", "", show_header=False)
     for name, value in pairs.items():
         shown = _LABELS.get(name, name.replace("_", " "))
         if isinstance(value, Mapping):
@@ -555,7 +522,8 @@ def _pairs_table(title: str, pairs: Mapping[str, Any]) -> Table:
             continue
         else:
             unit = "" if value is None else _UNITS.get(name, "")
-            table.add_row(shown, Text(_plain(value) + unit))
+            told = _instant(value) if name in _INSTANTS and value else _plain(value)
+            table.add_row(shown, Text(told + unit))
     return table
 
 
@@ -567,8 +535,13 @@ def _plain(value: object) -> str:
     return "unknown" if value is None else one_line(str(value))
 
 
+def _instant(text: str) -> str:
+    """An instant of the JSON, to the minute."""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def _money_table(title: str, found: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table(title, "", "spend", "revenue", "ROAS", "conv.", "CPA", "CTR", "settled")
+    table = new_table(title, "", "spend", "revenue", "ROAS", "conv.", "CPA", "CTR", "settled")
     for part in found:
         table.add_row(
             part["currency"],
@@ -608,7 +581,7 @@ def _by_protocol(
 
 
 def _models_table(title: str, models: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table(title, "model", "accuracy", "CTR MAE", "ROAS MAE", "ads", "coverage")
+    table = new_table(title, "model", "accuracy", "CTR MAE", "ROAS MAE", "ads", "coverage")
     for model in models:
         table.add_row(
             Text(one_line(f"{model['model_name']} {model['model_version']}")),
@@ -677,29 +650,6 @@ _LEFT_OUT = {
     "unmatched": "of unknown ads",
 }
 """Reasons whose key says too little to a person."""
-
-
-def _table(
-    title: str, first: str, *others: str, wide: Sequence[str] = (), show_header: bool = True
-) -> Table:
-    """A table without rules between columns, so that it fits into 80 characters.
-
-    `others` hold figures, `wide` sentences, which go on in the next line.
-    """
-    table = Table(
-        title=Text(title, style="table.title"),
-        title_justify="left",
-        box=SIMPLE,
-        pad_edge=False,
-        show_header=show_header,
-        min_width=len(title),
-    )
-    table.add_column(first, max_width=_NAME_WIDTH, overflow="fold")
-    for name in others:
-        table.add_column(name, justify="right")
-    for name in wide:
-        table.add_column(name, max_width=_SENTENCE_WIDTH, overflow="fold")
-    return table
 
 
 def _reconciliation(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pandas as pd
 
 from actuals_pipeline.actuals.normalize import normalize
-from actuals_pipeline.errors import AdNotFound
+from actuals_pipeline.errors import AdNotFound, InputError
 from actuals_pipeline.meta.accounts import AccountFetch, fetch_ad, raw_frame
 from actuals_pipeline.meta.client import InsightsClient, MetaCredentials
 from actuals_pipeline.meta.limits import Limits
@@ -59,8 +59,11 @@ def fetch(
 
     `limits` says how long Meta's limits are waited for.  `status` is `success`, `no_delivery`
     (nothing in 37 months) or `outside_window`; the last two say in `message` what to do.  Raises
-    `AdNotFound` for an ad that is not of these accounts.
+    `AdNotFound` for an ad that is not of these accounts, `InputError` for a video that the product
+    says runs as another ad.
     """
+    if video_id is not None:
+        _refuse_video_of_another_ad(warehouse, ad_id, video_id)
     credentials = MetaCredentials(
         settings.meta_access_token.get_secret_value(),
         settings.meta_app_id,
@@ -104,6 +107,17 @@ def fetch(
             figures = _figures(actuals, parse_reach(fetched.totals))
             return {"status": "success", **answer, "actuals": figures}
         return {**answer, "actuals": None, **_explained_absence(client, ad_id, fetched)}
+
+
+def _refuse_video_of_another_ad(warehouse: Warehouse, ad_id: str, video_id: str) -> None:
+    """A video that the product does not know (yet) is the caller's to name."""
+    videos = product.videos(warehouse)
+    ads = videos.loc[videos["video_id"].eq(video_id), "ad_id"].tolist()
+    if ads and ad_id not in ads:
+        raise InputError(
+            f"Video {video_id} runs as ad {ads[-1]}, not as {ad_id}: name that ad, or the video "
+            f"of this one."
+        )
 
 
 def _store(

@@ -459,7 +459,7 @@ def test_the_command_line_lists_and_checks_and_tests(command: Command, watch: Wa
     ]
     listed = command("alerts")
     assert listed.exit_code == 0
-    assert "WARNING drift since" in listed.stdout
+    assert "WARNING  drift: " in listed.stdout
     assert json.loads(command("alerts", "--json").stdout)["open"] == looked["open"]
     assert command("alerts", "test").exit_code == 0
     bad = command("alerts", "test", ALERT_URLS="nothing://in-the-url")

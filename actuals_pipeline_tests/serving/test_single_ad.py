@@ -130,6 +130,13 @@ def test_the_video_is_the_products_own_unless_another_is_named(
     named = command("fetch", ad_id, "--video-id", "my-video", "--json")
     assert answer_of(named)["video_id"] == "my-video"
     assert {row["video_id"] for row in stored("ad_actuals")} == {own}, "the name is for the answer"
+    other = next(
+        ad for ad in world.ads("42") if ad.product_video_id and str(ad.product_video_id) != own
+    )
+    refused = command("fetch", ad_id, "--video-id", str(other.product_video_id))
+    assert refused.exit_code == 2
+    told = f"Video {other.product_video_id} runs as ad {other.ad_id}, not as {ad_id}"
+    assert sentence_of(refused).startswith(told)
 
 
 def test_an_ad_without_a_video_is_fetched_all_the_same(
