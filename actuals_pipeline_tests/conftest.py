@@ -22,6 +22,7 @@ from psycopg import sql
 
 from actuals_pipeline.graph_stand_in.server import GraphStandIn, running_stand_in
 from actuals_pipeline.graph_stand_in.world import AccountPlan, World
+from actuals_pipeline.orchestration.dagster_connections import keep_connections
 from actuals_pipeline.settings import PROJECT_ROOT, Settings
 from actuals_pipeline.warehouse import embedded, schema
 from actuals_pipeline.warehouse.connection import Warehouse
@@ -227,5 +228,5 @@ def _dagster_instance(database: str, folder: Path) -> Iterator[dg.DagsterInstanc
         },
     }
     with dg.instance_for_test(overrides=overrides, temp_dir=str(folder)) as instance:
-        instance.optimize_for_webserver(statement_timeout=0, pool_recycle=600, max_overflow=5)
+        keep_connections(instance)
         yield instance
