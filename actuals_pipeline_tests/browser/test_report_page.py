@@ -109,6 +109,8 @@ def test_an_account_is_chosen_in_every_section_and_cleared_again(shown: Page) ->
     whole = told.all_inner_texts()
     shown.select_option("select[name=account]", label="Hats (43)")
     assert tile(shown, "spend") == [yen(spend(HATS, ALL_DAYS))]
+    for key in ("invested", "accuracy", "coverage"):
+        assert shown.inner_text(f"#tile-{key} .note").endswith("; of all accounts")
     assert tile(shown, "reconciled") == ["No"]
     assert "11 of the 12 account-days" in shown.inner_text("#tile-reconciled .note")
     total = yen(spend(HATS, ALL_DAYS))
