@@ -21,7 +21,7 @@ from actuals_pipeline.accuracy.false_discovery import discoveries
 from actuals_pipeline.accuracy.intervals import ORDER_VALUE_CV, shrunken_order_value
 from actuals_pipeline.accuracy.launch_windows import days_of
 from actuals_pipeline.accuracy.noise import expected_purchases
-from actuals_pipeline.accuracy.overdispersion import overdispersion_by_campaign
+from actuals_pipeline.accuracy.overdispersion import overdispersion_by_campaign, widened
 from actuals_pipeline.accuracy.protocols import LAUNCH_D7
 from actuals_pipeline.accuracy.verdict import (
     CTR_TOLERANCE,
@@ -65,13 +65,15 @@ def judge(
     """
     check_columns(scored, SCORED_PAIRS)
     rows = _placed(scored, places)
+    phi, freedom = _overdispersion(rows, _placed(asked, places), days)
     rows = rows.assign(
-        dispersion=_overdispersion(rows, _placed(asked, places), days),
+        dispersion=phi,
         order_value=_order_values(rows),
         baseline_ctr=baselines["baseline_ctr"].to_numpy(),
         baseline_roas=baselines["baseline_roas"].to_numpy(),
     )
-    judged = rows.assign(**_of_ctr(rows, assumptions), **_of_roas(rows, assumptions))
+    of_ctr = _of_ctr(rows, widened(phi, freedom), assumptions)
+    judged = rows.assign(**of_ctr, **_of_roas(rows, assumptions))
     # Of a prediction that is all but zero some figures are beyond any float: unknown, then.
     finite = {name: judged[name].where(np.isfinite(judged[name])) for name in _ADDED_NUMBERS}
     found = conform(judged.assign(**finite), JUDGED_PAIRS)
@@ -96,8 +98,12 @@ def clusters_of(rows: pd.DataFrame) -> pd.Series[Any]:
     return rows["campaign_id"].where(rows["campaign_id"].notna(), "ad " + rows["ad_id"])
 
 
-def _overdispersion(rows: pd.DataFrame, windows: pd.DataFrame, days: pd.DataFrame) -> Floats:
-    """The factor of each row's campaign as of its day; 1 where nothing tells it.
+def _overdispersion(
+    rows: pd.DataFrame, windows: pd.DataFrame, days: pd.DataFrame
+) -> tuple[Floats, Floats]:
+    """The factor of each row's campaign as of its day, and its degrees of freedom.
+
+    Where nothing tells it 1, as if it were known.
 
     `windows` are those that were asked for, with the places of their ads.
     """
@@ -106,7 +112,8 @@ def _overdispersion(rows: pd.DataFrame, windows: pd.DataFrame, days: pd.DataFram
         {
             "impressions": days["impressions"].to_numpy()[at],
             "clicks": days["clicks"].to_numpy()[at],
-            "window": window,
+            # By name, so that adding up over ads does not depend on the order of the windows.
+            "ad": pd.Categorical(windows["ad_id"]).take(window),
             "cluster": pd.Categorical(clusters_of(windows)).take(window),
             "as_of_date": pd.Categorical(windows["as_of_date"]).take(window),
         }
@@ -115,16 +122,19 @@ def _overdispersion(rows: pd.DataFrame, windows: pd.DataFrame, days: pd.DataFram
     possible = told[told["clicks"] <= told["impressions"]]
     by_campaign = [
         overdispersion_by_campaign(
-            part["impressions"], part["clicks"], ads=part["window"], campaigns=part["cluster"]
+            part["impressions"], part["clicks"], ads=part["ad"], campaigns=part["cluster"]
         ).assign(as_of_date=as_of)
         for as_of, part in possible.groupby("as_of_date")
     ]
     if not by_campaign:
-        return np.ones(len(rows))
+        return np.ones(len(rows)), np.full(len(rows), np.inf)
     factors = pd.concat(by_campaign).rename(columns={"campaign": "cluster"})
     found = rows[["as_of_date"]].assign(cluster=clusters_of(rows))
     found = found.merge(factors, how="left", on=["as_of_date", "cluster"], validate="many_to_one")
-    return found["overdispersion"].fillna(1.0).to_numpy(dtype=np.float64)
+    return (
+        found["overdispersion"].fillna(1.0).to_numpy(dtype=np.float64),
+        found["freedom"].fillna(np.inf).to_numpy(dtype=np.float64),
+    )
 
 
 def _order_values(rows: pd.DataFrame) -> Floats:
@@ -147,12 +157,15 @@ def _order_values(rows: pd.DataFrame) -> Floats:
     )
 
 
-def _of_ctr(rows: pd.DataFrame, assumptions: Assumptions) -> dict[str, npt.NDArray[Any]]:
+def _of_ctr(
+    rows: pd.DataFrame, overdispersion: Floats, assumptions: Assumptions
+) -> dict[str, npt.NDArray[Any]]:
+    """What is said of CTR; `overdispersion` is the one for intervals, wider than the estimate."""
     verdicts = ctr_verdicts(
         rows["predicted_ctr"],
         rows["impressions"],
         rows["clicks"],
-        overdispersion=rows["dispersion"],
+        overdispersion=overdispersion,
         tolerance=assumptions.ctr_tolerance,
     )
     ceiling = ctr_ceiling(
