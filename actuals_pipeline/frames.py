@@ -132,11 +132,36 @@ def check_frame(frame: pd.DataFrame, contract: Contract, *, exact: bool = True) 
         refuse_rows(frame, contract, rule.column, rule.broken(frame), rule.law)
 
 
+def check_columns(frame: pd.DataFrame, contract: Contract) -> None:
+    """Raise `FrameMismatch` unless `frame` has the columns of `contract`, in their dtypes.
+
+    For a frame whose rows were held against the contract when they were made: by the step before,
+    or by Postgres.  Further columns are no breach.
+    """
+    _check_names(frame, contract, exact=False)
+    for column in contract.columns:
+        _check_dtype(frame[column.name], contract, column)
+
+
+def check_added(frame: pd.DataFrame, contract: Contract, to: Contract) -> None:
+    """Raise `FrameMismatch` unless the columns that `contract` adds to `to` keep it.
+
+    For rows that keep `to` already, in number and key the same.
+    """
+    _check_names(frame, contract, exact=True)
+    for column in contract.columns:
+        if column not in to.columns:
+            _check_cells(frame, contract, column)
+    for rule in contract.rules:
+        if rule not in to.rules:
+            refuse_rows(frame, contract, rule.column, rule.broken(frame), rule.law)
+
+
 def conform(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """The declared columns of `frame`, in order and in their dtypes; other columns are dropped."""
-    return pd.DataFrame(
-        {column.name: _cast(frame[column.name], column) for column in contract.columns}
-    )
+    columns = {column.name: _cast(frame[column.name], column) for column in contract.columns}
+    # Copied when somebody writes to them, which of wide frames saves time and half of the memory.
+    return pd.DataFrame(columns, copy=False)
 
 
 def empty_frame(contract: Contract) -> pd.DataFrame:
@@ -179,10 +204,7 @@ def _check_names(frame: pd.DataFrame, contract: Contract, *, exact: bool) -> Non
 
 def _check_cells(frame: pd.DataFrame, contract: Contract, column: Column) -> None:
     values = frame[column.name]
-    # A count that has no missing value may come in either of the two integer dtypes.
-    accepted = {column.dtype, "Int64", "int64"} if column.kind is Kind.COUNT else {column.dtype}
-    if str(values.dtype) not in accepted:
-        _refuse(contract, column.name, f"dtype {values.dtype}, declared {column.dtype}")
+    _check_dtype(values, contract, column)
     # Looking for what is missing takes long among texts, and tells nothing where it is allowed.
     if not column.nullable:
         refuse_rows(frame, contract, column.name, values.isna(), "is never missing")
@@ -191,6 +213,13 @@ def _check_cells(frame: pd.DataFrame, contract: Contract, column: Column) -> Non
         found = bad(values)
         if found.any():
             refuse_rows(frame, contract, column.name, found & ~values.isna(), law)
+
+
+def _check_dtype(values: pd.Series[Any], contract: Contract, column: Column) -> None:
+    # A count that has no missing value may come in either of the two integer dtypes.
+    accepted = {column.dtype, "Int64", "int64"} if column.kind is Kind.COUNT else {column.dtype}
+    if str(values.dtype) not in accepted:
+        _refuse(contract, column.name, f"dtype {values.dtype}, declared {column.dtype}")
 
 
 def _not_days(values: pd.Series[Any]) -> pd.Series[bool]:
@@ -211,7 +240,7 @@ def _not_decimals(values: pd.Series[Any]) -> pd.Series[bool]:
 
 
 def _infinite(values: pd.Series[Any]) -> pd.Series[bool]:
-    return values.isin([np.inf, -np.inf])
+    return pd.Series(np.isinf(values.to_numpy(dtype=np.float64)), index=values.index)
 
 
 _BAD_CELLS: dict[Kind, tuple[Callable[[pd.Series[Any]], pd.Series[bool]], str]] = {

@@ -84,14 +84,27 @@ def database_template(postgres_server: embedded.EmbeddedPostgres) -> str:
         return name
 
 
+@pytest.fixture(scope="session")
+def drawing_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the script of the page's charts is kept: it takes seconds to make."""
+    return tmp_path_factory.mktemp("drawing")
+
+
 @pytest.fixture
 def database(postgres_server: embedded.EmbeddedPostgres, database_template: str) -> Iterator[str]:
     """The URL of a database with the whole schema and no rows; dropped afterwards."""
+    with copied(postgres_server, database_template) as url:
+        yield url
+
+
+@contextmanager
+def copied(server: embedded.EmbeddedPostgres, template: str) -> Iterator[str]:
+    """The URL of a copy of the template, which is dropped in the end."""
     name = sql.Identifier(f"test_{uuid4().hex}")
-    with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as connection:
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(copy.format(name, sql.Identifier(database_template)))
-        yield postgres_server.url(name.as_string().strip('"'))
+        connection.execute(copy.format(name, sql.Identifier(template)))
+        yield server.url(name.as_string().strip('"'))
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
 

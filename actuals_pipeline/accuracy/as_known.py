@@ -14,9 +14,9 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from actuals_pipeline.accuracy.columns import Positions, ordinals
 from actuals_pipeline.accuracy.contract import KNOWN_CHANGES, KNOWN_DAYS, REVISIONS
 from actuals_pipeline.frames import check_frame, conform, empty_frame
 from actuals_pipeline.money import ZERO, exact_arithmetic
@@ -107,11 +107,18 @@ def _days(ordinals: pd.Series[float]) -> pd.Series[Any]:
     return pd.Series(days, index=ordinals.index, dtype=object)
 
 
+def _local_ordinals(instants: pd.Series[Any], zone: str) -> Positions:
+    """The number of the day on which each instant falls in `zone`."""
+    local = instants.dt.tz_convert(zone).dt.tz_localize(None).to_numpy()
+    days: Positions = local.astype("datetime64[D]").astype(np.int64)
+    return days + date(1970, 1, 1).toordinal()
+
+
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """Which report days of each account are known whole, and since when."""
 
-    by_account: Mapping[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] | None
+    by_account: Mapping[str, tuple[Positions, Positions]] | None
     """Report days and the days they are known since, both ordinals; None: all days, at once."""
     time_zones: Mapping[str, str]
     default_zone: str
@@ -124,10 +131,10 @@ class Knowledge:
         if known_days is None:
             return cls(None, time_zones, default_zone)
         check_frame(known_days, KNOWN_DAYS, exact=False)
-        days = known_days.sort_values(["account_id", "report_date"]).assign(
-            report_date=known_days["report_date"].map(date.toordinal).astype("int64"),
-            known_since=known_days["known_since"].map(date.toordinal).astype("int64"),
-        )
+        days = known_days.assign(
+            report_date=ordinals(known_days["report_date"]),
+            known_since=ordinals(known_days["known_since"]),
+        ).sort_values(["account_id", "report_date"])
         by_account = {
             str(account_id): (part["report_date"].to_numpy(), part["known_since"].to_numpy())
             for account_id, part in days.groupby("account_id")
@@ -149,20 +156,21 @@ class Knowledge:
 
         The as-of day itself may not have begun yet for an account in the west.
         """
-        is_whole = pd.Series(data=True, index=rows.index)
+        is_whole = np.ones(len(rows), dtype=bool)
         if self.by_account is None:
-            return is_whole
-        grouped = rows.assign(until=until, known_by=known_by).groupby(["account_id", "known_by"])
-        for (account_id, _), part in grouped:
+            return pd.Series(is_whole, index=rows.index, dtype=bool)
+        by, end = ordinals(known_by), ordinals(until)
+        for account_id, at in rows.groupby("account_id").indices.items():
             zone = self.time_zones.get(str(account_id), self.default_zone)
-            known = self._known(str(account_id), int(part["known_by"].map(date.toordinal).iloc[0]))
-            created = part["created_at"].dt.tz_convert(zone).dt.date.map(date.toordinal)
-            end = part["until"].map(date.toordinal)
-            n_known = np.searchsorted(known, end) - np.searchsorted(known, created)
-            is_whole[part.index] = n_known >= (end - created)
-        return is_whole
+            created = _local_ordinals(rows["created_at"].iloc[at], zone)
+            for day in np.unique(by[at]):
+                known, these = self._known(str(account_id), day), by[at] == day
+                first, last = created[these], end[at[these]]
+                n_known = np.searchsorted(known, last) - np.searchsorted(known, first)
+                is_whole[at[these]] = n_known >= last - first
+        return pd.Series(is_whole, index=rows.index, dtype=bool)
 
-    def _known(self, account_id: str, known_by: int) -> npt.NDArray[np.int64]:
+    def _known(self, account_id: str, known_by: np.int64) -> Positions:
         """The days known by then; before the account was seen those that were learnt since."""
         none = np.empty(0, dtype=np.int64)
         days, since = (self.by_account or {}).get(account_id, (none, none))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from actuals_pipeline.accuracy.columns import Floats
+from actuals_pipeline.accuracy.columns import Floats, ordinals
 from actuals_pipeline.accuracy.contract import KNOWN_ACCOUNT_DAYS
 from actuals_pipeline.frames import check_frame
 from actuals_pipeline.money import exact_arithmetic, exact_sums, ratio
@@ -36,7 +36,7 @@ def account_rates(
     """
     check_frame(account_days, KNOWN_ACCOUNT_DAYS, exact=False)
     rates = pd.DataFrame(np.nan, index=pairs.index, columns=["baseline_ctr", "baseline_roas"])
-    days = account_days.assign(day=account_days["report_date"].map(date.toordinal).astype("int64"))
+    days = account_days.assign(day=ordinals(account_days["report_date"]))
     by_account = {str(account_id): part for account_id, part in days.groupby("account_id")}
     launched = pairs[pairs["first_delivery_on"].notna()]
     for (account_id, _), part in launched.groupby(["account_id", "as_of_date"]):
@@ -49,23 +49,24 @@ def account_rates(
 
 
 def _trailing(known: pd.DataFrame, launches: pd.Series[Any]) -> Floats:
-    """The two rates of the days before each launch, shape `(n, 2)`.
+    """The two rates of the days before each launch, shape `(n, 2)`; of a launch day but once.
 
     Added up exactly: what is known of a day comes in other parts when other as-of days are asked
     for beside it, and floats would end in other last digits then.
     """
     sums = known.groupby("day")[_COUNTS].sum().join(exact_sums(known, ["day"], _MONEY))
     days = sums.index.to_numpy()
-    end = launches.map(date.toordinal).to_numpy(dtype="int64")
+    end, of_launch = np.unique(ordinals(launches), return_inverse=True)
     until, since = np.searchsorted(days, end), np.searchsorted(days, end - BASELINE_DAYS)
     trailing = {}
     with exact_arithmetic():
         for name in (*_COUNTS, *_MONEY):
             totals = np.array([0, *np.cumsum(sums[name].to_numpy(dtype=object))], dtype=object)
             trailing[name] = pd.Series(totals[until] - totals[since])
-    return np.column_stack(
+    rates: Floats = np.column_stack(
         [
             ratio(trailing["clicks"], trailing["impressions"]),
             ratio(trailing["revenue"], trailing["spend"]),
         ]
     )
+    return rates[of_launch]

@@ -9,6 +9,7 @@ number, because leaving the row out would change the question without a word.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -84,6 +85,11 @@ def codes_of(name: str, labels: Labels, n_rows: int) -> tuple[Positions, npt.NDA
         raise ValueError(f"{name}: the label of row {int(column.isna().argmax())} is missing.")
     codes, names = pd.factorize(column, sort=True)
     return codes.astype(np.int64), np.asarray(names)
+
+
+def ordinals(days: pd.Series[Any]) -> Positions:
+    """Each day's `date.toordinal()`: numbers are compared and subtracted all at once."""
+    return np.fromiter(map(date.toordinal, days.tolist()), dtype=np.int64, count=len(days))
 
 
 def quotient(above: Floats, below: Floats) -> Floats:

@@ -235,27 +235,31 @@ _WINDOW = (
     Column("known_by", Kind.DAY, "Day by whose end the figures were known"),
     Column("learnt_by", Kind.DAY, "The same; later if nothing was known by then, of any day"),
 )
+READ = [column.name for column in _WINDOW]
+"""What makes two windows one and the same to read."""
+
 _MATURES_ON = Column("matures_on", Kind.DAY, "Day at whose end the window is final")
+_READING = Column("reading", Kind.COUNT, "Number of those six: equal windows are read once")
 
 ASKED_WINDOWS = Contract(
     "asked_windows",
     key=_WINDOW_KEY,
-    columns=(_AS_OF_DATE, _PROTOCOL, *_WINDOW, _MATURES_ON, _IS_RECONSTRUCTED),
+    columns=(_AS_OF_DATE, _PROTOCOL, *_WINDOW, _READING, _MATURES_ON, _IS_RECONSTRUCTED),
 )
 """The first days of an ad that a prediction is compared with, as of a day."""
 
 WINDOW_DAYS = Contract(
     "window_days",
-    key=(*(column.name for column in _WINDOW), "report_date"),
+    key=("reading", "report_date"),
     columns=(
-        *_WINDOW,
+        _READING,
         Column("report_date", Kind.DAY, "Report day"),
         Column("known_on", Kind.DAY, "Day on which these figures came to be known"),
         *_FIGURES,
     ),
     rules=at_least_zero("impressions", "clicks", "spend"),
 )
-"""One report day of a window, as known by its `known_by`; see `launch_windows.READ`."""
+"""One report day of an asked window, as known by its `known_by`; see `READ`."""
 
 WINDOW_FIGURES = Contract(
     "window_figures",

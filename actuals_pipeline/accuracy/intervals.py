@@ -98,8 +98,10 @@ def scaled_gamma(
     sold = quotient(np.where(total >= 0, total, np.nan), unit)
     scale = quotient(unit, np.where(s > 0, s, np.nan))
     tail = _tail(confidence)
-    low = scale * special.gammaincinv(sold + 0.5, tail)
-    high = scale * special.gammainccinv(sold + 0.5, tail)
+    # All versions of a model are compared with the same sales, and the inverses take long.
+    shapes, of_row = np.unique(sold + 0.5, return_inverse=True)
+    low = scale * special.gammaincinv(shapes, tail)[of_row]
+    high = scale * special.gammainccinv(shapes, tail)[of_row]
     return Interval(np.where((sold == 0) & (scale > 0), 0.0, low), high)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from actuals_pipeline.accuracy.columns import ordinals
 from actuals_pipeline.accuracy.contract import AD_TO_DATE, KNOWN_CHANGES
 from actuals_pipeline.frames import check_frame, conform, empty_frame, refuse_rows
 from actuals_pipeline.money import ZERO, ratio, running_totals
@@ -81,7 +82,7 @@ def _to_date(
     as_of = np.repeat(np.array([day.toordinal() for day in days]), len(ads))
 
     account = ledger.latest("account_id", ad, as_of)
-    zones = account.map(lambda account_id: time_zones.get(account_id, default_zone))
+    zones = account.map(time_zones).astype(object).fillna(default_zone)
     first_delivery = ledger.latest("first_shown_on", ad, as_of)
     spend = ledger.sums("spend", ad, as_of)
     return (
@@ -118,9 +119,8 @@ class _Ledger:
         numbers = pd.Series(np.arange(len(ad_ids)), index=pd.Index(ad_ids))
         rows = changes[changes["ad_id"].isin(ad_ids)]
         _refuse_two_accounts(rows)
-        keys = rows["ad_id"].map(numbers).astype("int64") * _ORDINALS + rows["known_on"].map(
-            date.toordinal
-        ).astype("int64")
+        number = rows["ad_id"].map(numbers).astype("int64")
+        keys = number * _ORDINALS + ordinals(rows["known_on"])
         rows = rows.assign(key=keys).sort_values("key", ignore_index=True)
         ad = rows["key"] // _ORDINALS
         return cls(
@@ -133,8 +133,8 @@ class _Ledger:
                     name: rows.groupby(ad)[name].cumsum()
                     for name in ("impressions", "clicks", "conversions")
                 },
-                first_shown_on=_running_day(rows["first_shown_on"], ad, last=False),
-                last_shown_on=_running_day(rows["last_shown_on"], ad, last=True),
+                first_shown_on=_running_day(rows["first_shown_on"], ad.to_numpy(), last=False),
+                last_shown_on=_running_day(rows["last_shown_on"], ad.to_numpy(), last=True),
             ),
             keys=rows["key"].to_numpy(),
         )
@@ -155,14 +155,20 @@ class _Ledger:
         return np.where(last >= np.searchsorted(self.keys, ad * _ORDINALS), last, -1)
 
 
-def _running_day(days: pd.Series[Any], ad: pd.Series[int], *, last: bool) -> pd.Series[Any]:
-    """For each row the earliest (or last) day of its ad so far, or None."""
-    ordinals = days.map(lambda day: day.toordinal() if day is not None else None).astype("Int64")
-    by_ad = ordinals.groupby(ad)
-    running = (by_ad.cummax() if last else by_ad.cummin()).groupby(ad).ffill()
-    return running.map(
-        lambda ordinal: None if pd.isna(ordinal) else date.fromordinal(ordinal)
-    ).astype(object)
+def _running_day(
+    days: pd.Series[Any], ad: npt.NDArray[np.int64], *, last: bool
+) -> npt.NDArray[np.object_]:
+    """For each row the earliest (or last) day of its ad so far, or None; ads in their order."""
+    ordinal = np.array([day.toordinal() if day is not None else 0 for day in days], dtype=np.int64)
+    rank = np.where(ordinal > 0, ordinal if last else _ORDINALS - ordinal, 0)
+    # Above all of the ads before it, so that none of theirs is taken for its own.
+    above = ad * _ORDINALS
+    highest = np.maximum.accumulate(above + rank) - above
+    found = [
+        date.fromordinal(each if last else _ORDINALS - each) if each else None
+        for each in highest.tolist()
+    ]
+    return np.array(found, dtype=object)
 
 
 def _take(values: pd.Series[Any], positions: npt.NDArray[Any], otherwise: object) -> pd.Series[Any]:

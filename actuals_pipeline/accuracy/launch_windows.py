@@ -14,22 +14,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from actuals_pipeline.accuracy import cape_cod
 from actuals_pipeline.accuracy.as_known import Knowledge
-from actuals_pipeline.accuracy.columns import Floats, Positions
-from actuals_pipeline.accuracy.contract import ASKED_WINDOWS, PAIRS, WINDOW_DAYS, WINDOW_FIGURES
+from actuals_pipeline.accuracy.columns import Floats, Positions, ordinals
+from actuals_pipeline.accuracy.contract import (
+    ASKED_WINDOWS,
+    PAIRS,
+    READ,
+    WINDOW_DAYS,
+    WINDOW_FIGURES,
+)
 from actuals_pipeline.accuracy.protocols import (
     LAUNCH_LTD28,
     LAUNCH_WINDOWS,
     LEAST_COMPLETENESS,
     LaunchWindow,
 )
-from actuals_pipeline.frames import check_frame, conform, empty_frame, first_that_applies
+from actuals_pipeline.frames import (
+    check_columns,
+    check_frame,
+    conform,
+    empty_frame,
+    first_that_applies,
+)
 from actuals_pipeline.money import ZERO, exact_sums
 from actuals_pipeline.videos import one_video_per_ad
 
@@ -45,9 +57,6 @@ dated by the impression, all of them come to stand on it.
 
 _EVER = date.max
 """Of an as-of day on which nothing was known, whatever was learnt later counts."""
-
-READ = list(WINDOW_DAYS.key[:-1])
-"""What makes two windows one and the same to read."""
 
 _WINDOW = list(WINDOW_FIGURES.key)
 _COUNTS = ["impressions", "clicks", "conversions"]
@@ -70,7 +79,8 @@ def asked_windows(
     if shown.empty:
         return empty_frame(ASKED_WINDOWS)
     asked = pd.concat([_asked(shown, window, seen_since) for window in LAUNCH_WINDOWS])
-    return conform(asked.sort_values(_WINDOW, ignore_index=True), ASKED_WINDOWS)
+    asked = asked.sort_values(_WINDOW, ignore_index=True)
+    return conform(asked.assign(reading=asked.groupby(READ, sort=False).ngroup()), ASKED_WINDOWS)
 
 
 def window_figures(asked: pd.DataFrame, days: pd.DataFrame, shares_of: SharesOf) -> pd.DataFrame:
@@ -79,45 +89,33 @@ def window_figures(asked: pd.DataFrame, days: pd.DataFrame, shares_of: SharesOf)
     `days` is the WINDOW_DAYS frame of those windows: their report days as known by `known_by`.
     Money is exact.  `completeness` is told of `launch_ltd28`, and missing without spend.
     """
-    check_frame(asked, ASKED_WINDOWS, exact=False)
-    check_frame(days, WINDOW_DAYS, exact=False)
-    if asked.empty:
-        return empty_frame(WINDOW_FIGURES)
-    of_asked, of_days = _reads(asked, days)
-    told = days[[*_COUNTS, *_MONEY]].assign(read=of_days)
-    sums = pd.concat(
-        [told.groupby("read")[_COUNTS].sum(), exact_sums(told, ["read"], _MONEY)], axis=1
-    )
-    figures = (
-        asked.assign(read=of_asked)
-        .merge(sums.reset_index(), how="left", on="read", validate="many_to_one")
-        .merge(_completeness(asked, days, shares_of), how="left", on=_WINDOW, validate="one_to_one")
-    )
-    return conform(figures[figures["spend"].notna()].reset_index(drop=True), WINDOW_FIGURES)
+    check_columns(asked, ASKED_WINDOWS)
+    check_columns(days, WINDOW_DAYS)
+    by_reading = days.groupby("reading")[_COUNTS].sum()
+    sums = pd.concat([by_reading, exact_sums(days, ["reading"], _MONEY)], axis=1)
+    known = asked[asked["reading"].isin(sums.index)].reset_index(drop=True)
+    complete = _completeness(known, days, shares_of)
+    return conform(known.join(sums, on="reading").join(complete), WINDOW_FIGURES)
 
 
-def days_of(asked: pd.DataFrame, days: pd.DataFrame, window: LaunchWindow) -> pd.DataFrame:
-    """The days of each of the `asked` windows of one kind, one row an as-of day, ad and day.
+def days_of(
+    asked: pd.DataFrame, days: pd.DataFrame, window: LaunchWindow
+) -> tuple[Positions, Positions]:
+    """The days of each of the `asked` windows of one kind, as positions in `asked` and in `days`.
 
-    The days of a window are in their order, whatever that of `days`: adding floats in another
-    order gives other last digits.
+    Window by window as asked.  The days of one are in their order, whatever that of `days`: adding
+    floats in another order gives other last digits.
     """
-    chosen = asked[asked["protocol"].eq(window.name)]
-    of_chosen, of_days = _reads(chosen, days)
-    in_order = np.argsort(_ordinals(days["report_date"]), kind="stable")
-    told = days.drop(columns=READ).assign(read=of_days).take(in_order)
-    return chosen.assign(read=of_chosen).merge(told, on="read").drop(columns="read")
-
-
-def _reads(asked: pd.DataFrame, days: pd.DataFrame) -> tuple[Positions, Positions]:
-    """A number for each row of both frames: the same for the same window to read."""
-    both = pd.concat([asked[READ], days[READ]], ignore_index=True)
-    numbers = both.groupby(READ, sort=False).ngroup().to_numpy().astype(np.int64)
-    return numbers[: len(asked)], numbers[len(asked) :]
-
-
-def _ordinals(days: pd.Series[Any]) -> Positions:
-    return np.fromiter(map(date.toordinal, days), dtype=np.int64, count=len(days))
+    chosen = np.flatnonzero(asked["protocol"].eq(window.name))
+    wanted = asked["reading"].to_numpy()[chosen]
+    at = np.flatnonzero(days["reading"].isin(wanted))
+    told = days[["reading", "report_date"]].take(at)
+    in_order = np.lexsort((ordinals(told["report_date"]), told["reading"]))
+    readings = told["reading"].to_numpy()[in_order]
+    first = np.searchsorted(readings, wanted)
+    n_days = np.searchsorted(readings, wanted, side="right") - first
+    of_each = np.arange(n_days.sum()) - np.repeat(np.cumsum(n_days) - n_days, n_days)
+    return np.repeat(chosen, n_days), at[in_order[np.repeat(first, n_days) + of_each]]
 
 
 def launch_pairs(
@@ -136,16 +134,15 @@ def launch_pairs(
     pair whose ad was first shown, or else whose video was made, more than `evaluation_days` before
     the as-of day has no row.  Until its window is final it is `immature`.
     """
-    check_frame(figures, WINDOW_FIGURES, exact=False)
+    check_columns(figures, WINDOW_FIGURES)
     if pairs.empty:
         return empty_frame(PAIRS)
     made = one_video_per_ad(videos).set_index("ad_id")["created_at"]
     knowledge = Knowledge.of(known_days, time_zones, default_zone)
     rows = pairs.assign(created_at=pairs["ad_id"].map(made))
-    begun = rows["first_delivery_on"].where(
-        rows["first_delivery_on"].notna(), rows["created_at"].dt.date
-    )
-    rows = rows[rows["as_of_date"] - begun <= timedelta(days=evaluation_days)]
+    begun, never = rows["first_delivery_on"].copy(), rows["first_delivery_on"].isna()
+    begun[never] = rows.loc[never, "created_at"].dt.date
+    rows = rows[ordinals(rows["as_of_date"]) - ordinals(begun) <= evaluation_days]
     if rows.empty:
         return empty_frame(PAIRS)
     launched = pd.concat(
@@ -222,7 +219,7 @@ def _asked(
     matures_on = since + window.matures_after
     known_by = matures_on.where(matures_on < shown["as_of_date"], shown["as_of_date"])
     last = since + timedelta(days=window.days - 1)
-    seen = shown["account_id"].map(lambda account_id: seen_since.get(account_id, date.min))
+    seen = shown["account_id"].map(seen_since).astype(object).fillna(date.min)
     is_reconstructed = known_by < seen
     as_of = shown["as_of_date"]
     learnt_by = known_by.where(~is_reconstructed, as_of.where(as_of >= seen, _EVER))
@@ -238,22 +235,19 @@ def _asked(
 
 
 def _completeness(asked: pd.DataFrame, days: pd.DataFrame, shares_of: SharesOf) -> pd.DataFrame:
-    """`completeness` of each window of purchases and its relative error, keyed as `asked`."""
-    rows = days_of(asked, days, LAUNCH_LTD28)
-    day, last = _ordinals(rows["report_date"]), _ordinals(rows["until"])
+    """`completeness` of the windows of purchases and its relative error, by position in `asked`."""
+    window, at = days_of(asked, days, LAUNCH_LTD28)
+    day, known_on = (ordinals(days[name])[at] for name in ("report_date", "known_on"))
+    last, known_by = (ordinals(asked[name])[window] for name in ("until", "known_by"))
     # Of a day before the account was seen, what is known was learnt later: it is that much older.
-    learnt = np.maximum(_ordinals(rows["known_on"]), _ordinals(rows["known_by"]))
-    share, error = shares_of(rows, last - day, learnt - day)
-    # Windows numbered in the order in which they come, as the rows below are.
-    number = rows[_WINDOW].groupby(_WINDOW, sort=False).ngroup()
-    found = cape_cod.launch_to_date(
-        number, rows["spend"].astype("float64"), 0.0, share, np.asarray(error)
+    learnt = np.maximum(known_on, known_by)
+    share, error = shares_of(
+        asked[["as_of_date", "known_by", "account_id"]].take(window), last - day, learnt - day
     )
-    return (
-        rows[_WINDOW]
-        .drop_duplicates(ignore_index=True)
-        .assign(
-            completeness=found.completeness,
-            completeness_se=np.nan_to_num(found.relative_error),
-        )
-    )
+    spend = days["spend"].astype("float64").to_numpy()[at]
+    found = cape_cod.launch_to_date(window, spend, 0.0, share, np.asarray(error))
+    complete = {
+        "completeness": found.completeness,
+        "completeness_se": np.nan_to_num(found.relative_error),
+    }
+    return pd.DataFrame(complete, index=found.ads)

@@ -60,7 +60,7 @@ from actuals_pipeline.accuracy.segments import segment_calibration
 from actuals_pipeline.accuracy.shrinkage import shrunken_roas
 from actuals_pipeline.accuracy.sums import Summed, mean_of
 from actuals_pipeline.accuracy.uncertainty import clusters_of
-from actuals_pipeline.frames import check_frame, conform, empty_frame
+from actuals_pipeline.frames import check_columns, check_frame, conform, empty_frame
 
 BREAK_EVEN = 1.0
 """The ROAS at which an ad earns what it costs, before the cost of what it sells."""
@@ -83,7 +83,7 @@ def model_statistics(judged: pd.DataFrame) -> pd.DataFrame:
     Only final pairs count; of a model version without any there is no row.  A statistic that is
     undefined, as the order of ads in ad sets of one, has none either.
     """
-    check_frame(judged, JUDGED_PAIRS, exact=False)
+    check_columns(judged, JUDGED_PAIRS)
     protocols = _final(judged)
     rows: list[Row] = []
     for key, part in protocols.groupby(_MODEL, sort=True):

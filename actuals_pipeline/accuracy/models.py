@@ -12,12 +12,14 @@ What cannot be known is missing, never 0 and never 100.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from actuals_pipeline.accuracy.achievable import accuracy_of_achievable
 from actuals_pipeline.accuracy.bootstrap import bootstrap_intervals
-from actuals_pipeline.accuracy.columns import Floats, Positions
+from actuals_pipeline.accuracy.columns import Floats, Positions, codes_of
 from actuals_pipeline.accuracy.contract import DELIVERED_ADS, JUDGED_PAIRS, MODEL_ACCURACY
 from actuals_pipeline.accuracy.protocols import (
     HEADLINE,
@@ -28,7 +30,7 @@ from actuals_pipeline.accuracy.protocols import (
 )
 from actuals_pipeline.accuracy.sums import mean_of, means_by
 from actuals_pipeline.accuracy.uncertainty import clusters_of
-from actuals_pipeline.frames import Kind, check_frame, conform, refuse_rows
+from actuals_pipeline.frames import Kind, check_columns, check_frame, conform, refuse_rows
 from actuals_pipeline.money import ZERO, exact_sums, ratio
 
 _MODEL = list(MODEL_ACCURACY.key)
@@ -36,6 +38,18 @@ _AD = list(DELIVERED_ADS.key)
 _RUN = ["as_of_date", "protocol"]
 _SERIES = ["as_of_date", "ad_id", "model_name", "model_version"]
 _METRICS = ("ctr", "roas")
+_READ = [
+    *_MODEL,
+    *("ad_id", "campaign_id", "status", "currency", "spend", "settled_spend_share"),
+    *("is_attested", "is_provisional", "is_reconstructed"),
+    *(
+        name.format(metric)
+        for metric in _METRICS
+        for name in ("predicted_{}", "actual_{}", "baseline_{}")
+    ),
+    *(f"{metric}_{name}" for metric in _METRICS for name in ("accuracy", "verdict", "ceiling")),
+]
+"""What is read of a pair: half of its columns, which are copied several times."""
 _NONE_UNMATCHED = pd.DataFrame(
     columns=["as_of_date", "model_name", "model_version", "n_unmatched", "is_attested"],
     dtype=object,
@@ -57,17 +71,19 @@ def score_models(
     missing where the amounts are of several currencies.  `FrameMismatch` when an eligible pair's
     ad is not among the delivered.
     """
-    check_frame(judged, JUDGED_PAIRS, exact=False)
-    check_frame(delivered, DELIVERED_ADS, exact=False)
-    to_date = judged[judged["protocol"].eq(LAUNCH_TO_DATE)]
-    pairs = _with_headline(pd.concat([to_date, headline_pairs(judged)]), delivered)
+    check_columns(judged, JUDGED_PAIRS)
+    check_columns(delivered, DELIVERED_ADS)
+    read = judged[_READ]
+    to_date = read[read["protocol"].eq(LAUNCH_TO_DATE)]
+    pairs = _with_headline(pd.concat([to_date, headline_pairs(read)]), delivered)
     unmatched = _NONE_UNMATCHED if unmatched is None else unmatched
+    paired = pairs.drop_duplicates("model", ignore_index=True)[_MODEL]
+    told = paired.assign(
+        **_counts(pairs), **_means(pairs), **_money(pairs), **_against_chance(pairs, paired)
+    )
     models = (
-        _models(pairs, unmatched)
-        .merge(_counts(pairs), how="left", on=_MODEL, validate="one_to_one")
-        .merge(_means(pairs), how="left", on=_MODEL, validate="one_to_one")
-        .merge(_money(pairs), how="left", on=_MODEL, validate="one_to_one")
-        .merge(_against_chance(pairs), how="left", on=_MODEL, validate="one_to_one")
+        _models(paired, unmatched)
+        .merge(told, how="left", on=_MODEL, validate="one_to_one")
         .merge(_delivered_by_day(delivered), how="left", on=_RUN, validate="many_to_one")
         .merge(
             unmatched.drop(columns="is_attested"),
@@ -94,10 +110,9 @@ def score_models(
     return accuracy
 
 
-def _models(pairs: pd.DataFrame, unmatched: pd.DataFrame) -> pd.DataFrame:
+def _models(paired: pd.DataFrame, unmatched: pd.DataFrame) -> pd.DataFrame:
     """The model versions of each day and protocol, by key; those without any pair as well."""
     version = ["as_of_date", "model_name", "model_version"]
-    paired = pairs[_MODEL].drop_duplicates()
     has_pair = pd.MultiIndex.from_frame(unmatched[version]).isin(
         pd.MultiIndex.from_frame(paired[version])
     )
@@ -147,7 +162,10 @@ def _is_leaked_and_final(pairs: pd.DataFrame) -> pd.Series[bool]:
 
 
 def _with_headline(scored: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
-    """The pairs in key order, with their accuracy, their ad's spend, and whether they count."""
+    """The pairs in key order, with their accuracy, their ad's spend, and whether they count.
+
+    `model` numbers their models, in that order.
+    """
     comparable = delivered[[*_AD, "spend"]].rename(columns={"spend": "ad_spend"})
     # One order, because adding floats in another gives other last digits.
     pairs = scored.sort_values([*_MODEL, "ad_id"]).merge(
@@ -158,6 +176,7 @@ def _with_headline(scored: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFram
     is_delivered = pairs["ad_spend"].notna()
     refuse_rows(pairs, JUDGED_PAIRS, "status", is_eligible & ~is_delivered, "is of a delivered ad")
     return pairs.assign(
+        model=pairs.groupby(_MODEL).ngroup(),
         accuracy=accuracy,
         is_delivered=is_delivered,
         is_eligible=is_eligible,
@@ -165,7 +184,8 @@ def _with_headline(scored: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFram
     )
 
 
-def _counts(pairs: pd.DataFrame) -> pd.DataFrame:
+def _counts(pairs: pd.DataFrame) -> dict[str, Positions]:
+    """By model: how many pairs there are of each sort."""
     status, counted = pairs["status"], pairs["in_headline"]
     flags = {
         "n_pairs": counted,
@@ -185,10 +205,16 @@ def _counts(pairs: pd.DataFrame) -> pd.DataFrame:
         "n_unscored": pairs["is_eligible"] & ~counted,
         "n_answered": pairs["is_delivered"],
     }
-    return pairs[_MODEL].assign(**flags).groupby(_MODEL)[list(flags)].sum().reset_index()
+    model = pairs["model"].to_numpy()
+    n_models = int(model.max(initial=-1)) + 1
+    return {
+        name: np.bincount(model[flag.to_numpy(dtype=bool)], minlength=n_models)
+        for name, flag in flags.items()
+    }
 
 
-def _means(pairs: pd.DataFrame) -> pd.DataFrame:
+def _means(pairs: pd.DataFrame) -> dict[str, Floats]:
+    """By model: what is the mean of something over its pairs."""
     counted = pairs["in_headline"]
     gaps = {
         metric: (pairs[f"predicted_{metric}"] - pairs[f"actual_{metric}"])
@@ -202,30 +228,30 @@ def _means(pairs: pd.DataFrame) -> pd.DataFrame:
         "prediction_accuracy": 100 * pairs["accuracy"].where(counted),
         "leaked_accuracy": 100 * pairs["accuracy"].where(pairs["status"].eq("leaked")),
     }
-    by_model = pairs.groupby(_MODEL)
-    codes = by_model.ngroup().to_numpy().astype(np.int64)
-    models = by_model.size().index.to_frame(index=False)
-    return models.assign(**{name: means_by(codes, each) for name, each in means.items()})
+    model = pairs["model"].to_numpy()
+    return {name: means_by(model, each) for name, each in means.items()}
 
 
-def _money(pairs: pd.DataFrame) -> pd.DataFrame:
+def _money(pairs: pd.DataFrame) -> dict[str, pd.Series[Any]]:
     """By model: the delivered spend that its headline covers, and the settled share of it."""
     counted = pairs["in_headline"]
     spend = pairs["spend"].where(counted, ZERO).astype(float)
     share = pairs["settled_spend_share"].fillna(0)
-    columns = pairs[_MODEL].assign(
+    columns = pairs[["model"]].assign(
         covered_spend=pairs["ad_spend"].where(counted, ZERO),
         settled=spend * share,
         unsettled=spend * (1 - share),
         currency=pairs["currency"].where(counted),
     )
-    by_model = columns.groupby(_MODEL)
+    by_model = columns.groupby("model")
     sums = by_model[["settled", "unsettled"]].sum()
     # The two parts rather than the whole: so no rounding lifts the share above 1.
     settled_share = ratio(sums["settled"], sums["settled"] + sums["unsettled"])
     one_currency = by_model["currency"].nunique() <= 1
-    covered = exact_sums(columns, _MODEL, ["covered_spend"])
-    return covered.assign(settled_spend_share=settled_share.where(one_currency)).reset_index()
+    return {
+        "covered_spend": exact_sums(columns, ["model"], ["covered_spend"])["covered_spend"],
+        "settled_spend_share": settled_share.where(one_currency),
+    }
 
 
 def _delivered_by_day(delivered: pd.DataFrame) -> pd.DataFrame:
@@ -238,11 +264,9 @@ def _delivered_by_day(delivered: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _against_chance(pairs: pd.DataFrame) -> pd.DataFrame:
+def _against_chance(pairs: pd.DataFrame, models: pd.DataFrame) -> dict[str, Any]:
     """By model: the interval of its accuracy, the ceiling, the baseline, and what is unresolved."""
-    by_model = pairs.groupby(_MODEL)
-    models = by_model.size().index.to_frame(index=False)
-    codes = by_model.ngroup().to_numpy().astype(np.int64)
+    codes = pairs["model"].to_numpy()
     baselines = {each: _accuracy_of(pairs, each) for each in _METRICS}
     ceilings = {each: pairs[f"{each}_ceiling"] for each in _METRICS}
     own = {each: pairs[f"{each}_accuracy"] for each in _METRICS}
@@ -255,16 +279,16 @@ def _against_chance(pairs: pd.DataFrame) -> pd.DataFrame:
         )
         for of in (own, baselines, ceilings)
     )
-    return models.assign(
+    return {
         **_intervals(pairs, models, codes),
-        noise_ceiling=_means_of_pairs(pairs, codes, ceilings),
-        baseline_accuracy=baseline,
-        accuracy_of_achievable=[
+        "noise_ceiling": _means_of_pairs(pairs, codes, ceilings),
+        "baseline_accuracy": baseline,
+        "accuracy_of_achievable": [
             accuracy_of_achievable(each, baseline=low, ceiling=high)
             for each, low, high in zip(accuracy, baseline, ceiling, strict=True)
         ],
-        unresolved_share=_unresolved(pairs, codes),
-    )
+        "unresolved_share": _unresolved(pairs, codes),
+    }
 
 
 def _intervals(
@@ -272,14 +296,15 @@ def _intervals(
 ) -> dict[str, list[float]]:
     """The interval of each model's accuracy, and the clusters that it rests on."""
     counted = pairs["in_headline"].to_numpy(dtype=bool)
-    accuracy, clusters = 100 * pairs["accuracy"].to_numpy(), clusters_of(pairs)
+    accuracy = 100 * pairs["accuracy"].to_numpy()
+    clusters, _ = codes_of("clusters", clusters_of(pairs), len(pairs))
     found = []
     for code, key in enumerate(models.itertuples(index=False, name=None)):
         rows = np.flatnonzero(counted & (codes == code))
         found.append(
             bootstrap_intervals(
                 {"accuracy": mean_of(accuracy[rows])},
-                clusters.iloc[rows],
+                clusters[rows],
                 seed_text=" ".join(["model_accuracy", *map(str, key)]),
             )["accuracy"]
         )

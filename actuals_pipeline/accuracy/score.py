@@ -19,7 +19,7 @@ import pandas as pd
 from actuals_pipeline.accuracy.contract import PAIRS, SCORED_PAIRS
 from actuals_pipeline.accuracy.pair import usable_ctr, usable_roas
 from actuals_pipeline.accuracy.rounding import decimal_of
-from actuals_pipeline.frames import check_frame, conform, first_that_applies
+from actuals_pipeline.frames import check_added, check_columns, conform, first_that_applies
 from actuals_pipeline.money import ratio
 
 
@@ -30,7 +30,7 @@ def score(pairs: pd.DataFrame) -> pd.DataFrame:
     `models.score_models`.  A predicted 0 has no error, and an accuracy of 1 if the actual is 0
     too, else of 0: its limits, because leaving it out would reward predicting 0.
     """
-    check_frame(pairs, PAIRS, exact=False)
+    check_columns(pairs, PAIRS)
     scores = {
         **_scores(
             pairs,
@@ -46,7 +46,7 @@ def score(pairs: pd.DataFrame) -> pd.DataFrame:
         ),
     }
     scored = conform(pairs.assign(**scores), SCORED_PAIRS)
-    check_frame(scored, SCORED_PAIRS)
+    check_added(scored, SCORED_PAIRS, PAIRS)
     return scored
 
 

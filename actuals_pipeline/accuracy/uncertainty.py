@@ -29,10 +29,14 @@ from actuals_pipeline.accuracy.verdict import (
     ctr_verdicts,
     roas_verdicts,
 )
-from actuals_pipeline.frames import Kind, check_frame, conform
+from actuals_pipeline.frames import Kind, check_added, check_columns, conform
 
 _MODEL = ["as_of_date", "protocol", "model_name", "model_version"]
-_ADDED = JUDGED_PAIRS.columns[len(SCORED_PAIRS.columns) :]
+_ADDED_NUMBERS = [
+    column.name
+    for column in JUDGED_PAIRS.columns
+    if column.kind is Kind.NUMBER and column not in SCORED_PAIRS.columns
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +63,32 @@ def judge(
     of the pairs' ads and their days (`launch_windows.py`); `baselines` is what
     `baseline.account_rates` says of the rows of `scored`.
     """
-    check_frame(scored, SCORED_PAIRS, exact=False)
-    rows = scored.merge(places, how="left", on="ad_id", validate="many_to_one")
-    # Where an ad belongs is known from its first figure on.
-    belongs = ["campaign_id", "adset_id"]
-    rows[belongs] = rows[belongs].where(rows["account_id"].notna(), None)
-    phi = _overdispersion(rows, _with_places(days_of(asked, days, LAUNCH_D7), places))
-    judged = rows.assign(
-        dispersion=phi,
+    check_columns(scored, SCORED_PAIRS)
+    rows = _placed(scored, places)
+    rows = rows.assign(
+        dispersion=_overdispersion(rows, _placed(asked, places), days),
         order_value=_order_values(rows),
         baseline_ctr=baselines["baseline_ctr"].to_numpy(),
         baseline_roas=baselines["baseline_roas"].to_numpy(),
     )
-    judged = judged.assign(**_of_ctr(judged, assumptions), **_of_roas(judged, assumptions))
+    judged = rows.assign(**_of_ctr(rows, assumptions), **_of_roas(rows, assumptions))
     # Of a prediction that is all but zero some figures are beyond any float: unknown, then.
-    numbers = [column.name for column in _ADDED if column.kind is Kind.NUMBER]
-    judged[numbers] = judged[numbers].where(np.isfinite(judged[numbers].astype("float64")))
-    found = conform(judged, JUDGED_PAIRS)
-    check_frame(found, JUDGED_PAIRS)
+    finite = {name: judged[name].where(np.isfinite(judged[name])) for name in _ADDED_NUMBERS}
+    found = conform(judged.assign(**finite), JUDGED_PAIRS)
+    check_added(found, JUDGED_PAIRS, SCORED_PAIRS)
     return found
 
 
-def _with_places(days: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
-    placed = days.merge(places, how="left", on="ad_id", validate="many_to_one")
-    return placed.assign(cluster=clusters_of(placed))
+def _placed(rows: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
+    """`rows` with the campaign and ad set of their ads, known from an ad's first figure on."""
+    at = pd.Index(places["ad_id"]).get_indexer(pd.Index(rows["ad_id"]))
+    at[rows["account_id"].isna()] = -1
+    return rows.assign(
+        **{
+            name: places[name].array.take(at, allow_fill=True)
+            for name in ("campaign_id", "adset_id")
+        }
+    )
 
 
 def clusters_of(rows: pd.DataFrame) -> pd.Series[Any]:
@@ -90,13 +96,26 @@ def clusters_of(rows: pd.DataFrame) -> pd.Series[Any]:
     return rows["campaign_id"].where(rows["campaign_id"].notna(), "ad " + rows["ad_id"])
 
 
-def _overdispersion(rows: pd.DataFrame, days: pd.DataFrame) -> Floats:
-    """The factor of each row's campaign as of its day; 1 where nothing tells it."""
+def _overdispersion(rows: pd.DataFrame, windows: pd.DataFrame, days: pd.DataFrame) -> Floats:
+    """The factor of each row's campaign as of its day; 1 where nothing tells it.
+
+    `windows` are those that were asked for, with the places of their ads.
+    """
+    window, at = days_of(windows, days, LAUNCH_D7)
+    told = pd.DataFrame(
+        {
+            "impressions": days["impressions"].to_numpy()[at],
+            "clicks": days["clicks"].to_numpy()[at],
+            "window": window,
+            "cluster": pd.Categorical(clusters_of(windows)).take(window),
+            "as_of_date": pd.Categorical(windows["as_of_date"]).take(window),
+        }
+    )
     # Clicks beyond the impressions of a day, as of an ad hardly shown, are no binomial's.
-    possible = days[days["clicks"] <= days["impressions"]]
+    possible = told[told["clicks"] <= told["impressions"]]
     by_campaign = [
         overdispersion_by_campaign(
-            part["impressions"], part["clicks"], ads=part["ad_id"], campaigns=part["cluster"]
+            part["impressions"], part["clicks"], ads=part["window"], campaigns=part["cluster"]
         ).assign(as_of_date=as_of)
         for as_of, part in possible.groupby("as_of_date")
     ]
@@ -113,27 +132,18 @@ def _order_values(rows: pd.DataFrame) -> Floats:
 
     Of the account in the same days of its ads' lives, so that a pair that is final stays.
     """
-    account = ["as_of_date", "protocol", "account_id"]
-    ads = rows.drop_duplicates(["as_of_date", "protocol", "ad_id"])
+    by_account = rows.groupby(["as_of_date", "protocol", "account_id"])
+    # Of an ad whose account is unknown -1: the last value below, which is none.
+    account = by_account.ngroup().fillna(-1).to_numpy(dtype=np.int64)
+    revenue, conversions = rows["revenue"].astype("float64"), rows["conversions"]
+    once = np.flatnonzero(~rows.duplicated(["as_of_date", "protocol", "ad_id"]))
     # In one order, because adding floats in another gives other last digits.
-    ads = ads.sort_values("ad_id")
-    sums = (
-        ads[account]
-        .assign(revenue=ads["revenue"].astype("float64"), conversions=ads["conversions"])
-        .groupby(account)
-        .sum()
-        .reset_index()
-    )
-    sums = sums.assign(
-        account_order_value=quotient(sums["revenue"].to_numpy(), sums["conversions"].to_numpy())
-    )
-    of_account = rows[account].merge(
-        sums[[*account, "account_order_value"]], how="left", on=account, validate="many_to_one"
-    )
+    ads = once[np.argsort(rows["ad_id"].to_numpy(dtype=object)[once], kind="stable")]
+    figures = pd.DataFrame({"revenue": revenue, "conversions": conversions}).iloc[ads]
+    sums = figures[account[ads] >= 0].groupby(account[ads][account[ads] >= 0]).sum()
+    values = quotient(sums["revenue"].to_numpy(), sums["conversions"].to_numpy())
     return shrunken_order_value(
-        rows["revenue"].astype("float64"),
-        rows["conversions"],
-        account_order_value=of_account["account_order_value"],
+        revenue, conversions, account_order_value=np.append(values, np.nan)[account]
     )
 
 
@@ -196,7 +206,8 @@ def _discoveries(rows: pd.DataFrame, p_values: pd.Series[float]) -> npt.NDArray[
     """
     found = np.zeros(len(rows), dtype=bool)
     counted = rows["status"].eq("eligible").to_numpy()
-    eligible = rows[counted].assign(p=p_values.to_numpy()[counted], at=np.flatnonzero(counted))
-    for _, part in eligible.groupby(_MODEL):
-        found[part["at"]] = discoveries(part["p"])
+    eligible = rows.loc[counted, _MODEL].assign(p=p_values.to_numpy()[counted])
+    eligible = eligible.set_axis(np.flatnonzero(counted))
+    for _, p in eligible.groupby(_MODEL)["p"]:
+        found[p.index] = discoveries(p)
     return found

@@ -9,7 +9,7 @@ An interval can lie within tolerance and beside the prediction at once: certainl
 little.  The verdict is then `within_tolerance`, for alerts; `direction` keeps the rest.
 
 Of many pairs judged at 95 %, one in twenty is off by chance: before a list of them is shown as
-wrong, see `is_discovery`, which holds false ones under 10 % (`false_discovery.py`).
+wrong, its p-values go through `false_discovery.py`, which holds false ones under 10 %.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 
 from actuals_pipeline.accuracy.columns import Column, Floats, refuse, rows_of
-from actuals_pipeline.accuracy.false_discovery import discoveries
 from actuals_pipeline.accuracy.intervals import (
     ORDER_VALUE_CV,
     Interval,
@@ -53,7 +52,7 @@ def ctr_verdicts(
 ) -> pd.DataFrame:
     """One row a pair, in the order given, by Wilson's interval.
 
-    `actual`, `low`, `high` (fractions), `z`, `p_value`, `is_discovery`, `verdict`, `direction`
+    `actual`, `low`, `high` (fractions), `z`, `p_value`, `verdict`, `direction`
     ("under", "over" or missing), `is_within_tolerance`, and where the verdict is `unresolved`
     about how many impressions more would settle it: `n_more` until an error as large as the one
     seen is told from chance, `n_more_within_tolerance` until an actual as close as the one seen
@@ -175,15 +174,13 @@ def verdicts(predicted: Column, interval: Interval, *, tolerance: float) -> pd.D
 def _judged(
     predicted: Floats, actual: Floats, interval: Interval, *, z: Floats, tolerance: float
 ) -> pd.DataFrame:
-    p_value = two_sided_p(z)
     numbers = pd.DataFrame(
         {
             "actual": actual,
             "low": interval.low,
             "high": interval.high,
             "z": z,
-            "p_value": p_value,
-            "is_discovery": discoveries(p_value),
+            "p_value": two_sided_p(z),
         }
     )
     return pd.concat([numbers, verdicts(predicted, interval, tolerance=tolerance)], axis=1)

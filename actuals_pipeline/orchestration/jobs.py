@@ -14,7 +14,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 
 from actuals_pipeline.orchestration.checks import HEALTH_CHECK
 from actuals_pipeline.orchestration.descriptions import source_tags
-from actuals_pipeline.orchestration.maintenance import pruning, utc_now
+from actuals_pipeline.orchestration.maintenance import forgetting, pruning, utc_now
 from actuals_pipeline.settings import Settings
 
 JOB_NAME = "actuals_job"
@@ -70,15 +70,16 @@ def health_job(settings: Settings) -> UnresolvedAssetJobDefinition:
 
 
 def maintenance_job(clock: Callable[[], datetime] = utc_now) -> dg.JobDefinition:
-    """Keep Dagster's own tables from growing without bound."""
-    prune = pruning(clock)
+    """Keep Dagster's own tables and the events of Meta's from growing without bound."""
+    prune, forget = pruning(clock), forgetting(clock)
 
     @dg.job(
         name=MAINTENANCE_JOB_NAME,
-        description="Prune what Dagster keeps of old runs and nobody reads again.",
+        description="Prune what is kept of old runs and of Meta's events and nobody reads again.",
         tags={"dagster/max_runtime": str(MAX_RUN_SECONDS)},
     )
     def maintenance() -> None:
         prune()
+        forget()
 
     return maintenance

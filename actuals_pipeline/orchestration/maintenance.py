@@ -1,4 +1,7 @@
-"""What keeps Dagster's own tables small; the rules are in `warehouse/dagster_events.py`."""
+"""What keeps tables small that grow by the day: Dagster's own, and the events of Meta's.
+
+The rules are in `warehouse/dagster_events.py` and `warehouse/meta_events.py`.
+"""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -7,9 +10,11 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from actuals_pipeline.orchestration.resources import WarehouseResource
+from actuals_pipeline.warehouse import meta_events
 from actuals_pipeline.warehouse.dagster_events import RETENTION, bytes_by_table, prune_events
 
 OP_NAME = "prune_dagster_events"
+META_OP_NAME = "forget_meta_events"
 
 
 def pruning(clock: Callable[[], datetime]) -> dg.OpDefinition:
@@ -35,6 +40,21 @@ def pruning(clock: Callable[[], datetime]) -> dg.OpDefinition:
         )
 
     return prune
+
+
+def forgetting(clock: Callable[[], datetime]) -> dg.OpDefinition:
+    """Delete what Meta told too long ago by the time of `clock`; says how much that was."""
+
+    @dg.op(
+        name=META_OP_NAME,
+        description=f"Delete events that Meta told more than {meta_events.KEPT.days} days ago.",
+    )
+    def forget(context: dg.OpExecutionContext, postgres: WarehouseResource) -> None:
+        context.add_output_metadata(
+            {"events": meta_events.forget(postgres.warehouse(), now=clock())}
+        )
+
+    return forget
 
 
 def utc_now() -> datetime:

@@ -50,7 +50,8 @@ def reported(settings: Settings) -> dg.AssetsDefinition:
     def accuracy_report(context: dg.AssetExecutionContext, postgres: WarehouseResource) -> None:
         # The charts' libraries load when they are needed: every process loads this module.
         from actuals_pipeline.serving.report import pictures, reading
-        from actuals_pipeline.serving.report.contents import contents_of, money_by_currency
+        from actuals_pipeline.serving.report.contents import contents_of
+        from actuals_pipeline.serving.report.money import money_by_currency
 
         read = reading.read(postgres.warehouse())
         contents = contents_of(read)

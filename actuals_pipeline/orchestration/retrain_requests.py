@@ -7,17 +7,18 @@ which others can wait for (a sensor starts jobs of its own code location only).
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
 from actuals_pipeline.alerts.webhook import Webhook
-from actuals_pipeline.errors import ActualsError, SettingsError
+from actuals_pipeline.errors import SettingsError
 from actuals_pipeline.orchestration.dead_runs import LIVE
 from actuals_pipeline.orchestration.descriptions import source_tags
 from actuals_pipeline.orchestration.maintenance import utc_now
 from actuals_pipeline.orchestration.resources import WarehouseResource
+from actuals_pipeline.orchestration.warehouse_sensors import warehouse_sensor
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import drift
 from actuals_pipeline.warehouse.connection import Warehouse
@@ -31,8 +32,6 @@ REQUEST_TAG = "actuals/retrain_request"
 """Names the request that a run hands over."""
 
 SENSOR_SECONDS = 60
-MOST_A_TICK = 5
-"""Requests handed over after one look, so that a flood comes in portions."""
 
 MOST_RUNS = 8
 """Runs that try to hand over one request, over about a week; then a person must."""
@@ -63,35 +62,22 @@ def retrain_request_job(
 
 
 def retrain_requests_sensor(settings: Settings) -> dg.SensorDefinition:
-    """The sensor `retrain_requests`, running from the start."""
+    """The sensor `retrain_requests`."""
 
-    @dg.sensor(
+    def look(instance: dg.DagsterInstance, warehouse: Warehouse) -> list[dg.RunRequest] | str:
+        due = list(_due(instance, drift.undelivered(warehouse, most=100), utc_now()))
+        return due or "No request waits to be handed over."
+
+    return warehouse_sensor(
+        settings,
+        look,
         name=SENSOR_NAME,
         job_name=JOB_NAME,
-        minimum_interval_seconds=SENSOR_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             "Starts `retrain_request` once for each breach that `retrain_requests` has a row of."
         ),
+        seconds=SENSOR_SECONDS,
     )
-    def retrain_requests(
-        context: dg.SensorEvaluationContext,
-    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        url = settings.database_url.get_secret_value()
-        if not url:
-            yield dg.SkipReason("DATABASE_URL is not set, so there is nothing to look at.")
-            return
-        try:
-            waiting = drift.undelivered(Warehouse(url), most=100)
-        except ActualsError as error:
-            yield dg.SkipReason(str(error))
-            return
-        due = list(_due(context.instance, waiting, datetime.now(UTC)))
-        if not due:
-            yield dg.SkipReason("No request waits to be handed over.")
-        yield from due[:MOST_A_TICK]
-
-    return retrain_requests
 
 
 def _due(

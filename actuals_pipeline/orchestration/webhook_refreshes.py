@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import dagster as dg
+from dagster._core.storage.tags import RUN_KEY_TAG  # dagster does not export it
 
-from actuals_pipeline.errors import ActualsError
 from actuals_pipeline.orchestration.dead_runs import clear_dead_runs
 from actuals_pipeline.orchestration.jobs import ACCOUNTS_TAG, JOB_NAME, TIER_TAG
 from actuals_pipeline.orchestration.maintenance import utc_now
 from actuals_pipeline.orchestration.partitions import range_tags
 from actuals_pipeline.orchestration.schedules import run_over
+from actuals_pipeline.orchestration.warehouse_sensors import warehouse_sensor
 from actuals_pipeline.report_days import DayWindow, report_day, time_zone
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import history, meta_events
@@ -27,44 +28,29 @@ SENSOR_NAME = "webhook_refreshes"
 TIER = "webhook"
 
 SENSOR_SECONDS = 30
-MOST_A_TICK = 5
-"""Accounts refreshed after one look, so that a flood comes in portions."""
 
 DAYS = 2
 """Yesterday and today."""
 
 
 def webhook_refreshes_sensor(settings: Settings) -> dg.SensorDefinition:
-    """The sensor `webhook_refreshes`, running from the start."""
+    """The sensor `webhook_refreshes`."""
 
-    @dg.sensor(
+    def look(instance: dg.DagsterInstance, warehouse: Warehouse) -> list[dg.RunRequest] | str:
+        due = list(refreshes(instance, warehouse, settings, utc_now()))
+        return due or "No account waits to be asked early."
+
+    return warehouse_sensor(
+        settings,
+        look,
         name=SENSOR_NAME,
         job_name=JOB_NAME,
-        minimum_interval_seconds=SENSOR_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             "Fetches yesterday and today of an account of which Meta told something by webhook, "
             f"at most once in {settings.webhook_minutes} minutes."
         ),
+        seconds=SENSOR_SECONDS,
     )
-    def webhook_refreshes(
-        context: dg.SensorEvaluationContext,
-    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        url = settings.database_url.get_secret_value()
-        if not url:
-            yield dg.SkipReason("DATABASE_URL is not set, so there is nothing to look at.")
-            return
-        now = utc_now()
-        try:
-            due = list(refreshes(context.instance, Warehouse(url), settings, now))
-        except ActualsError as error:
-            yield dg.SkipReason(str(error))
-            return
-        if not due:
-            yield dg.SkipReason("No account waits to be asked early.")
-        yield from due[:MOST_A_TICK]
-
-    return webhook_refreshes
 
 
 def refreshes(
@@ -78,13 +64,14 @@ def refreshes(
     zones = history.account_time_zones(warehouse)
     for account_id, since in waiting:
         window = _window(settings, zones.get(account_id, settings.time_zone_name), now)
-        if window is None or _was_asked_lately(instance, account_id, settings, now):
+        # Of the first event that waits: a run that never got to asking is not begun again.
+        run_key = f"{TIER}:{account_id}:{since.isoformat()}"
+        if window is None or _was_asked(instance, account_id, run_key, settings, now):
             continue
         if run_over(instance, window, account_id) is not None:
             continue
         yield dg.RunRequest(
-            # Of the first event that waits: a run that never got to asking is not begun again.
-            run_key=f"{TIER}:{account_id}:{since.isoformat()}",
+            run_key=run_key,
             tags={**range_tags(window), TIER_TAG: TIER, ACCOUNTS_TAG: account_id},
         )
 
@@ -96,11 +83,15 @@ def _window(settings: Settings, zone_name: str, now: datetime) -> DayWindow | No
     return days.clipped(since=settings.start_date, until=report_day(now, settings.zone))
 
 
-def _was_asked_lately(
-    instance: dg.DagsterInstance, account_id: str, settings: Settings, now: datetime
+def _was_asked(
+    instance: dg.DagsterInstance, account_id: str, run_key: str, settings: Settings, now: datetime
 ) -> bool:
+    """Whether the account's newest early run is the one of this key, or was begun lately."""
     records = instance.get_run_records(
         dg.RunsFilter(tags={TIER_TAG: TIER, ACCOUNTS_TAG: account_id}), limit=1
     )
     pause = timedelta(minutes=settings.webhook_minutes)
-    return any(now - record.create_timestamp < pause for record in records)
+    return any(
+        record.dagster_run.tags.get(RUN_KEY_TAG) == run_key or now - record.create_timestamp < pause
+        for record in records
+    )

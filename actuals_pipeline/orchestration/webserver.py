@@ -35,7 +35,7 @@ STOP_SECONDS = 5
 def gated(context: WorkspaceProcessContext, settings: Settings) -> ASGIApp:
     """Dagster's webserver over `context`, behind the gate that `settings` ask for."""
     app = DagsterWebserver(context, live_data_poll_rate=POLL_MILLISECONDS).create_asgi_app()
-    return UiGate(app, settings.ui_password.get_secret_value())
+    return UiGate(app, settings.ui_password.get_secret_value(), str(settings.home))
 
 
 def main(workspace: Path, descriptor: int) -> None:

@@ -198,20 +198,23 @@ def sync(
     now: datetime,
     duration_seconds: float,
 ) -> dict[str, Any]:
-    """What runs over `window` brought: the specification's sync answer."""
+    """What runs over `window` brought: the specification's sync answer.
+
+    Totals of several currencies are in the investment's, as those of `summary`.
+    """
     accounts = queries.account_outcomes(warehouse, run_ids)
     complete = sum(row["outcome"] == "complete" for row in accounts)
     found = queries.money(warehouse, window)
     source = queries.source(warehouse, window)
-    is_known = bool(source or found)
+    totals = _totals(
+        found, _converted(warehouse, window, found, settings), is_known=bool(source or found)
+    )
     status = "success" if complete == len(accounts) else "partial" if complete else "failed"
     return {
         "status": status,
         "summary": {
             **queries.ad_outcomes(warehouse, window, run_ids, settings, now),
-            "total_spend": _single(found, "spend") if is_known else None,
-            "total_conversions": sum(part.conversions for part in found) if is_known else None,
-            "total_revenue": _single(found, "revenue") if is_known else None,
+            **{name: totals[name] for name in _TOTALS_OF_A_SYNC},
             "duration_seconds": round(duration_seconds, 2),
             "timestamp": now.isoformat(),
         },
@@ -263,7 +266,7 @@ def scheduler_status(warehouse: Warehouse, settings: Settings, now: datetime) ->
             "interval_hours": INTERVAL_HOURS,
             "last_run": run["finished_at"].isoformat() if run else None,
             "last_summary": last["summary"] if last else None,
-            "fetcher_stats": _fetcher_stats(warehouse),
+            "fetcher_stats": _fetcher_stats(warehouse, settings),
         },
         "meta_events": _meta_events(warehouse, now),
     }
@@ -331,7 +334,7 @@ def stats(warehouse: Warehouse, settings: Settings) -> dict[str, Any]:
     return {
         "status": "success",
         "source": queries.source(warehouse, window) if window else None,
-        "stats": {**_fetcher_stats(warehouse), "meta_api_configured": configured},
+        "stats": {**_fetcher_stats(warehouse, settings), "meta_api_configured": configured},
     }
 
 
@@ -358,15 +361,27 @@ def as_json(answer: object) -> str:
     return re.sub(rf'"{mark}(\d+)"', lambda found: f"{decimals[int(found[1])]:f}", text)
 
 
-def _fetcher_stats(warehouse: Warehouse) -> dict[str, Any]:
+def _fetcher_stats(warehouse: Warehouse, settings: Settings) -> dict[str, Any]:
     window = queries.known_window(warehouse)
     found = queries.money(warehouse, window) if window else []
+    overall = _converted(warehouse, window, found, settings) if window else None
+    totals = _totals(found, overall, is_known=True)
     return {
         **queries.fetch_stats(warehouse),
-        "total_spend_tracked": _single(found, "spend"),
-        "total_conversions_tracked": sum(part.conversions for part in found),
+        "currency": totals["currency"],
+        "total_spend_tracked": totals["total_spend"],
+        "total_conversions_tracked": totals["total_conversions"],
         "spend_tracked_by_currency": {part.currency: number(part.spend) for part in found},
     }
+
+
+def _converted(
+    warehouse: Warehouse, window: DayWindow, found: Sequence[Money], settings: Settings
+) -> Overall | None:
+    """The money of several currencies in the investment's; one alone needs no rates."""
+    if len(found) < 2:
+        return None
+    return investment.overall(warehouse, queries.money_by_day(warehouse, window), settings)
 
 
 def _provisional(rows: Sequence[queries.Row]) -> list[dict[str, Any]]:
@@ -432,6 +447,8 @@ _TOTALS = (
     "avg_cpa",
     "conversion_rate",
 )
+
+_TOTALS_OF_A_SYNC = ("currency", "total_spend", "total_conversions", "total_revenue")
 
 
 def _conversion_rate(found: Sequence[Money]) -> Decimal | None:

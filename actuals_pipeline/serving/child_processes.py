@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from actuals_pipeline.serving import guardian
+from actuals_pipeline.serving.installation import environment_with_secrets
 from actuals_pipeline.serving.process_logs import ProcessLog
-from actuals_pipeline.settings import SECRETS
 
 READY_SECONDS = 60.0
 """Longest that the others wait for one that they need before they start without it."""
@@ -92,7 +92,6 @@ class ChildProcess:
 
     def start(self, place: Place) -> int:
         """Start it; the number of its process group."""
-        hidden = SECRETS - self.plan.secrets
         own = [] if self.plan.listener is None else [self.plan.listener.fileno()]
         reading, writing = os.pipe()
         try:
@@ -100,11 +99,7 @@ class ChildProcess:
                 self.plan.command,
                 # Not where a .env lies: Dagster would let it override its environment.
                 cwd=place.folder,
-                env={
-                    name: value
-                    for name, value in place.environment.items()
-                    if name.removesuffix("_FILE") not in hidden
-                },
+                env=environment_with_secrets(place.environment, self.plan.secrets),
                 stdin=subprocess.DEVNULL,
                 stdout=writing,
                 stderr=writing,

@@ -85,7 +85,7 @@ def make_tables(installation: Installation) -> None:
     """
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "dagster", "instance", "migrate"],
-        env=installation.child_environment(),
+        env=installation.child_environment({"DATABASE_URL"}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

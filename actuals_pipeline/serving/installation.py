@@ -7,7 +7,7 @@ to this version's schema; a database of your own is never migrated without being
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +15,16 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from actuals_pipeline.errors import SettingsError
-from actuals_pipeline.settings import IN_FILE, PROJECT_ROOT, Settings
+from actuals_pipeline.settings import IN_FILE, PROJECT_ROOT, SECRETS, Settings
 from actuals_pipeline.warehouse import embedded, schema
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.urls import dagster_url, libpq_url
 
 DATABASE = "actuals"
 """Database of the embedded server."""
+
+OF_A_RUN = frozenset({"DATABASE_URL", "META_ACCESS_TOKEN", "META_APP_SECRET"})
+"""The secrets that a run of the job needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +55,25 @@ class Installation:
             "DAGSTER_EVENT_BATCH_SIZE": "100",
         }
 
-    def child_environment(self) -> dict[str, str]:
-        """The whole environment of a process that runs Dagster."""
-        return {**os.environ, **self.environment, **self.dagster_variables()}
+    def child_environment(self, secrets: Set[str]) -> dict[str, str]:
+        """The environment of a process that runs Dagster, with these of the secrets alone."""
+        whole = {**os.environ, **self.environment, **self.dagster_variables()}
+        return environment_with_secrets(whole, secrets)
 
     def enter_dagster(self) -> None:
         """Give this process the environment that Dagster reads."""
         (self.settings.home / "dagster").mkdir(parents=True, exist_ok=True)
-        os.environ.update(self.child_environment())
+        os.environ.update(self.child_environment(SECRETS))
+
+
+def environment_with_secrets(environment: Mapping[str, str], names: Set[str]) -> dict[str, str]:
+    """The variables without those of the secrets that are not named."""
+    hidden = SECRETS - names
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.removesuffix(IN_FILE) not in hidden
+    }
 
 
 def environment_with_database(environment: Mapping[str, str], url: str) -> dict[str, str]:

@@ -31,10 +31,11 @@ import click
 
 from actuals_pipeline.serving import guardian, up_state
 from actuals_pipeline.serving.child_processes import ChildProcess, Guard, Place, Plan
-from actuals_pipeline.serving.installation import Installation
+from actuals_pipeline.serving.installation import OF_A_RUN, Installation
 from actuals_pipeline.serving.listening import address_of
 from actuals_pipeline.serving.process_logs import ProcessLog
 from actuals_pipeline.settings import PROJECT_ROOT, SECRETS
+from actuals_pipeline.warehouse.alerts import begin_to_watch
 
 POLL_SECONDS = 0.2
 """How soon the end of a process, or a signal, is noticed."""
@@ -47,7 +48,7 @@ CODE_LOCATION = "actuals_pipeline"
 
 _OF_THE_UI = frozenset({"ACTUALS_UI_PASSWORD"})
 _OF_THE_HTTP = frozenset({"ACTUALS_API_TOKEN", "META_WEBHOOK_VERIFY_TOKEN"})
-_OF_THE_JOB = SECRETS - _OF_THE_UI - _OF_THE_HTTP
+_OF_THE_CODE = SECRETS - _OF_THE_UI - _OF_THE_HTTP
 """What fetches, and tells others."""
 
 
@@ -75,7 +76,10 @@ def run(
         if installation.lock_fd is not None:
             # They hold the embedded database too, should this process be killed.
             held.append(installation.lock_fd)
-        environment = installation.child_environment()
+        begin_to_watch(
+            installation.warehouse, installation.settings.meta_ad_account_ids, datetime.now(UTC)
+        )
+        environment = installation.child_environment(SECRETS)
         if read_only:
             environment["ACTUALS_UI_READ_ONLY"] = "1"
         if listeners.http and not environment.get("ACTUALS_REPORT_URL"):
@@ -109,7 +113,7 @@ def _plans(folder: Path, listeners: Listeners) -> Iterator[Plan]:
             *("--working-directory", str(PROJECT_ROOT), "--location-name", CODE_LOCATION),
             "--use-python-environment-entry-point",
         ],
-        _OF_THE_JOB,
+        _OF_THE_CODE,
         is_ready=lambda: _answers(code_socket),
     )
     daemon = [*python, "dagster._daemon", "run", "--workspace", str(workspace)]
@@ -122,7 +126,7 @@ def _plans(folder: Path, listeners: Listeners) -> Iterator[Plan]:
     )
     if listeners.http:
         command = [*python, "actuals_pipeline", "serve", "--listener"]
-        yield _served("http", command, _OF_THE_JOB | _OF_THE_HTTP, listeners.http)
+        yield _served("http", command, OF_A_RUN | _OF_THE_HTTP, listeners.http)
 
 
 def _served(

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import NamedTuple
 
@@ -32,8 +34,8 @@ from actuals_pipeline.serving.web_pages import (
 
 GRAPHQL = "/graphql"
 
-COOKIE = "actuals_ui"
-"""Proves to a WebSocket that its page knew the password: not every browser sends that along."""
+PASS_SECONDS = 900
+"""How long a pass lets in; each answer brings a new one, and the UI asks every few seconds."""
 
 NO_FRAME = {"X-Frame-Options": "DENY"}
 """No other site may show the UI in a frame, where a click could be led astray."""
@@ -53,13 +55,13 @@ class _Refusal(NamedTuple):
 class UiGate:
     """ASGI middleware that lets to Dagster's webserver what may come in.
 
-    Without a password only this computer is served.
+    Without a password only this computer is served.  `installation` is any name of it.
     """
 
-    def __init__(self, app: ASGIApp, password: str) -> None:
+    def __init__(self, app: ASGIApp, password: str, installation: str) -> None:
         self._app = app
         self._password = password
-        self._session = secrets.token_urlsafe(32)
+        self._passes = Passes(installation)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the refusal, or let the webserver answer."""
@@ -67,7 +69,7 @@ class UiGate:
             await self._app(scope, receive, send)
             return
         headers = headers_of(scope["headers"])
-        refused = self._stranger(headers) or _unsafe(scope, headers)
+        refused = self._stranger(scope, headers) or _unsafe(scope, headers)
         if refused is None:
             await self._app(scope, receive, self._sealing(send))
         elif scope["type"] == "websocket":
@@ -80,7 +82,7 @@ class UiGate:
             )
             await response(scope, receive, send)
 
-    def _stranger(self, headers: Mapping[str, str]) -> _Refusal | None:
+    def _stranger(self, scope: Scope, headers: Mapping[str, str]) -> _Refusal | None:
         if is_of_another_site(headers):
             return _Refusal(403, "This comes from another site's page and is not done.")
         if not self._password:
@@ -91,18 +93,14 @@ class UiGate:
                 "Without a password this answers as 127.0.0.1 or localhost only: call it so, or "
                 "set ACTUALS_UI_PASSWORD.",
             )
-        if self._knows_the_password(headers):
-            return None
-        asked = {"WWW-Authenticate": 'Basic realm="actuals_pipeline", charset="UTF-8"'}
-        return _Refusal(401, "The password is missing or wrong; any user name will do.", asked)
-
-    def _knows_the_password(self, headers: Mapping[str, str]) -> bool:
         # Of bytes, for text that is not ASCII cannot be compared in constant time.
         given = _password_in(headers.get("authorization", ""))
         if hmac.compare_digest(given, self._password.encode()):
-            return True
-        cookie = _cookie_in(headers.get("cookie", ""))
-        return hmac.compare_digest(cookie.encode(), self._session.encode())
+            return None
+        if scope["type"] == "websocket" and self._passes.is_in(headers.get("cookie", "")):
+            return None
+        asked = {"WWW-Authenticate": 'Basic realm="actuals_pipeline", charset="UTF-8"'}
+        return _Refusal(401, "The password is missing or wrong; any user name will do.", asked)
 
     def _sealing(self, send: Send) -> Send:
         """`send` with our headers on answers."""
@@ -112,13 +110,47 @@ class UiGate:
                 headers = MutableHeaders(scope=message)
                 headers.update(NO_FRAME)
                 if self._password:
-                    headers.append(
-                        "Set-Cookie",
-                        f"{COOKIE}={self._session}; Path=/; HttpOnly; SameSite=Strict",
-                    )
+                    headers.append("Set-Cookie", self._passes.issued())
             await send(message)
 
         return sealed
+
+
+class Passes:
+    """Cookies that prove to a WebSocket that its page knew the password.
+
+    Not every browser sends the password along there.  A browser tells cookies to every port of a
+    host, that is to services beside us, so a pass lets in nothing but a WebSocket, is told to no
+    path but GraphQL's, and ends soon.
+    """
+
+    def __init__(self, installation: str, clock: Callable[[], float] = time.time) -> None:
+        # One name for each installation: those of a host would overwrite each other's.
+        self._name = f"actuals_ui_{hashlib.sha256(installation.encode()).hexdigest()[:12]}"
+        self._key = secrets.token_bytes(32)
+        self._clock = clock
+
+    def issued(self) -> str:
+        """A new one, as a header `Set-Cookie` has it."""
+        until = str(int(self._clock()) + PASS_SECONDS)
+        return (
+            f"{self._name}={until}.{self._signature(until)}; Path={GRAPHQL}; "
+            f"Max-Age={PASS_SECONDS}; HttpOnly; SameSite=Strict"
+        )
+
+    def is_in(self, cookies: str) -> bool:
+        """Whether one that is valid is in a header `Cookie`."""
+        try:
+            morsel = SimpleCookie(cookies).get(self._name)
+        except CookieError:
+            return False
+        until, _, signature = (morsel.value if morsel else "").partition(".")
+        if not hmac.compare_digest(signature.encode(), self._signature(until).encode()):
+            return False
+        return self._clock() < int(until)
+
+    def _signature(self, until: str) -> str:
+        return hmac.new(self._key, until.encode(), hashlib.sha256).hexdigest()
 
 
 def _unsafe(scope: Scope, headers: Mapping[str, str]) -> _Refusal | None:
@@ -146,11 +178,3 @@ def _password_in(authorization: str) -> bytes:
         return base64.b64decode(encoded.strip(), validate=True).partition(b":")[2]
     except (binascii.Error, ValueError):
         return b""
-
-
-def _cookie_in(header: str) -> str:
-    try:
-        morsel = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""

@@ -116,7 +116,8 @@ def _utc(instant: datetime) -> datetime:
 
 
 # A fetch is of "today" if it reached the day of the schedule, or of the account where that is
-# earlier; one of past days, however late it ran, does not count.
+# earlier; one of past days, however late it ran, does not count.  An account that was never fetched
+# counts from when it was first to be.
 _NO_RECENT_ACTUALS: LiteralString = """
 SELECT 'act_' || asked.account_id AS subject,
        extract(epoch FROM %(now)s - coalesce(
@@ -126,10 +127,12 @@ SELECT 'act_' || asked.account_id AS subject,
                    (fetched.started_at AT TIME ZONE coalesce(known.time_zone, %(zone)s))::date
                )),
            min(fetched.started_at),
-           known.fetched_at
+           known.fetched_at,
+           watched.since
        ))::double precision / 3600 AS value,
        NULL AS why
 FROM unnest(%(accounts)s::text[]) AS asked (account_id)
+LEFT JOIN actuals.watched_since AS watched ON watched.subject = asked.account_id
 LEFT JOIN LATERAL (
     SELECT max(time_zone) AS time_zone, max(fetched_at) AS fetched_at
     FROM actuals.meta_account_totals
@@ -138,7 +141,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN actuals.fetch_log AS fetched
     ON fetched.account_id = asked.account_id AND fetched.kind = 'account'
     AND fetched.started_at > %(now)s - interval '35 days' -- so that the whole log is not read
-GROUP BY asked.account_id, known.fetched_at
+GROUP BY asked.account_id, known.fetched_at, watched.since
 """
 
 # A day that was left out counts from its beginning.
@@ -320,9 +323,10 @@ MEASURES: Final[Mapping[str, LiteralString]] = {
 
 _SCHEDULER_STOPPED: LiteralString = """
 SELECT '' AS subject,
-       extract(epoch FROM %(now)s - max(to_timestamp(
-           (tick_body::jsonb ->> 'timestamp')::double precision
-       )))::double precision / 3600 AS value,
+       extract(epoch FROM %(now)s - coalesce(
+           max(to_timestamp((tick_body::jsonb ->> 'timestamp')::double precision)),
+           (SELECT since FROM actuals.watched_since WHERE subject = '')
+       ))::double precision / 3600 AS value,
        NULL AS why
 FROM dagster.job_ticks -- its column `timestamp` is in the time zone of the session
 WHERE type = 'SCHEDULE' AND status IN ('SUCCESS', 'SKIPPED')

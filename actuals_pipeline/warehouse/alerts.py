@@ -36,6 +36,15 @@ PING_RETRY = timedelta(minutes=5)
 """From one failed ping to the next of the same run, until the next good tick."""
 
 
+def begin_to_watch(warehouse: Warehouse, account_ids: Iterable[str], now: datetime) -> None:
+    """From now on the schedule is to tick, and these accounts are to be fetched; once for each.
+
+    So that what never happened at all is noticed, too.
+    """
+    with warehouse.transaction() as connection:
+        connection.execute(_WATCH, {"subjects": ["", *account_ids], "now": now})
+
+
 def evaluate(
     warehouse: Warehouse,
     watched: Watched,
@@ -148,6 +157,12 @@ def settle_heartbeat(warehouse: Warehouse, run_id: str, error: str | None, now: 
         )
 
 
+def give_up_heartbeats(warehouse: Warehouse) -> None:
+    """Nobody is to be told any more: forget the pings that were not taken."""
+    with warehouse.transaction() as connection:
+        connection.execute("DELETE FROM actuals.heartbeats WHERE delivered_at IS NULL")
+
+
 def keep_findings(warehouse: Warehouse, findings: Iterable[Finding], now: datetime) -> None:
     """Remember how the daily health check came out; what it could not check stays as it was."""
     with warehouse.transaction() as connection:
@@ -187,6 +202,12 @@ def _forget(connection: psycopg.Connection, channels: Sequence[str], now: dateti
         [list(channels)],
     )
 
+
+_WATCH: LiteralString = """
+INSERT INTO actuals.watched_since (subject, since)
+SELECT DISTINCT subject, %(now)s::timestamptz FROM unnest(%(subjects)s::text[]) AS subject
+ON CONFLICT (subject) DO NOTHING
+"""
 
 _OPEN: LiteralString = """
 SELECT rule, subject, severity, message, advice, opened_at, last_sent_at

@@ -18,6 +18,7 @@ from actuals_pipeline.accuracy.contract import (
     KNOWN_AD_DAYS,
     KNOWN_CHANGES,
     KNOWN_DAYS,
+    READ,
     WINDOW_DAYS,
 )
 from actuals_pipeline.frames import Contract, conform
@@ -177,19 +178,19 @@ ORDER BY account_id, ad_id, known_on
 
 def window_days(warehouse: Warehouse, asked: pd.DataFrame) -> pd.DataFrame:
     """The report days of the `asked` windows as they were known: WINDOW_DAYS of `asked_windows`."""
-    reads = asked[list(WINDOW_DAYS.key[:-1])].drop_duplicates()
-    values = {name: reads[name].tolist() for name in reads.columns}
+    windows = asked.drop_duplicates("reading")[["reading", *READ]]
+    values = {name: windows[name].tolist() for name in windows.columns}
     with warehouse.transaction() as connection:
         rows = connection.execute(_WINDOW_DAYS, values).fetchall()
     return _framed(WINDOW_DAYS, rows)
 
 
 _WINDOW_DAYS: LiteralString = """
-SELECT asked.*, day.*
+SELECT asked.reading, day.*
 FROM unnest(
-    %(account_id)s::text[], %(ad_id)s::text[], %(since)s::date[], %(until)s::date[],
-    %(known_by)s::date[], %(learnt_by)s::date[]
-) AS asked (account_id, ad_id, since, until, known_by, learnt_by)
+    %(reading)s::bigint[], %(account_id)s::text[], %(ad_id)s::text[], %(since)s::date[],
+    %(until)s::date[], %(known_by)s::date[], %(learnt_by)s::date[]
+) AS asked (reading, account_id, ad_id, since, until, known_by, learnt_by)
 CROSS JOIN LATERAL (
     SELECT report_date, as_of_date, impressions, clicks, spend, conversions, revenue
     FROM (

@@ -14,6 +14,10 @@ MOST_HOURS_LATE = timedelta(hours=24)
 """An event that nobody asked about for so long is left to the hourly fetches."""
 
 
+KEPT = timedelta(days=90)
+"""How long events are kept; what they told of has long been fetched then."""
+
+
 class Waiting(NamedTuple):
     """An account of which events came in after its last fetch began, and the first of them."""
 
@@ -64,6 +68,14 @@ def store(warehouse: Warehouse, events: Sequence[Any]) -> int:
     columns = [[getattr(event, name) for event in events] for name in names]
     with warehouse.transaction() as connection:
         return connection.execute(_STORE, columns).rowcount
+
+
+def forget(warehouse: Warehouse, now: datetime) -> int:
+    """Delete the events that came in longer than `KEPT` ago; how many those were."""
+    with warehouse.transaction() as connection:
+        query = "SELECT actuals.forget_meta_events(%s)"
+        row = connection.execute(query, [now - KEPT]).fetchone()
+    return row[0] if row else 0
 
 
 def waiting(warehouse: Warehouse, account_ids: Collection[str], now: datetime) -> list[Waiting]:

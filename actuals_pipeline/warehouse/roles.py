@@ -5,8 +5,8 @@
     actuals_reader     BI: every table and view of ours, nothing of Dagster's, and not one row more
 
 Both are groups without a login, so no password is set here: an administrator makes accounts in
-them.  Months are the one thing that the writer has to create; `actuals.make_month` does that with
-the owner's rights, for months of our own tables alone.
+them.  Two functions do with the owner's rights what the writer has none for: `actuals.make_month`
+creates months of our own tables, `actuals.forget_meta_events` deletes events that are old.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ REVOKE INSERT, UPDATE, DELETE ON actuals.schema_version, actuals.pruned_months F
 REVOKE UPDATE, DELETE ON actuals.prediction_log, actuals.video_log, actuals.fetch_log,
     actuals.known_days, actuals.ads, actuals.meta_events FROM actuals_writer;
 GRANT EXECUTE ON FUNCTION actuals.make_month(text, date) TO actuals_writer;
+GRANT EXECUTE ON FUNCTION actuals.forget_meta_events(timestamptz) TO actuals_writer;
 
 -- Dagster's own tables: rows, no schema.
 GRANT USAGE ON SCHEMA dagster TO actuals_writer;

@@ -34,6 +34,7 @@ _UNDECLARED = (
     "0017_ads.sql",
     "0020_make_month.sql",
     "0021_video_log.sql",
+    "0025_forget_meta_events.sql",
 )
 """Functions, triggers, and the views over the revisions, which SQLAlchemy cannot declare."""
 

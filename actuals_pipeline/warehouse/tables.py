@@ -1276,6 +1276,16 @@ alert_messages = Table(
     comment="One row is one message to one channel, sent or waiting.",
 )
 
+watched_since = Table(
+    "watched_since",
+    warehouse,
+    _key("subject", "Account, digits without act_; empty: the schedule."),
+    Column(
+        "since", _INSTANT, nullable=False, comment="When it was first to be fetched, or to tick."
+    ),
+    comment="One row is something of which alerts are to be raised, and since when.",
+)
+
 heartbeats = Table(
     "heartbeats",
     warehouse,
@@ -1340,7 +1350,7 @@ meta_events = Table(
     CheckConstraint("field <> ''", name="field"),
     Index(None, "account_id", "received_at"),
     Index(None, "received_at"),
-    comment="One row is one event that Meta told by webhook; append-only.",
+    comment="One row is one event that Meta told by webhook; append-only, and kept for 90 days.",
 )
 
 known_days = Table(

@@ -24,11 +24,11 @@ from actuals_pipeline.accuracy.contract import (
     KNOWN_ACCOUNT_DAYS,
     KNOWN_DAYS,
     PREDICTIONS,
+    READ,
     REVISIONS,
     WINDOW_DAYS,
 )
 from actuals_pipeline.accuracy.launch_windows import (
-    READ,
     SharesOf,
     asked_windows,
     launch_pairs,
@@ -253,14 +253,14 @@ class SimulatedAds:
 
 def window_days_of(asked: pd.DataFrame, revisions: pd.DataFrame) -> pd.DataFrame:
     """The WINDOW_DAYS of windows of accounts that were seen from the start on."""
-    reads = asked[READ].drop_duplicates()
-    told = reads.merge(revisions, on=["account_id", "ad_id"])
+    windows = asked.drop_duplicates("reading")[["reading", *READ]]
+    told = windows.merge(revisions, on=["account_id", "ad_id"])
     told = told[
         (told["report_date"] >= told["since"])
         & (told["report_date"] <= told["until"])
         & (told["as_of_date"] <= told["known_by"])
     ]
-    newest = told.sort_values("as_of_date").drop_duplicates([*READ, "report_date"], keep="last")
+    newest = told.sort_values("as_of_date").drop_duplicates(["reading", "report_date"], keep="last")
     return conform(newest.rename(columns={"as_of_date": "known_on"}), WINDOW_DAYS).reset_index(
         drop=True
     )

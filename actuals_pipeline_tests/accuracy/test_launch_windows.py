@@ -43,10 +43,7 @@ def window_days(windows: pd.DataFrame, *rows: dict[str, Any]) -> pd.DataFrame:
         "revenue": Decimal(30),
     }  # fmt: skip
     made = [
-        {name: window[name] for name in WINDOW_DAYS.key[:-1]}
-        | usual
-        | {"known_on": window["known_by"]}
-        | row
+        usual | {"reading": window["reading"], "known_on": window["known_by"]} | row
         for window in windows.to_dict("records")
         for row in rows
         if window["since"] <= row["report_date"] <= window["until"]

@@ -334,9 +334,7 @@ def test_a_global_factor_moves_the_calibration_and_leaves_the_order() -> None:
 def test_what_is_said_of_one_row_does_not_depend_on_the_others() -> None:
     frame = ctr_verdicts(WORLD.predicted, WORLD.impressions, WORLD.clicks)
     one = ctr_verdicts(WORLD.predicted[7], WORLD.impressions[7], [WORLD.clicks[7]])
-    # But for the multiplicity, which is about all of them.
-    columns = [name for name in frame.columns if name != "is_discovery"]
-    assert one[columns].iloc[0].equals(frame[columns].iloc[7])
+    assert one.iloc[0].equals(frame.iloc[7])
     alone = float(ctr_noise(WORLD.predicted[7], WORLD.impressions[7]))
     assert alone == ctr_noise(WORLD.predicted, WORLD.impressions)[7]
     priors_of_all = fit_beta_priors(WORLD.clicks, WORLD.impressions, WORLD.campaign)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from actuals_pipeline.accuracy.contract import VERDICTS
+from actuals_pipeline.accuracy.false_discovery import discoveries
 from actuals_pipeline.accuracy.intervals import Interval, shrunken_order_value
 from actuals_pipeline.accuracy.verdict import ctr_verdicts, roas_verdicts, verdicts
 
@@ -146,7 +147,7 @@ def test_overdispersion_takes_a_verdict_back() -> None:
 def test_a_pair_that_cannot_be_compared_has_nothing_said_of_it() -> None:
     frame = ctr_verdicts([0.1, 0.1, NAN, 1.2], [0, 1, 10, 10], [0, 2, 1, 1])
     assert frame[["verdict", "direction", "n_more", "z", "p_value"]].isna().all(axis=None)
-    assert not frame[["is_discovery", "is_within_tolerance"]].any(axis=None)
+    assert not frame["is_within_tolerance"].any()
     assert frame["actual"].isna().tolist() == [True, True, False, False]
 
 
@@ -182,7 +183,7 @@ def test_of_perfect_predictions_hardly_any_is_called_wrong() -> None:
     n = rng.integers(500, 40_000, len(p))
     frame = ctr_verdicts(p, n, rng.binomial(n, p))
     assert np.mean(frame["p_value"] < 0.05) == pytest.approx(0.05, abs=0.006)
-    assert frame["is_discovery"].sum() <= 3
+    assert discoveries(frame["p_value"]).sum() <= 3
     told = frame["direction"].notna().mean()
     assert told == pytest.approx(0.05, abs=0.007)
 
@@ -192,6 +193,6 @@ def test_a_prediction_half_of_what_came_is_found() -> None:
     n = np.full(3000, 20_000)
     p = np.full(3000, 0.02)
     p[:300] /= 2
-    found = ctr_verdicts(p, n, rng.binomial(n, 0.02))["is_discovery"].to_numpy()
+    found = discoveries(ctr_verdicts(p, n, rng.binomial(n, 0.02))["p_value"])
     assert found[:300].all()
     assert found[300:].sum() / found.sum() < 0.13

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,7 +13,17 @@ from actuals_pipeline.accuracy import contract as accuracy_contract
 from actuals_pipeline.actuals import contract as actuals_contract
 from actuals_pipeline.actuals.contract import INSIGHTS
 from actuals_pipeline.errors import FrameMismatch
-from actuals_pipeline.frames import Column, Contract, Kind, check_frame, conform, empty_frame
+from actuals_pipeline.frames import (
+    Column,
+    Contract,
+    Kind,
+    at_least_zero,
+    check_added,
+    check_columns,
+    check_frame,
+    conform,
+    empty_frame,
+)
 
 Frames = Callable[..., pd.DataFrame]
 
@@ -97,6 +108,49 @@ def test_another_shape_is_refused(
 def test_what_is_read_may_have_further_columns_in_any_order(insights_of: Frames) -> None:
     frame = insights_of({}).assign(extra=1)
     check_frame(frame[sorted(frame.columns)], INSIGHTS, exact=False)
+
+
+PRICED = Contract(
+    "priced_insights",
+    INSIGHTS.key,
+    (*INSIGHTS.columns, Column("price", Kind.NUMBER, "Of a click", nullable=True)),
+    (*INSIGHTS.rules, *at_least_zero("price")),
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"price": -1.0}, "price: -1.0 breaks the rule 'is at least 0' at account_id=42, ad_id=2"),
+        ({"price": float("inf")}, "price: inf breaks the rule 'is finite'"),
+        ({"price": "1"}, "price: dtype str, declared float64"),
+        ({"extra": 1.0}, "extra: not declared"),
+    ],
+)
+def test_what_a_step_adds_is_checked_and_what_was_there_is_not_again(
+    insights_of: Frames, change: dict[str, Any], named: str
+) -> None:
+    # Clicks below zero were for whoever made INSIGHTS of these rows to see.
+    frame = insights_of({"ad_id": "2", "clicks": -1}).assign(price=1.0)
+    check_added(frame, PRICED, INSIGHTS)
+    with pytest.raises(FrameMismatch, match=re.escape(named)):
+        check_added(frame.assign(**change), PRICED, INSIGHTS)
+
+
+def test_of_what_was_checked_before_only_the_columns_are_looked_at(insights_of: Frames) -> None:
+    frame = insights_of({"clicks": -1}).assign(extra=1)
+    check_columns(frame, INSIGHTS)
+    with pytest.raises(FrameMismatch, match=r"insights\.spend: declared once, but there 0"):
+        check_columns(frame.drop(columns="spend"), INSIGHTS)
+    with pytest.raises(FrameMismatch, match=r"insights\.clicks: dtype float64"):
+        check_columns(frame.astype({"clicks": "float64"}), INSIGHTS)
+
+
+def test_what_is_written_to_a_conformed_frame_stays_there(insights_of: Frames) -> None:
+    given = insights_of({}, {"ad_id": "2"})
+    conformed = conform(given, INSIGHTS)
+    conformed.loc[0, "clicks"] = 123
+    assert conformed["clicks"].tolist()[0] == 123 != given["clicks"].tolist()[0]
 
 
 def test_conforming_gives_the_declared_dtypes(insights_of: Frames) -> None:

@@ -49,6 +49,7 @@ from actuals_pipeline.accuracy.contract import (
     KNOWN_CHANGES,
     KNOWN_DAYS,
     PREDICTIONS,
+    READ,
     WINDOW_DAYS,
 )
 from actuals_pipeline.accuracy.entropy import (
@@ -60,7 +61,6 @@ from actuals_pipeline.accuracy.entropy import (
 )
 from actuals_pipeline.accuracy.intervals import jeffreys, scaled_gamma, shrunken_order_value, wilson
 from actuals_pipeline.accuracy.launch_windows import (
-    READ,
     asked_windows,
     launch_pairs,
     window_figures,
@@ -323,7 +323,8 @@ class Launched:
                 "report_date": self.first.repeat(LIFE) + np.tile(_AFTER, len(self.ad_ids)),
             }
         ).reset_index(drop=True)
-        days = asked[READ].merge(each.assign(**self.daily), on="ad_id")
+        windows = asked.drop_duplicates("reading")[["reading", *READ]]
+        days = windows.merge(each.assign(**self.daily), on="ad_id")
         days = days[days["report_date"] <= days["until"]].assign(known_on=days["known_by"])
         return conform(days.reset_index(drop=True), WINDOW_DAYS)
 

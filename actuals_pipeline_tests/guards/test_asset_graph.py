@@ -167,11 +167,12 @@ def test_a_job_of_its_own_checks_the_health_once_a_day() -> None:
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
 
 
-def test_a_job_without_assets_prunes_dagsters_events_once_a_week() -> None:
+def test_a_job_without_assets_prunes_dagsters_events_and_metas_once_a_week() -> None:
     defs = definitions(ACTUALS_TIMEZONE="Europe/Berlin")
     job = defs.resolve_job_def("maintenance_job")
-    assert [node.name for node in job.graph.nodes] == ["prune_dagster_events"]
-    assert not job.graph.nodes[0].definition.pools
+    nodes = {node.name: node for node in job.graph.nodes}
+    assert nodes.keys() == {"prune_dagster_events", "forget_meta_events"}
+    assert not any(node.definition.pools for node in nodes.values())
     schedule = defs.resolve_schedule_def("weekly_maintenance")
     assert (schedule.job_name, schedule.cron_schedule) == ("maintenance_job", "47 4 * * 0")
     assert schedule.execution_timezone == "Europe/Berlin"

@@ -55,6 +55,7 @@ def test_every_table_that_is_computed_from_frames_has_a_contract() -> None:
         "fetch_log",
         "alerts",
         "alert_messages",
+        "watched_since",
         "heartbeats",
         "health_findings",
         "open_reports",

@@ -51,6 +51,9 @@ def test_a_tick_tells_an_alert_once_and_pings_after_a_good_run(
         said = skipped_because(pipeline.instance, **environment)
         again = skipped_because(pipeline.instance, **environment)
     opened = {(alert.rule, alert.subject) for alert in alerts.open_alerts(warehouse)}
+    with warehouse.transaction() as connection:
+        watched = connection.execute("SELECT subject FROM actuals.watched_since ORDER BY 1")
+        assert watched.fetchall() == [("",), ("42",), ("43",)]
     assert {("no_recent_actuals", f"act_{each}") for each in ("42", "43")} <= opened
     assert said == f"{len(opened)} open, 1 messages sent."
     assert again == f"{len(opened)} open, 0 messages sent."
@@ -61,6 +64,14 @@ def test_a_tick_tells_an_alert_once_and_pings_after_a_good_run(
         beats = connection.execute("SELECT run_id, last_error FROM actuals.heartbeats").fetchall()
     assert beats == [(good.run_id, "it answered HTTP 500")]
     assert "in-the-url" not in f"{caplog.text} {said} {again}"
+    with warehouse.transaction() as connection:
+        # Tried in vain three times.
+        connection.execute("UPDATE actuals.heartbeats SET attempts = 3")
+    skipped_because(pipeline.instance, **environment)
+    assert "heartbeat_failed" in {alert.rule for alert in alerts.open_alerts(warehouse)}
+    # Nobody listens any more, so nobody is missed.
+    skipped_because(pipeline.instance, **{**environment, "ACTUALS_HEARTBEAT_URL": ""})
+    assert "heartbeat_failed" not in {alert.rule for alert in alerts.open_alerts(warehouse)}
 
 
 def test_a_tick_that_cannot_look_says_why(dagster_instance: dg.DagsterInstance) -> None:

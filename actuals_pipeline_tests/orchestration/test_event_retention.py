@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from threading import Event, Thread
 from time import sleep
 from typing import Any, LiteralString
@@ -325,6 +326,15 @@ def end_later(pipeline: Pipeline, run_id: str, later: timedelta) -> None:
 
 def warehouse_of(pipeline: Pipeline) -> Warehouse:
     return Warehouse(pipeline.environment["DATABASE_URL"])
+
+
+def told_by_meta(pipeline: Pipeline, at: datetime, field: str) -> None:
+    with warehouse_of(pipeline).transaction() as connection:
+        connection.execute(
+            "INSERT INTO actuals.meta_events (event_key, account_id, field, received_at, value) "
+            "VALUES (%s, '42', %s, %s, '{}')",
+            [sha256(field.encode()).hexdigest(), field, at],
+        )
 
 
 def in_a_month() -> datetime:
@@ -669,13 +679,22 @@ def test_the_weekly_job_prunes_and_shows_what_that_freed(pipeline: Pipeline, tod
     on_disk = sum(bytes_by_table(warehouse_of(pipeline)).values())
     with copied(pipeline) as alone:
         expected = prune_events(warehouse_of(alone), now=in_a_month())
+    told_by_meta(pipeline, datetime.now(UTC) - timedelta(days=50), "recent")
+    told_by_meta(pipeline, datetime.now(UTC) - timedelta(days=70), "old")
 
     done = job.execute_in_process(instance=pipeline.instance, resources={"postgres": postgres})
     assert done.success
-    (output,) = (event for event in done.all_events if event.is_successful_output)
-    told: dict[str, Any] = {
-        name: each.value for name, each in output.step_output_data.metadata.items()
+    outputs = {
+        str(event.step_key): {
+            name: each.value for name, each in event.step_output_data.metadata.items()
+        }
+        for event in done.all_events
+        if event.is_successful_output
     }
+    assert outputs["forget_meta_events"] == {"events": 1}
+    left = rows(pipeline, "SELECT field FROM actuals.meta_events")
+    assert [row["field"] for row in left] == ["recent"], "90 days, seen in a month"
+    told: dict[str, Any] = outputs["prune_dagster_events"]
     # The run of the job itself has begun to write events.
     assert told.pop("bytes_on_disk_before") >= on_disk > expected.bytes > 0
     assert told.pop("bytes_on_disk_after") > 0

@@ -12,7 +12,8 @@ import pytest
 
 from actuals_pipeline.alerts.webhook import signature
 from actuals_pipeline.orchestration.build import build_definitions
-from actuals_pipeline.orchestration.retrain_requests import MOST_A_TICK, REQUEST_TAG
+from actuals_pipeline.orchestration.retrain_requests import REQUEST_TAG
+from actuals_pipeline.orchestration.warehouse_sensors import MOST_A_TICK
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import drift
 from actuals_pipeline.warehouse.connection import Warehouse

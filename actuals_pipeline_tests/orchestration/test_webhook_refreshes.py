@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import RUN_KEY_TAG
 
 from actuals_pipeline.meta.webhooks import MetaEvent
 from actuals_pipeline.orchestration.build import build_definitions
@@ -67,6 +68,13 @@ def test_an_account_is_asked_early_once_and_alone(pipeline: Pipeline, hooked: Wa
     for live in pipeline.instance.get_runs():
         pipeline.instance.report_run_canceled(live)
     (again,) = due(pipeline, hooked)
+
+    # The run of this event that ended without asking is not begun again, and takes nobody's place.
+    used = {**again.tags, RUN_KEY_TAG: str(again.run_key)}
+    begun(pipeline, used)
+    for live in pipeline.instance.get_runs(dg.RunsFilter(tags=used)):
+        pipeline.instance.report_run_canceled(live)
+    assert due(pipeline, hooked, now + timedelta(hours=1)) == []
 
     # The run asks that account alone; with that the events are answered.
     window = DayWindow.trailing(pipeline.graph.world.today("43"), 2)

@@ -89,12 +89,6 @@ def database(shared_database: str) -> str:
     return shared_database
 
 
-@pytest.fixture(scope="session")
-def drawing_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which the script of the page's charts is kept: it takes seconds to make."""
-    return tmp_path_factory.mktemp("drawing")
-
-
 @pytest.fixture
 def in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The working directory is the test's, so that no .env of the developer's is read."""
@@ -129,28 +123,33 @@ def insert(database: str) -> Insert:
     """
 
     def add(name: str, /, **values: Any) -> None:
-        table = _table(name)
-        required = [
-            column.name
-            for column in table.columns
-            if not column.nullable and column.identity is None and column.server_default is None
-        ]
-        row = {column: _USUAL.get(column, 0) for column in required} | values
-        row = {
-            column: bool(value) if str(table.columns[column].type) == "BOOLEAN" else value
-            for column, value in row.items()
-        }
-        query = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
-            sql.Identifier(str(table.schema), table.name),
-            sql.SQL(", ").join(map(sql.Identifier, row)),
-            sql.SQL(", ").join(sql.Placeholder() * len(row)),
-        )
         with psycopg.connect(database) as connection:
-            if table.info.get("by_month"):
-                months.make(connection, table, months.months_of([row["report_date"]]))
-            connection.execute(query, list(row.values()))
+            insert_row(connection, name, values)
 
     return add
+
+
+def insert_row(connection: psycopg.Connection, name: str, values: Row) -> None:
+    """Add one row of a table; what is not given is usual or 0."""
+    table = _table(name)
+    required = [
+        column.name
+        for column in table.columns
+        if not column.nullable and column.identity is None and column.server_default is None
+    ]
+    row = {column: _USUAL.get(column, 0) for column in required} | values
+    row = {
+        column: bool(value) if str(table.columns[column].type) == "BOOLEAN" else value
+        for column, value in row.items()
+    }
+    query = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+        sql.Identifier(str(table.schema), table.name),
+        sql.SQL(", ").join(map(sql.Identifier, row)),
+        sql.SQL(", ").join(sql.Placeholder() * len(row)),
+    )
+    if table.info.get("by_month"):
+        months.make(connection, table, months.months_of([row["report_date"]]))
+    connection.execute(query, list(row.values()))
 
 
 @pytest.fixture

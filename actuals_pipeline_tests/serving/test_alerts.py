@@ -39,8 +39,10 @@ class Watch:
     insert: Insert
     environment: Mapping[str, str]
 
-    def at(self, now: datetime = NOW, channels: tuple[str, ...] = LOG) -> Changes:
-        settings = Settings.from_environment({"META_AD_ACCOUNT_ID": "act_42"})
+    def at(
+        self, now: datetime = NOW, channels: tuple[str, ...] = LOG, **environment: str
+    ) -> Changes:
+        settings = Settings.from_environment({"META_AD_ACCOUNT_ID": "act_42"} | environment)
         watched = Watched.of(settings, "hourly_actuals")
         return alerts.evaluate(self.warehouse, watched, channels, now, repeat_after=DAY)
 
@@ -324,6 +326,8 @@ def test_a_rule_that_cannot_be_measured_blinds_no_other_and_keeps_its_alerts(
     watch.execute("ALTER TABLE public.videos RENAME COLUMN created_at TO made_at")
     reconciled(watch, "80", "gap")
     changes = watch.at()
+    # The database is shared with other tests.
+    watch.execute("ALTER TABLE public.videos RENAME COLUMN made_at TO created_at")
     assert [alert.rule for alert in changes.opened] == ["spend_not_reconciling"]
     assert [alert.rule for alert in changes.kept] == ["coverage"]
     assert "Alerts of coverage cannot be judged: column video.created_at" in caplog.text
@@ -414,6 +418,27 @@ def test_a_heartbeat_follows_a_good_tick_alone_and_once(watch: Watch) -> None:
     assert claimed(NOW + alerts.PING_RETRY) == "good"
     alerts.settle_heartbeat(watch.warehouse, "good", None, NOW)
     assert claimed(NOW + DAY) is None
+
+
+def test_what_never_happened_is_told_when_it_is_overdue(watch: Watch) -> None:
+    def opened(hours: float) -> set[tuple[str, str]]:
+        changes = watch.at(NOW + hours * HOUR, META_AD_ACCOUNT_ID="act_42,act_43")
+        return {(alert.rule, alert.subject) for alert in changes.opened}
+
+    assert opened(0) == set(), "nothing was started here"
+    alerts.begin_to_watch(watch.warehouse, ["42"], NOW)
+    assert opened(1.5) == set()
+    # That it is started again, with one account more, begins anew for that one alone.
+    alerts.begin_to_watch(watch.warehouse, ["42", "43"], NOW + 1.6 * HOUR)
+    assert opened(2.1) == {("scheduler_stopped", ""), ("no_recent_actuals", "act_42")}
+    assert "has not ticked for 2.1 h" in str(alerts.open_alerts(watch.warehouse))
+    assert ("no_recent_actuals", "act_43") in opened(3.7)
+    tick(watch, NOW + 3.7 * HOUR)
+    watch.fetched(started_at=NOW + 3.7 * HOUR)
+    opened(3.8)
+    left = {(alert.rule, alert.subject) for alert in alerts.open_alerts(watch.warehouse)}
+    assert ("no_recent_actuals", "act_43") in left
+    assert not left & {("scheduler_stopped", ""), ("no_recent_actuals", "act_42")}
 
 
 def test_the_command_line_lists_and_checks_and_tests(command: Command, watch: Watch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.serving import answers
+from actuals_pipeline.settings import Settings
+from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline_tests.serving.conftest import Command, Insert
 
 FIRST, LAST = date(2026, 3, 6), date(2026, 3, 7)
@@ -136,6 +140,28 @@ def test_with_rates_the_totals_are_in_the_investments_currency(
     # A rate holds for seven days and not for an eighth.
     assert summary("--until", str(FIRST), **BUDGET)["total_spend"] == 20.02
     assert summary(**BUDGET, ACTUALS_EXCHANGE_RATE_DAYS="0")["total_spend"] == 50.05
+
+
+@pytest.mark.usefixtures("two_currencies")
+def test_what_a_sync_brought_and_the_counts_are_converted_alike(
+    warehouse: Warehouse, rate: Callable[[date, str], None]
+) -> None:
+    def totals(**variables: str) -> tuple[object, ...]:
+        settings = Settings.from_environment(variables)
+        window = DayWindow.inclusive(FIRST, LAST)
+        now = datetime(2026, 3, 8, tzinfo=UTC)
+        brought = answers.sync(warehouse, window, [], settings, now=now, duration_seconds=1)
+        of_a_sync, counts = brought["summary"], answers.stats(warehouse, settings)["stats"]
+        assert counts["currency"] == of_a_sync["currency"]
+        assert counts["total_spend_tracked"] == of_a_sync["total_spend"]
+        assert counts["total_conversions_tracked"] == of_a_sync["total_conversions"] == 8
+        return of_a_sync["currency"], of_a_sync["total_spend"], of_a_sync["total_revenue"]
+
+    rate(FIRST, "0.01")
+    assert totals(**BUDGET, ACTUALS_EXCHANGE_RATE_DAYS="0") == (None, None, None), "a day has none"
+    assert totals() == (None, None, None), "nothing says into which currency"
+    rate(LAST, "0.02")
+    assert totals(**BUDGET) == ("EUR", 50.05, 210)
 
 
 @pytest.mark.usefixtures("two_currencies")

@@ -29,12 +29,14 @@ from actuals_pipeline_tests.serving.conftest import Command, Insert
 SUMMARY_OF_A_SYNC = {
     *("total_ads", "successful", "failed", "rate_limited", "no_data"),
     *("total_spend", "total_conversions", "total_revenue", "duration_seconds", "timestamp"),
+    # Of our own.
+    "currency",
 }
 FETCHER_STATS = {
     *("total_fetches", "successful_fetches", "success_rate", "rate_limits_hit"),
     *("total_spend_tracked", "total_conversions_tracked"),
     # Of our own.
-    *("failed_fetches", "spend_tracked_by_currency"),
+    *("failed_fetches", "spend_tracked_by_currency", "currency"),
 }
 AMOUNTS = {
     *("currency", "spend", "revenue", "roas", "conversions", "cpa", "impressions", "clicks"),

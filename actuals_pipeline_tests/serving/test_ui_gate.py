@@ -20,6 +20,7 @@ from websockets.sync.client import connect
 
 from actuals_pipeline.orchestration.webserver import gated
 from actuals_pipeline.serving.listening import address_of, listening
+from actuals_pipeline.serving.ui_gate import PASS_SECONDS, Passes
 from actuals_pipeline.settings import Settings
 from actuals_pipeline_tests.serving.conftest import eventually
 
@@ -170,17 +171,35 @@ def test_a_password_is_asked_for_and_then_no_name_is(served: Served) -> None:
         page = requests.get(f"{url}/", headers=right, timeout=60)
         assert page.status_code == 200
         cookie, *attributes = page.headers["Set-Cookie"].split("; ")
-        assert {"HttpOnly", "SameSite=Strict"} <= set(attributes)
+        lasting = f"Max-Age={PASS_SECONDS}"
+        assert attributes == ["Path=/graphql", lasting, "HttpOnly", "SameSite=Strict"]
         assert PASSWORD not in cookie
         # Behind a proxy that speaks TLS.
         own = {**right, "Origin": "https://dashboard.example"}
         assert asked(url, "{ version }", **own).status_code == 200
         assert subscribed(url, Cookie=f"a=b; {cookie}")[0] == {"type": "connection_ack"}
-        for forged in ("actuals_ui=", "actuals_ui=guessed", 'actuals_ui="', "\xff"):
-            assert asked(url, "{ version }", Cookie=forged).status_code == 401
+        # Another service of this host may be told it, and gets no page for it.
+        assert asked(url, "{ version }", Cookie=cookie).status_code == 401
+        name, _, value = cookie.partition("=")
+        until, _, signature = value.partition(".")
+        longer = f"{int(until) + 1}.{signature}"
+        for forged in ("", "guessed", ".", f"{until}.", longer, '"', "\xff"):
+            with pytest.raises(InvalidStatus):
+                subscribed(url, Cookie=f"{name}={forged}")
         # A browser sends both with what any page makes it send.
         both = {**right, "Cookie": cookie, "Origin": "https://elsewhere.example"}
         assert asked(url, "{ version }", **both).status_code == 403
+
+
+def test_a_pass_ends_soon_and_lets_into_no_other_installation() -> None:
+    now = 1_773_000_000.0
+    passes = Passes("/home/a", clock=lambda: now)
+    told = passes.issued().partition(";")[0]
+    assert passes.is_in(f"a=b; {told}")
+    assert not Passes("/home/a", clock=lambda: now).is_in(told), "another start"
+    assert Passes("/home/b").issued().partition("=")[0] != told.partition("=")[0]
+    now += PASS_SECONDS
+    assert not passes.is_in(told)
 
 
 def test_read_only_means_that_nothing_is_changed(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
+import psycopg
 import pytest
 
 from actuals_pipeline.settings import SECRETS
@@ -49,7 +50,7 @@ SCHEDULE = {
 
 OF_META = {"DATABASE_URL", "META_ACCESS_TOKEN", "META_APP_SECRET"}
 NEEDED = {
-    "code_server": OF_META,
+    "code_server": OF_META | {"ALERT_URLS"},
     "daemon": {"DATABASE_URL"},
     "ui": {"DATABASE_URL"},
     "http": OF_META | {"ACTUALS_API_TOKEN", "META_WEBHOOK_VERIFY_TOKEN"},
@@ -152,6 +153,7 @@ def test_everything_is_served_starts_again_and_ends_with_all_its_processes(
 ) -> None:
     environment["ACTUALS_API_TOKEN"] = "of-the-interface-and-nobody-else"
     environment["META_WEBHOOK_VERIFY_TOKEN"] = "of-the-interface-as-well"
+    environment["ALERT_URLS"] = "json://127.0.0.1:1/nobody"
     http_port = free_port()
     # As a shell without job control starts what stands before an ampersand.
     with start("/bin/sh", "-c", """trap '' INT; exec "$@" """, "sh", http_port=http_port) as up:
@@ -182,6 +184,11 @@ def test_everything_is_served_starts_again_and_ends_with_all_its_processes(
         again = actuals("up", "--port", str(free_port()), "--no-http")
         assert again.returncode == 2
         assert f"`actuals up` runs for {up.home} already" in again.stderr
+
+        with psycopg.connect(environment["DATABASE_URL"]) as connection:
+            # What never happens is missed from now on.
+            watched = connection.execute("SELECT subject FROM actuals.watched_since ORDER BY 1")
+            assert watched.fetchall() == [("",), ("42",), ("43",)]
 
         secrets = {name: seen_by(up.pid_of(name)) & SECRETS for name in NEEDED}
         assert secrets == NEEDED

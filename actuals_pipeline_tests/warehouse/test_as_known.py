@@ -226,6 +226,7 @@ def test_a_window_holds_what_was_known_by_its_day_or_the_earliest_where_nothing_
                     "until": day(2),
                     "known_by": day(known_by),
                     "learnt_by": learnt_by,
+                    "reading": known_by,
                     "is_reconstructed": known_by < 2,
                     "matures_on": day(known_by),
                 }
@@ -234,7 +235,7 @@ def test_a_window_holds_what_was_known_by_its_day_or_the_earliest_where_nothing_
         ),
         ASKED_WINDOWS,
     )
-    got = as_known.window_days(warehouse, asked).sort_values(["known_by", "report_date"])
+    got = as_known.window_days(warehouse, asked).sort_values(["reading", "report_date"])
     assert got["spend"].map(float).tolist() == [1, 0.1, 1, 0.1, 1.2, 0.15]
     assert got["known_on"].tolist() == [day(2)] * 4 + [day(5)] * 2
 
@@ -304,11 +305,14 @@ def test_of_a_time_before_an_account_was_seen_only_what_was_learnt_by_the_as_of_
     }  # fmt: skip
     asked = conform(
         pd.DataFrame(
-            [window | {"as_of_date": each, "learnt_by": each} for each in (day(5), day(6))]
+            [
+                window | {"as_of_date": each, "learnt_by": each, "reading": number}
+                for number, each in enumerate((day(5), day(6)))
+            ]
         ),
         ASKED_WINDOWS,
     )
-    got = as_known.window_days(warehouse, asked).sort_values(["learnt_by", "report_date"])
+    got = as_known.window_days(warehouse, asked).sort_values(["reading", "report_date"])
     assert got["spend"].map(float).tolist() == [1, 1, 0.15]
 
 

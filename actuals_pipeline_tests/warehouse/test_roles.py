@@ -55,6 +55,16 @@ def make_accounts(database: str) -> None:
             connection.execute(create.format(sql.Identifier(name), sql.Identifier(role)))
 
 
+def tell_events(database: str, days_ago: list[int]) -> None:
+    with psycopg.connect(database) as connection:
+        for days in days_ago:
+            connection.execute(
+                "INSERT INTO actuals.meta_events (event_key, account_id, field, received_at, value)"
+                " VALUES (%s, '42', 'effective_status', now() - %s * interval '1 day', '{}')",
+                [sha256(str(days).encode()).hexdigest(), days],
+            )
+
+
 def denied(url: str, *statements: LiteralString) -> list[str]:
     """Those that were not refused for want of a right."""
     done = []
@@ -100,6 +110,7 @@ NOT_THE_READERS: tuple[LiteralString, ...] = (
     "INSERT INTO actuals.ad_actuals DEFAULT VALUES",
     "DELETE FROM actuals.ad_actuals",
     "SELECT actuals.make_month('ad_actuals', '2031-01-01')",
+    "SELECT actuals.forget_meta_events('2031-01-01')",
     "SELECT * FROM dagster.runs",
     "SELECT * FROM dagster.event_logs",
 )
@@ -123,6 +134,11 @@ def test_a_whole_sync_needs_only_the_writer_and_reading_only_the_reader(
     assert synced.returncode == 0, synced.stderr
     assert json.loads(synced.stdout)["summary"]["successful"] > 0
     assert denied(writer, *NOT_THE_WRITERS) == []
+    tell_events(database, days_ago=[0, 29, 31])
+    with psycopg.connect(writer) as connection:
+        # Even who asks for more can forget only what is old.
+        forgot = connection.execute("SELECT actuals.forget_meta_events('infinity')").fetchone()
+        assert forgot == (1,)
     for command in ("upgrade", "roles"):
         refused = actuals("db", command)
         assert refused.returncode == 2, (command, refused.stderr)

@@ -20,6 +20,11 @@ Amount: TypeAlias = float
 Count: TypeAlias = int
 
 
+_OF_THE_TOTALS = (
+    "ISO 4217: the only one, or of several the investment's; null where a rate to it is missing."
+)
+
+
 class Shape(BaseModel):
     """An object to which keys may be added."""
 
@@ -86,9 +91,10 @@ class SyncSummary(Shape):
     failed: Count
     rate_limited: Count
     no_data: Count
-    total_spend: Amount | None = Field(description="Null for several currencies, or unknown.")
+    currency: str | None = Field(description=_OF_THE_TOTALS)
+    total_spend: Amount | None = Field(description="In `currency`; null without one.")
     total_conversions: Count | None
-    total_revenue: Amount | None = Field(description="Null for several currencies, or unknown.")
+    total_revenue: Amount | None = Field(description="In `currency`; null without one.")
     duration_seconds: float
     timestamp: datetime
 
@@ -141,7 +147,8 @@ class FetcherStats(Shape):
     failed_fetches: Count
     success_rate: float | None = Field(description="In percent: 98.0; null before any fetch.")
     rate_limits_hit: Count
-    total_spend_tracked: Amount | None = Field(description="Null for several currencies.")
+    currency: str | None = Field(description=_OF_THE_TOTALS)
+    total_spend_tracked: Amount | None = Field(description="In `currency`; null without one.")
     total_conversions_tracked: Count
     spend_tracked_by_currency: dict[str, Amount]
 

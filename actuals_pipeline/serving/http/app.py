@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from actuals_pipeline.errors import ActualsError, InputError, WarehouseError
+from actuals_pipeline.errors import ActualsError, InputError
 from actuals_pipeline.meta.limits import Limits
 from actuals_pipeline.report_days import DayWindow, parse_day
 from actuals_pipeline.serving import answers, queries, single_ad
@@ -31,6 +31,7 @@ from actuals_pipeline.serving.http.failures import (
 )
 from actuals_pipeline.serving.http.gate import Gate
 from actuals_pipeline.serving.http.live_page import LivePages
+from actuals_pipeline.serving.http.readiness import LOOK_SECONDS, Readiness
 from actuals_pipeline.serving.http.request_rate import RequestRate
 from actuals_pipeline.serving.http.sync_runs import Ended, SyncRun, SyncRuns
 from actuals_pipeline.serving.http.webhooks import webhooks
@@ -52,9 +53,6 @@ SYNC_WAIT_SECONDS = 300.0
 META_WAIT_SECONDS = 10.0
 """Longest that one ad's fetch waits for Meta's limits; longer waits are the caller's (429)."""
 
-READY_SECONDS = 5.0
-"""Longest that the database may take to prove that it answers."""
-
 _THREADS = 8
 """At a time, of either kind; a small Postgres takes 100 connections."""
 
@@ -72,18 +70,18 @@ class Service:
         self.settings = installation.settings
         url = installation.database_url
         self.warehouse = Warehouse(url, most_seconds=READ_SECONDS)
-        self.probed = Warehouse(url, most_seconds=READY_SECONDS)
+        probed = Warehouse(url, most_seconds=LOOK_SECONDS)
+        self.readiness = Readiness(lambda: schema.check_in(probed))
         self.readers = Workers(_THREADS, _MOST_WAITING, READ_SECONDS)
         # Apart from the readers, so that a slow Meta holds up no dashboard.
         self.fetchers = Workers(_THREADS, _MOST_WAITING, FETCH_SECONDS)
-        self.probes = Workers(1, _MOST_WAITING, READY_SECONDS)
         self.sync_runs = SyncRuns(installation)
         self.pages = LivePages(self.warehouse, installation.settings.home)
 
     def give_up(self) -> None:
         """Answer all who still wait that the service stops."""
-        for workers in (self.readers, self.fetchers, self.probes):
-            workers.give_up()
+        for waited_for in (self.readers, self.fetchers, self.pages, self.readiness):
+            waited_for.give_up()
 
 
 def create_app(installation: Installation) -> FastAPI:
@@ -327,9 +325,7 @@ async def page(
     asked: Annotated[PageParameters, Query()], request: Request, service: _Serving
 ) -> Response:
     """Everything at a glance, for people."""
-    return await service.readers.run(
-        lambda: service.pages.answer(asked.since, asked.until, request.headers)
-    )
+    return await service.pages.answer(asked.since, asked.until, request.headers)
 
 
 @api.get("/api/ml/ads/{ad_id}/story", include_in_schema=False)
@@ -362,14 +358,10 @@ async def healthz() -> dict[str, str]:
 
 
 @probes.get("/readyz", responses=_answers(shapes.Ready))
-async def readyz(service: _Serving) -> dict[str, str]:
-    """The database answers and has the schema of this version."""
-    try:
-        await service.probes.run(lambda: schema.check_in(service.probed))
-    except WarehouseError as error:
-        # Anybody may ask, so the database's name and address are left out.
-        raise refusal_of_class(type(error), str(type(error).__doc__)) from error
-    return {"status": "ready"}
+async def readyz(service: _Serving) -> Response:
+    """The database answers and has the schema of this version; 503 otherwise."""
+    refused = await service.readiness.refused()
+    return refused.response() if refused else _json({"status": "ready"})
 
 
 async def _of_run(service: Service, run: SyncRun, asked: AgeParameters) -> Response:

@@ -29,13 +29,12 @@ MOST_WEBHOOK_BYTES = 1_048_576
 """Meta puts up to 1000 changes into one message, of a few hundred bytes each."""
 
 OPEN = frozenset({"/healthz", "/readyz"})
-"""What supervisors and load balancers ask, without a token."""
+"""What supervisors and load balancers ask, without a token and as often as they like: to answer
+costs no more than to refuse."""
 
-PROBES = OPEN | {"/metrics"}
-"""They have an allowance of their own, so that a busy caller does not make us look dead."""
-
-_KINDS = {**dict.fromkeys(PROBES, "probe"), WEBHOOK_PATH: "webhook"}
-"""Whose allowance a request comes out of, by its path; any other is a caller's."""
+_KINDS = {"/metrics": "metrics", WEBHOOK_PATH: "webhook"}
+"""Whose allowance a request comes out of, by its path; any other is a caller's.  A busy caller does
+not make us look dead."""
 
 
 PAGES = re.compile(r"/|/api/ml/ads/[0-9]{1,25}/story")
@@ -64,7 +63,8 @@ class Gate:
             kind = "stranger" if stranger else _KINDS.get(scope["path"], "caller")
             # A server without the client's address, such as one on a Unix socket, has one client.
             host = (scope.get("client") or ("",))[0]
-            too_often = self._too_often(client_of(host), kind)
+            is_open = stranger is None and scope["path"] in OPEN
+            too_often = None if is_open else self._too_often(client_of(host), kind)
             refused = too_often or stranger or _too_large(scope["path"], headers)
             if refused:
                 await refused.response()(scope, receive, send)

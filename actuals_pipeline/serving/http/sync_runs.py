@@ -19,7 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 from actuals_pipeline.serving.http.failures import stopping
-from actuals_pipeline.serving.installation import Installation
+from actuals_pipeline.serving.installation import OF_A_RUN, Installation
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class SyncRuns:
             *(sys.executable, "-m", "actuals_pipeline", "sync", "--json", "--run-id", run_id),
             # Not where a .env lies; its variables are in the environment already.
             cwd=folder,
-            env=self._installation.child_environment(),
+            env=self._installation.child_environment(OF_A_RUN),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

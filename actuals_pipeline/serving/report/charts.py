@@ -19,6 +19,16 @@ Drawing = alt.Chart | alt.LayerChart | alt.FacetChart
 
 HEIGHT = 200
 TALL = 320
+BUDGET = 34
+"""Pixels of one budget."""
+
+MOST_BUDGETS = 12
+"""Budgets that are drawn, those that need attention first; the table has all."""
+
+# Vega's expressions for the labels of axes, with units as in the tables.
+_PERCENTS = "format(datum.value * 100, ',.3~g') + ' %'"
+_MULTIPLES = "format(datum.value, ',.3~g') + '\N{MULTIPLICATION SIGN}'"
+_NUMBERS = "format(datum.value, ',.3~g')"
 
 _VERDICT_NAMES = ["within tolerance", "too high", "too low", "cannot be told yet"]
 _VERDICT_INKS = ["var(--within)", "var(--over)", "var(--under)", "var(--unresolved)"]
@@ -31,14 +41,15 @@ def specs() -> dict[str, Spec]:
     charts: dict[str, Drawing] = {
         "spend": _amounts("spend", "Spend"),
         "revenue": _amounts("revenue", "Revenue"),
-        "roas": _rates("roas", "ROAS", ",.2f"),
-        "cpa": _rates("cpa", "Cost per purchase", ",.2f"),
-        "ctr_scatter": _scatter("ctr", ".2%"),
-        "roas_scatter": _scatter("roas", ",.3~g"),
+        "roas": _rates("roas", "ROAS", _MULTIPLES),
+        "cpa": _rates("cpa", "Cost per purchase", _NUMBERS),
+        "ctr_scatter": _scatter("ctr", _PERCENTS),
+        "roas_scatter": _scatter("roas", _MULTIPLES),
         "calibration": _calibration(),
         "accuracy": _accuracy(),
         "development": _development(),
         "restated": _restated(),
+        "pacing": _pacing(),
         "quota": _quota(),
     }
     return {name: _plain(chart) for name, chart in charts.items()}
@@ -57,8 +68,13 @@ def _day(name: str = "day", title: str | None = None) -> alt.X:
     return alt.X(f"{name}:T", title=title, axis=axis)
 
 
+def _told(**titles: str) -> list[alt.Tooltip]:
+    """A tooltip of fields that the page's script has written as people read them."""
+    return [alt.Tooltip(f"{name}:N", title=title) for name, title in titles.items()]
+
+
 def _amounts(name: str, title: str) -> Drawing:
-    """Bars a day: filled where the day is settled, hollow where Meta may still change it."""
+    """A bar a day or a week: filled where it is settled, pale where Meta may still change it."""
     is_settled = "datum.state === 'settled'"
     drawing: Drawing = (
         alt.Chart(alt.NamedData("trend"), height=HEIGHT)
@@ -69,37 +85,34 @@ def _amounts(name: str, title: str) -> Drawing:
             y=alt.Y(f"{name}:Q", title=None, axis=alt.Axis(format=",~f", tickCount=4)),
             y2=alt.datum(0),
             fill=alt.condition(is_settled, alt.value("var(--accent)"), alt.value("var(--wash)")),
-            tooltip=[
-                alt.Tooltip("day:T", title="Day", format="%a %-d %b %Y"),
-                alt.Tooltip(f"{name}:Q", title=title, format=",.2f"),
-                alt.Tooltip("state:N", title="State"),
-            ],
+            tooltip=_told(when="Report days", **{f"{name}_told": title}, state="State"),
         )
     )
     return drawing
 
 
-def _rates(name: str, title: str, form: str) -> Drawing:
-    """A line a day; its points are filled where the day is settled."""
-    base = alt.Chart(alt.NamedData("trend"), height=HEIGHT).encode(
-        x=_day(),
-        y=alt.Y(
-            f"{name}:Q",
-            title=None,
-            scale=alt.Scale(zero=False, nice=True),
-            axis=alt.Axis(format=form.replace(".2f", ".3~g"), tickCount=4),
-        ),
-    )
+def _rates(name: str, title: str, labels: str) -> Drawing:
+    """A line of each seven days together over the points of each day alone."""
+    base = alt.Chart(alt.NamedData("rates"), height=HEIGHT).encode(x=_day())
+    axis = alt.Axis(labelExpr=labels, tickCount=4)
+    scale = alt.Scale(zero=True, nice=True)
     is_settled = "datum.state === 'settled'"
     return alt.layer(
-        base.mark_line(strokeWidth=1.5, color="var(--accent)"),
-        base.mark_point(filled=True, size=34, stroke="var(--accent)", strokeWidth=1.5).encode(
-            fill=alt.condition(is_settled, alt.value("var(--accent)"), alt.value("var(--paper)")),
-            tooltip=[
-                alt.Tooltip("day:T", title="Day", format="%a %-d %b %Y"),
-                alt.Tooltip(f"{name}:Q", title=title, format=form),
-                alt.Tooltip("state:N", title="State"),
-            ],
+        base.mark_point(filled=True, size=26, strokeWidth=1, stroke="var(--rest)").encode(
+            y=alt.Y(f"{name}:Q", title=None, scale=scale, axis=axis),
+            fill=alt.condition(is_settled, alt.value("var(--rest)"), alt.value("var(--paper)")),
+        ),
+        base.mark_line(strokeWidth=2, color="var(--accent)").encode(
+            y=alt.Y(f"{name}_of_7:Q", title=None, scale=scale)
+        ),
+        # Wide enough to be found with a finger.
+        base.mark_point(size=300, opacity=0, filled=True).encode(
+            y=alt.Y(f"{name}:Q", title=None, scale=scale),
+            tooltip=_told(
+                when="Report day",
+                **{f"{name}_told": title, f"{name}_of_7_told": "7 days to it"},
+                state="State",
+            ),
         ),
     )
 
@@ -108,11 +121,16 @@ def _of_verdict(looks: list[str]) -> alt.Scale:
     return alt.Scale(domain=_VERDICT_NAMES, range=looks)
 
 
-def _scatter(metric: str, form: str) -> Drawing:
+def _log(labels: str) -> tuple[alt.Scale, alt.Axis]:
+    """A logarithmic scale; its axis has no lines, of which there would be too many."""
+    axis = alt.Axis(labelExpr=labels, labelOverlap="greedy", labelSeparation=14, grid=False)
+    return alt.Scale(type="log", nice=False, padding=12), axis
+
+
+def _scatter(metric: str, labels: str) -> Drawing:
     """What was predicted against what came: on the line it was right, above it too low."""
     label = metric.upper()
-    scale = alt.Scale(type="log", nice=False, padding=12)
-    axis = alt.Axis(format=form, tickCount=5, labelOverlap=True)
+    scale, axis = _log(labels)
     x = alt.X("said:Q", title=f"Predicted {label}", scale=scale, axis=axis)
     pairs = alt.Chart(alt.NamedData(f"{metric}_pairs"), height=TALL)
     verdict = alt.Color(
@@ -142,23 +160,22 @@ def _scatter(metric: str, form: str) -> Drawing:
             scale=_of_verdict(_VERDICT_INKS),
             legend=alt.Legend(title=None, orient="bottom", symbolStrokeWidth=1.6),
         ),
-        tooltip=[
-            alt.Tooltip("name:N", title="Ad"),
-            alt.Tooltip("model:N", title="Model"),
-            alt.Tooltip("said:Q", title="Predicted", format=form),
-            alt.Tooltip("really:Q", title="Actual", format=form),
-            alt.Tooltip("between:N", title="95 % interval"),
-            alt.Tooltip("verdict:N", title="Prediction is"),
-            alt.Tooltip("standing:N", title="Comparison"),
-        ],
+        tooltip=_told(
+            name="Ad",
+            model="Model",
+            said_told="Predicted",
+            really_told="Actual",
+            between="95 % interval",
+            verdict="Prediction is",
+            standing="Comparison",
+        ),
     )
     return alt.layer(line, intervals, points)
 
 
 def _calibration() -> Drawing:
     """Predicted against observed CTR in tenths of the ads, by prediction."""
-    scale = alt.Scale(type="log", nice=False, padding=12)
-    axis = alt.Axis(format=".2%", tickCount=5, labelOverlap=True)
+    scale, axis = _log(_PERCENTS)
     bins = alt.Chart(alt.NamedData("calibration"), height=TALL)
     model = _by_model()
     x = alt.X("said:Q", title="Predicted CTR", scale=scale, axis=axis)
@@ -179,19 +196,26 @@ def _calibration() -> Drawing:
             y=y,
             color=model,
             shape=alt.Shape("model:N", legend=None),
-            tooltip=[
-                alt.Tooltip("model:N", title="Model"),
-                alt.Tooltip("said:Q", title="Predicted", format=".3%"),
-                alt.Tooltip("was:Q", title="Observed", format=".3%"),
-                alt.Tooltip("ads:Q", title="Ads", format=","),
-                alt.Tooltip("clicks:Q", title="Clicks", format=","),
-            ],
+            tooltip=_told(
+                model="Model",
+                said_told="Predicted",
+                was_told="Observed",
+                ads="Ads",
+                clicks="Clicks",
+            ),
         ),
     )
 
 
+def _lines() -> alt.Legend:
+    """A legend of lines, none as faint as the bands that share its colours."""
+    return alt.Legend(
+        title=None, orient="bottom", symbolType="stroke", symbolStrokeWidth=2, symbolOpacity=1
+    )
+
+
 def _by_model() -> alt.Color:
-    legend = alt.Legend(title=None, orient="bottom", symbolType="stroke", symbolStrokeWidth=2)
+    legend = _lines()
     inks = [f"var(--model-{place})" for place in range(1, 6)]
     return alt.Color("model:N", scale=alt.Scale(range=inks), legend=legend)
 
@@ -199,7 +223,8 @@ def _by_model() -> alt.Color:
 def _accuracy() -> Drawing:
     """Accuracy by as-of day with its interval and the best possible; drift alarms beside it."""
     rows = alt.Chart(alt.NamedData("accuracy"), height=TALL)
-    y = alt.Y("value:Q", title="Accuracy, %", scale=alt.Scale(zero=False, padding=8))
+    axis = alt.Axis(labelExpr="datum.label + ' %'", tickCount=5)
+    y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False, padding=8), axis=axis)
     model = _by_model()
     dash = alt.StrokeDash(
         "kind:N",
@@ -210,28 +235,23 @@ def _accuracy() -> Drawing:
         legend=None,
     )
     series = alt.Detail("series:N")
-    tooltip = [
-        alt.Tooltip("model:N", title="Model"),
-        alt.Tooltip("kind:N", title="Figures are"),
-        alt.Tooltip("day:T", title="As of", format="%-d %b %Y"),
-        alt.Tooltip("value:Q", title="Accuracy, %", format=".1f"),
-        alt.Tooltip("between:N", title="95 % interval"),
-        alt.Tooltip("ceiling:Q", title="Perfect model, %", format=".1f"),
-        alt.Tooltip("baseline:Q", title="No model, %", format=".1f"),
-        alt.Tooltip("pairs:Q", title="Ads", format=","),
-    ]
+    tooltip = _told(
+        model="Model",
+        kind="Figures are",
+        when="As of",
+        value_told="Accuracy",
+        between="95 % interval",
+        ceiling_told="Best possible",
+        baseline_told="Without a model",
+        pairs="Ads",
+    )
     alarms = (
         alt.Chart(alt.NamedData("alarms"))
         .mark_point(shape="diamond", filled=True, size=120, color="var(--bad)", opacity=1)
         .encode(
             x=_day(),
             y="value:Q",
-            tooltip=[
-                alt.Tooltip("model:N", title="Drift alarm of"),
-                alt.Tooltip("metric:N", title="Metric"),
-                alt.Tooltip("day:T", title="Week of", format="%-d %b %Y"),
-                alt.Tooltip("said:N", title="State"),
-            ],
+            tooltip=_told(model="Drift alarm of", metric="Metric", when="Week of", said="State"),
         )
     )
     return alt.layer(
@@ -253,11 +273,11 @@ def _development() -> Drawing:
     """How much of a report day's revenue is known by its age, in days."""
     rows = alt.Chart(alt.NamedData("development"), height=HEIGHT)
     x = alt.X("age:Q", title="Age of the day, days", axis=alt.Axis(tickCount=7))
-    y = alt.Y("share:Q", title=None, axis=alt.Axis(format="%", tickCount=5))
+    y = alt.Y("share:Q", title=None, axis=alt.Axis(labelExpr=_PERCENTS, tickCount=5))
     account = alt.Color(
         "account:N",
         scale=alt.Scale(range=[f"var(--model-{place})" for place in range(1, 6)]),
-        legend=alt.Legend(title=None, orient="bottom", symbolType="stroke", symbolStrokeWidth=2),
+        legend=_lines(),
     )
     return alt.layer(
         rows.mark_area(opacity=0.12).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=account),
@@ -265,13 +285,13 @@ def _development() -> Drawing:
         rows.mark_point(size=40, filled=True, opacity=0).encode(
             x=x,
             y=y,
-            tooltip=[
-                alt.Tooltip("account:N", title="Account"),
-                alt.Tooltip("age:Q", title="Age, days"),
-                alt.Tooltip("share:Q", title="Known by then", format=".0%"),
-                alt.Tooltip("error:Q", title="Standard error", format=".1%"),
-                alt.Tooltip("source:N", title="How it is known"),
-            ],
+            tooltip=_told(
+                account="Account",
+                age="Age, days",
+                share_told="Known by then",
+                error_told="Standard error",
+                source="How it is known",
+            ),
         ),
     )
 
@@ -299,18 +319,62 @@ def _restated() -> Drawing:
                     clamp=True,
                 ),
                 legend=alt.Legend(
-                    title="Revenue, of what is known now", format="%", orient="bottom", tickCount=4
+                    title="Revenue, of what is known now",
+                    labelExpr=_PERCENTS,
+                    orient="bottom",
+                    tickCount=4,
                 ),
             ),
-            tooltip=[
-                alt.Tooltip("day:T", title="Report day", format="%-d %b %Y"),
-                alt.Tooltip("known:T", title="As known on", format="%-d %b %Y"),
-                alt.Tooltip("revenue:Q", title="Revenue then", format=",.2f"),
-                alt.Tooltip("share:Q", title="Of what is known now", format=".1%"),
-            ],
+            tooltip=_told(
+                when="Report day",
+                known_when="As known on",
+                revenue_told="Revenue then",
+                share_told="Of what is known now",
+            ),
         )
     )
     return drawing
+
+
+def _pacing() -> Drawing:
+    """Each budget as a bar of what is spent of it, with where it should be and where it ends."""
+    rows = alt.Chart(alt.NamedData("budgets"), height=alt.Step(BUDGET)).transform_filter(
+        f"datum.place < {MOST_BUDGETS}"
+    )
+    y = alt.Y(
+        "name:N",
+        title=None,
+        sort=None,
+        axis=alt.Axis(domain=False, labelLimit=190, labelPadding=8),
+    )
+    axis = alt.Axis(labelExpr=_PERCENTS, tickCount=5, grid=True)
+    x = alt.X("spent:Q", title="Of the budget", axis=axis, scale=alt.Scale(nice=False))
+    names = ["spends too much", "spends too little", "on track", "paused", "cannot be told"]
+    inks = ["over", "under", "within", "unresolved", "unresolved"]
+    verdict = alt.Color(
+        "said:N",
+        scale=alt.Scale(domain=names, range=[f"var(--{ink})" for ink in inks]),
+        legend=None,
+    )
+    tooltip = _told(
+        full_name="Budget",
+        budget_told="Planned",
+        spent_told="Spent",
+        expected_told="Expected by now",
+        projected_told="Projected",
+        said="It",
+    )
+    whole = rows.mark_bar(height=14, color="var(--raised)", stroke="var(--line)").encode(
+        y=y, x="whole:Q", tooltip=tooltip
+    )
+    return alt.layer(
+        whole,
+        rows.mark_bar(height=14).encode(y=y, x=x, color=verdict, tooltip=tooltip),
+        rows.mark_rule(strokeWidth=2).encode(y=y, x="low:Q", x2="high:Q", color=verdict),
+        rows.mark_tick(thickness=2, size=22, color="var(--ink)").encode(
+            y=y, x="expected:Q", tooltip=tooltip
+        ),
+    )
 
 
 def _quota() -> Drawing:
@@ -319,14 +383,20 @@ def _quota() -> Drawing:
     y = alt.Y(
         "quota:Q",
         title=None,
-        scale=alt.Scale(domainMin=0, nice=True),
-        axis=alt.Axis(format=".0f", tickCount=4),
+        axis=alt.Axis(labelExpr="datum.label + ' %'", tickCount=4),
     )
-    x = alt.X("at:T", title=None, axis=alt.Axis(tickCount=6, labelOverlap=True))
+    x = alt.X(
+        "at:T",
+        title=None,
+        axis=alt.Axis(format="%-d %b %H:%M", tickCount=5, labelOverlap="greedy"),
+    )
     outcomes = ["complete", "rate_limited", "refused", "failed"]
     return alt.layer(
         rows.mark_line(strokeWidth=1, color="var(--muted)").encode(
-            x=x, y=y, detail=alt.Detail("account:N")
+            # So that a percent of the limits does not look like all of them.
+            x=x,
+            y=y.scale(domain=alt.DomainUnionWith(unionWith=[0, 10]), nice=True),
+            detail=alt.Detail("account:N"),
         ),
         rows.mark_point(filled=True, size=50, opacity=1).encode(
             x=x,
@@ -345,12 +415,14 @@ def _quota() -> Drawing:
             ),
             tooltip=[
                 alt.Tooltip("at:T", title="Started", format="%-d %b %H:%M"),
-                alt.Tooltip("account:N", title="Account"),
-                alt.Tooltip("quota:Q", title="Quota used, %", format=".1f"),
-                alt.Tooltip("seconds:Q", title="Took, s", format=",.1f"),
-                alt.Tooltip("waited:Q", title="Waited for Meta, s", format=",.0f"),
-                alt.Tooltip("rows:Q", title="Rows", format=","),
-                alt.Tooltip("outcome:N", title="Outcome"),
+                *_told(
+                    account="Account",
+                    quota_told="Limit used",
+                    seconds_told="Took",
+                    waited_told="Waited for Meta",
+                    rows="Rows",
+                    outcome="Outcome",
+                ),
             ],
         ),
     )

@@ -6,13 +6,15 @@ Amounts keep every digit that a float has, measurements keep six.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from actuals_pipeline.accuracy.protocols import LAUNCH_D7, LAUNCH_LTD28, LAUNCH_TO_DATE
-from actuals_pipeline.serving.report import wording
-from actuals_pipeline.serving.report.reading import Reading, Row
+from actuals_pipeline.serving.report import scores, wording
+from actuals_pipeline.serving.report.money import ads_by_currency
+from actuals_pipeline.serving.report.places import NOWHERE, Places, places_of
+from actuals_pipeline.serving.report.reading import MOST_AD_DAYS, Reading, Row
 
 Columns = dict[str, list[Any]]
 
@@ -25,15 +27,15 @@ def data_of(reading: Reading) -> dict[str, Any]:
     window = reading.window
     if window is None:
         return {}
-    accounts = _places(row["account_id"] for row in reading["accounts"])
-    campaigns = _places(row["campaign_id"] for row in reading["campaigns"])
-    pairs = _compared(reading["pairs"])
-    named = [*reading["models"], *reading["accuracy"], *reading["drift"], *reading["states"]]
-    models = _places(_model(row) for row in [*named, *pairs])
-    currencies = _places(sorted({row["currency"] for row in (*reading["days"], *reading["ads"])}))
+    places = Places.of(reading)
+    ads = ads_by_currency(reading)
+    currencies = places_of(sorted({row["currency"] for row in (*reading["days"], *ads)}))
 
     def since(day: Any) -> int:
         return int((day - window.since).days)
+
+    def days(rows: Sequence[Row], name: str) -> list[int]:
+        return [since(row[name]) for row in rows]
 
     return {
         "since": window.since,
@@ -44,28 +46,30 @@ def data_of(reading: Reading) -> dict[str, Any]:
             for row in reading["accounts"]
         ],
         "campaigns": [
-            [row["campaign_id"], row["campaign_name"], accounts.get(row["account_id"], -1)]
+            [row["campaign_id"], row["campaign_name"], places.account(row)]
             for row in reading["campaigns"]
         ],
-        "models": list(models),
+        "models": list(places.models),
+        "scores": scores.by_model(reading["models"]),
         "days": {
-            "day": [since(row["report_date"]) for row in reading["days"]],
-            **_belonging(reading["days"], accounts, campaigns, currencies),
+            "day": days(reading["days"], "report_date"),
+            **_belonging(reading["days"], places, currencies),
             **_figures(reading["days"]),
             "settled": [int(row["is_settled"]) for row in reading["days"]],
         },
         "ads": {
-            "id": [row["ad_id"] for row in reading["ads"]],
-            "name": [row["ad_name"] for row in reading["ads"]],
-            **_belonging(reading["ads"], accounts, campaigns, currencies),
-            **_figures(reading["ads"]),
-            "last": [since(row["last_day"]) for row in reading["ads"]],
+            "id": [row["ad_id"] for row in ads],
+            "name": [row["ad_name"] for row in ads],
+            **_belonging(ads, places, currencies),
+            **_figures(ads),
+            "last": days(ads, "last_day"),
         },
-        "ads_in_all": reading["ads"][0]["ads"] if reading["ads"] else 0,
-        "pairs": _pair_columns(pairs, accounts, campaigns, models),
+        "ads_in_all": ads[0]["ads"] if ads else 0,
+        "ad_days": _ad_days(reading["ad_days"], ads, since),
+        "pairs": _pair_columns(_compared(reading["pairs"]), places),
         "accuracy": {
-            "day": [since(row["as_of_date"]) for row in reading["accuracy"]],
-            "model": [models[_model(row)] for row in reading["accuracy"]],
+            "day": days(reading["accuracy"], "as_of_date"),
+            "model": [places.model(row) for row in reading["accuracy"]],
             **_measured(
                 reading["accuracy"],
                 value="prediction_accuracy",
@@ -79,28 +83,40 @@ def data_of(reading: Reading) -> dict[str, Any]:
         },
         "drift": {
             "week": [row["week"] for row in reading["drift"]],
-            "model": [models[_model(row)] for row in reading["drift"]],
+            "model": [places.model(row) for row in reading["drift"]],
             **_measured(reading["drift"], value="ln_calibration", low="lower", high="upper"),
             "metric": [row["metric"] for row in reading["drift"]],
             "alarm": [int(row["is_alarm"]) for row in reading["drift"]],
             "state": [row["state"] for row in reading["drift"]],
         },
         "development": {
-            "account": [accounts.get(row["account_id"], -1) for row in reading["development"]],
+            "account": [places.account(row) for row in reading["development"]],
             "age": [row["age_days"] for row in reading["development"]],
             **_measured(reading["development"], share="revenue_share", error="revenue_share_se"),
             "source": [row["source"] for row in reading["development"]],
         },
         "restated": {
-            "account": [accounts.get(row["account_id"], -1) for row in reading["restated"]],
-            "day": [since(row["report_date"]) for row in reading["restated"]],
-            "known": [since(row["as_of_date"]) for row in reading["restated"]],
+            "account": [places.account(row) for row in reading["restated"]],
+            "day": days(reading["restated"], "report_date"),
+            "known": days(reading["restated"], "as_of_date"),
             "revenue": [_number(row["revenue"]) for row in reading["restated"]],
             "spend": [_number(row["spend"]) for row in reading["restated"]],
         },
+        "reconciled": {
+            "account": [places.account(row) for row in reading["reconciled"]],
+            "day": days(reading["reconciled"], "report_date"),
+            "code": [row["currency"] for row in reading["reconciled"]],
+            "meta": [_number(row["meta_spend"]) for row in reading["reconciled"]],
+            "ours": [_number(row["ads_spend"]) for row in reading["reconciled"]],
+            "gap": [_number(row["spend_difference"]) for row in reading["reconciled"]],
+            "verdict": [row["verdict"] for row in reading["reconciled"]],
+        },
+        "budgets": _budgets(reading["pacing"], places),
         "fetches": {
             "at": [row["started_at"] for row in reading["fetches"]],
-            "account": [accounts.get(row["account_id"], -1) for row in reading["fetches"]],
+            "account": [
+                places.account(row) if row["account_id"] else NOWHERE for row in reading["fetches"]
+            ],
             "outcome": [row["outcome"] for row in reading["fetches"]],
             **_measured(
                 reading["fetches"],
@@ -111,6 +127,45 @@ def data_of(reading: Reading) -> dict[str, Any]:
             ),
             "rows": [row["rows"] for row in reading["fetches"]],
         },
+    }
+
+
+def _ad_days(
+    rows: Sequence[Row], ads: Sequence[Row], since: Callable[[Any], int]
+) -> Columns | None:
+    """Each ad's days, by which the ads of chosen days are told; None where they are too many."""
+    if len(rows) > MOST_AD_DAYS:
+        return None
+    keys = ("account_id", "ad_id", "currency")
+    place = {tuple(row[key] for key in keys): number for number, row in enumerate(ads)}
+    kept = [(place.get(tuple(row[key] for key in keys), NOWHERE), row) for row in rows]
+    kept = sorted(
+        (each for each in kept if each[0] != NOWHERE),
+        key=lambda each: (each[0], each[1]["report_date"]),
+    )
+    return {
+        "ad": [number for number, _ in kept],
+        "day": [since(row["report_date"]) for _, row in kept],
+        **_figures([row for _, row in kept]),
+    }
+
+
+def _budgets(rows: Sequence[Row], places: Places) -> Columns:
+    return {
+        "name": [row["name"] or row["budget_id"] for row in rows],
+        "account": [places.account(row) for row in rows],
+        "campaign": [places.campaign(row) for row in rows],
+        "code": [row["currency"] for row in rows],
+        "budget": [_number(row["budget"]) for row in rows],
+        "spend": [_number(row["spend"]) for row in rows],
+        **_measured(
+            rows,
+            expected="expected_spend",
+            projected="projected_spend",
+            low="projected_spend_low",
+            high="projected_spend_high",
+        ),
+        "verdict": [row["verdict"] for row in rows],
     }
 
 
@@ -152,18 +207,13 @@ VERDICTS = ("within_tolerance", "over", "under", "unresolved")
 """In the order of the legend; the script has positions."""
 
 
-def _pair_columns(
-    pairs: Sequence[Row],
-    accounts: Mapping[str, int],
-    campaigns: Mapping[str, int],
-    models: Mapping[str, int],
-) -> Columns:
+def _pair_columns(pairs: Sequence[Row], places: Places) -> Columns:
     verdicts = {name: place for place, name in enumerate(VERDICTS)}
     columns: Columns = {
         "ad": [row["ad_id"] for row in pairs],
-        "model": [models[_model(row)] for row in pairs],
-        "account": [accounts.get(row["account_id"], -1) for row in pairs],
-        "campaign": [campaigns.get(row["campaign_id"], -1) for row in pairs],
+        "model": [places.model(row) for row in pairs],
+        "account": [places.account(row) for row in pairs],
+        "campaign": [places.campaign(row) for row in pairs],
         "impressions": [row["impressions"] for row in pairs],
         "clicks": [row["clicks"] for row in pairs],
     }
@@ -183,15 +233,10 @@ def _pair_columns(
     return columns
 
 
-def _belonging(
-    rows: Sequence[Row],
-    accounts: Mapping[str, int],
-    campaigns: Mapping[str, int],
-    currencies: Mapping[str, int],
-) -> Columns:
+def _belonging(rows: Sequence[Row], places: Places, currencies: Mapping[str, int]) -> Columns:
     return {
-        "account": [accounts.get(row["account_id"], -1) for row in rows],
-        "campaign": [campaigns.get(row["campaign_id"], -1) for row in rows],
+        "account": [places.account(row) for row in rows],
+        "campaign": [places.campaign(row) for row in rows],
         "currency": [currencies[row["currency"]] for row in rows],
     }
 
@@ -214,13 +259,7 @@ def _measurement(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.{_DIGITS}g}")
 
 
-def _number(value: Decimal) -> float | int:
+def _number(value: Decimal | None) -> float | int | None:
+    if value is None:
+        return None
     return int(value) if value == value.to_integral_value() else float(value)
-
-
-def _places(names: Iterable[str]) -> dict[str, int]:
-    return {name: place for place, name in enumerate(dict.fromkeys(names))}
-
-
-def _model(row: Row) -> str:
-    return f"{row['model_name']} {row['model_version']}"

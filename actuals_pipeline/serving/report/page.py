@@ -19,10 +19,16 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from actuals_pipeline.serving.report import charts, vega
+from actuals_pipeline.serving.report import charts, vega, wording
 from actuals_pipeline.serving.report.contents import Contents
 
 _FILES = Path(__file__).with_name("template")
+
+_SCRIPTS = (
+    *("data", "wording", "datasets", "statements", "drawing", "exports", "tiles", "tables", "ads"),
+    *("story", "filters"),
+)
+"""The files of the page's script; the last begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ def page_of(
 
     Bundling the charts' script takes seconds the first time and is kept under `home`.
     """
-    style, script, drawing = template_text("page.css"), template_text("page.js"), vega.bundled(home)
+    style, script, drawing = template_text("page.css"), script_text(), vega.bundled(home)
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -97,13 +103,21 @@ def _hash(script: str) -> str:
 
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FILES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["percent"] = wording.percent
+    return environment
+
+
+def script_text() -> str:
+    """The page's own script: its files one after the other, in a scope of their own."""
+    files = "\n".join(template_text(f"script/{name}.js") for name in _SCRIPTS)
+    return f'"use strict";\n(() => {{\n{files}}})();\n'
 
 
 def template_text(name: str) -> str:

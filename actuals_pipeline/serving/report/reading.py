@@ -26,6 +26,9 @@ RESTATED_DAYS = 35
 MOST_ADS = 10_000
 """Ads on the page, those with most spend first."""
 
+MOST_AD_DAYS = 30_000
+"""Days of ads on the page, a megabyte; where there are more, its ads are of all its days."""
+
 MOST_FETCHES = 300
 """Newest fetches on the page."""
 
@@ -94,6 +97,18 @@ WHERE report_date BETWEEN %(since)s AND %(until)s
 GROUP BY account_id, ad_id, currency
 ORDER BY sum(spend) DESC, account_id, ad_id, currency
 LIMIT %(most_ads)s
+"""
+
+# In no order, so that nothing is sorted where there are too many.
+_AD_DAYS: LiteralString = """
+SELECT account_id, ad_id, currency, report_date, spend, revenue, conversions, impressions, clicks
+FROM actuals.ad_actuals AS actual
+WHERE report_date BETWEEN %(since)s AND %(until)s
+  AND EXISTS (
+      SELECT FROM actuals.meta_account_totals AS total
+      WHERE total.account_id = actual.account_id AND total.report_date = actual.report_date
+  )
+LIMIT %(most_ad_days)s + 1
 """
 
 _PAIRS: LiteralString = """
@@ -186,31 +201,25 @@ ORDER BY account_id, report_date, as_of_date
 """
 
 _RECONCILED: LiteralString = """
-SELECT account_id, currency, count(*) AS days,
-       count(*) FILTER (WHERE verdict = 'exact') AS exact_days,
-       count(*) FILTER (WHERE verdict = 'within_tolerance') AS tolerated_days,
-       count(*) FILTER (WHERE verdict = 'gap') AS gap_days,
-       sum(meta_spend) AS meta_spend, sum(ads_spend) AS ads_spend,
-       sum(spend_difference) AS spend_difference, sum(abs(spend_difference)) AS absolute_difference
+SELECT account_id, report_date, currency, meta_spend, ads_spend, spend_difference, verdict
 FROM actuals.spend_reconciliation
 WHERE report_date BETWEEN %(since)s AND %(until)s
-GROUP BY account_id, currency
-ORDER BY account_id, currency
+ORDER BY account_id, report_date
 """
 
-_GAPS: LiteralString = """
-SELECT report_date, account_id, currency, meta_spend, ads_spend, spend_difference, verdict,
-       count(*) OVER () AS gaps
-FROM actuals.spend_reconciliation
-WHERE report_date BETWEEN %(since)s AND %(until)s AND verdict <> 'exact'
-ORDER BY abs(spend_difference) DESC, report_date DESC, account_id
-LIMIT 50
+_INVESTMENT: LiteralString = """
+SELECT as_of_date, since, currency, spend, spend_at_least, investment_total, spent_share, outlook,
+       projected_end, projected_end_low, projected_end_high, unconverted
+FROM actuals.investment_summary
+WHERE scope = 'overall' AND as_of_date = (
+    SELECT max(as_of_date) FROM actuals.investment_summary WHERE as_of_date <= %(until)s
+)
 """
 
 _PACING: LiteralString = """
-SELECT level, budget_id, account_id, name, currency, kind, period_start, period_end, budget,
-       spend_limit, spend, spend_whole_days, expected_spend, projected_spend, projected_spend_low,
-       projected_spend_high, verdict, reason
+SELECT as_of_date, level, budget_id, account_id, campaign_id, name, currency, kind,
+       period_start, period_end, budget, spend_limit, spend, spend_whole_days, expected_spend,
+       projected_spend, projected_spend_low, projected_spend_high, verdict, reason
 FROM actuals.budget_pacing
 WHERE as_of_date = (
     SELECT max(as_of_date) FROM actuals.budget_pacing WHERE as_of_date <= %(until)s
@@ -235,8 +244,8 @@ WITH newest AS (
     FROM actuals.winners
     WHERE as_of_date = (SELECT max(as_of_date) FROM actuals.winners WHERE as_of_date <= %(until)s)
 )
-SELECT adset_id, metric, ad_id, account_id, n_days, rate, low, high, p_best, expected_loss,
-       is_winner, missing, rivals
+SELECT as_of_date, adset_id, metric, ad_id, account_id, n_days, rate, low, high, p_best,
+       expected_loss, is_winner, missing, rivals
 FROM newest
 WHERE place = 1 AND rivals > 1 AND p_best IS NOT NULL
 ORDER BY is_winner DESC, p_best DESC, adset_id, metric
@@ -248,6 +257,7 @@ _QUERIES: dict[str, LiteralString] = {
     "campaigns": _CAMPAIGNS,
     "days": _DAYS,
     "ads": _ADS,
+    "ad_days": _AD_DAYS,
     "pairs": _PAIRS,
     "models": _MODELS,
     "accuracy": _ACCURACY,
@@ -257,7 +267,7 @@ _QUERIES: dict[str, LiteralString] = {
     "development": _DEVELOPMENT,
     "restated": _RESTATED,
     "reconciled": _RECONCILED,
-    "gaps": _GAPS,
+    "investment": _INVESTMENT,
     "pacing": _PACING,
     "winners": _WINNERS,
 }
@@ -269,7 +279,11 @@ def read(warehouse: Warehouse, window: DayWindow | None = None) -> Reading:
     with warehouse.transaction() as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         shown = window or _newest_days(connection)
-        values: dict[str, Any] = {"most_ads": MOST_ADS, "most_fetches": MOST_FETCHES}
+        values: dict[str, Any] = {
+            "most_ads": MOST_ADS,
+            "most_ad_days": MOST_AD_DAYS,
+            "most_fetches": MOST_FETCHES,
+        }
         rows = {"fetches": _all(connection, _FETCHES, values)}
         if shown is not None:
             values |= {"since": shown.since, "until": shown.until}

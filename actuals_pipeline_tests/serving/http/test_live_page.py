@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
+import psycopg
 import pytest
 import requests
 
+from actuals_pipeline.serving.http.live_page import FRESH_SECONDS, LivePages
+from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline_tests.serving.conftest import Insert
 from actuals_pipeline_tests.serving.http.conftest import (
     STATS,
@@ -45,6 +52,71 @@ def test_the_page_is_served_with_its_policy_and_kept_for_a_minute(page_api: Api)
     other = page_api.get("/", since="2026-03-07", until="2026-03-07")
     assert '"since":"2026-03-07"' in other.body
     assert page_api.get("/", since="2026-03-08", until="2026-03-07").status == 422
+
+
+@contextmanager
+def slow_to_make(database: str) -> Iterator[None]:
+    """Inside the block no page can be made, for a table that it needs is held."""
+    with psycopg.connect(database) as holder:
+        holder.execute("LOCK TABLE actuals.winners IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def test_readers_are_answered_while_pages_are_made(page_api: Api, database: str) -> None:
+    with ThreadPoolExecutor(12) as callers:
+        with slow_to_make(database):
+            # More than there are readers' threads, of the same days and of others.
+            days = [{}, {"since": "2026-03-07", "until": "2026-03-07"}] * 6
+            pages = [callers.submit(page_api.get, "/", **each) for each in days]
+            for _ in range(3):
+                assert page_api.get(STATS).status == 200
+            assert not any(page.done() for page in pages)
+        assert [page.result().status for page in pages] == [200] * 12
+
+
+def test_the_last_page_is_shown_with_its_age_while_a_new_one_is_made(
+    page_api: Api, warehouse: Warehouse, database: str, drawing_home: Path
+) -> None:
+    async def shown() -> None:
+        now = 1000.0
+        pages = LivePages(
+            warehouse, drawing_home, clock=lambda: now, make_seconds=10, patience_seconds=0.1
+        )
+        first = await pages.answer(None, None, {})
+        now += FRESH_SECONDS + 1
+        with slow_to_make(database):
+            older = await pages.answer(None, None, {})
+            assert (older.body, older.headers["Age"]) == (first.body, "61")
+        newer = await asyncio.gather(*(pages.answer(None, None, {}) for _ in range(5)))
+        deadline = time.monotonic() + 30
+        while newer[0].headers["Age"] != "0" and time.monotonic() < deadline:
+            newer = [await pages.answer(None, None, {})]
+        assert newer[0].headers["Age"] == "0"
+
+    asyncio.run(shown())
+
+
+def test_a_page_that_cannot_be_made_is_a_plain_page_that_says_so_and_is_kept_when_it_comes_late(
+    page_api: Api, warehouse: Warehouse, database: str, drawing_home: Path
+) -> None:
+    async def shown() -> None:
+        pages = LivePages(warehouse, drawing_home, make_seconds=0.2)
+        with slow_to_make(database):
+            refused = await pages.answer(None, None, {})
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert refused.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert b"The page cannot be made now: No answer within 0.2 s." in refused.body
+        # Made meanwhile, for who waits is not the one who makes it.
+        deadline = time.monotonic() + 30
+        while (late := await pages.answer(None, None, {})).status_code != 200:
+            assert time.monotonic() < deadline
+        assert b"What the ads did" in late.body
+        gone = Warehouse("postgresql://some%3Cbody@127.0.0.1:1/nothing")
+        dead = await LivePages(gone, drawing_home).answer(None, None, {})
+        assert (dead.status_code, b"<body" in dead.body) == (503, False)
+
+    asyncio.run(shown())
 
 
 def test_an_ads_story_is_told_over_http(page_api: Api) -> None:

@@ -198,7 +198,10 @@ def test_each_address_has_an_allowance_and_is_told_when_it_has_one_again(serve: 
         # Who guesses tokens, and what asks by the clock, take from allowances of their own.
         guessed = [told(api.asked("GET", STATS)) for _ in range(4)]
         assert guessed == [(401, "unauthorized")] * 3 + [(429, "too_many_requests")]
-        assert [api.get("/healthz").status for _ in range(4)] == [200, 200, 200, 429]
+        metrics = [api.asked("GET", "/metrics", headers=ours).status for _ in range(4)]
+        assert metrics == [200, 200, 200, 429]
+        for path in ("/healthz", "/readyz"):
+            assert [api.get(path).status for _ in range(4)] == [200] * 4, path
         got = [api.asked("GET", STATS, headers=ours) for _ in range(4)]
         assert [answer.status for answer in got] == [200, 200, 200, 429]
         assert told(got[-1]) == (429, "too_many_requests")
