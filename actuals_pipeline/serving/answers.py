@@ -36,8 +36,8 @@ from actuals_pipeline.warehouse.alert_measures import Watched
 from actuals_pipeline.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
-    # Reading the log takes pandas, which takes longer to load than most answers.
-    from actuals_pipeline.warehouse.prediction_chain import Chain
+    # Reading the logs takes pandas, which takes longer to load than most answers.
+    from actuals_pipeline.warehouse.sealed_logs import Chain, Verification
 
 SCHEDULE = "hourly_actuals"
 JOB = "actuals_job"
@@ -572,40 +572,56 @@ def _interval(row: queries.Row) -> list[float | None] | None:
     return None if None in ends else ends
 
 
-def verified(chain: Chain, expect: str | None) -> dict[str, Any]:
-    """The state of the log of predictions, and the sentences that say what is wrong with it."""
-    problems = []
-    if chain.broken:
-        problems.append(
-            f"The log of predictions is broken at row {chain.broken.sequence} (prediction "
-            f"{chain.broken.prediction_id}): {chain.broken.finding}. Restore the database from "
-            "before that, or quote no score that rests on this row or a later one."
-        )
-    if expect is not None and chain.expected_at is None:
-        problems.append(
-            f"No row of the log has the hash {expect}: what came before it was changed or removed "
-            "since, or this is another database."
-        )
-    if chain.is_ahead_of_the_clock:
-        problems.append(
-            f"The last row is dated {chain.last_logged_at}, which lies ahead: set the clock of the "
-            "database's machine right."
-        )
+def verified(verification: Verification, expect: Sequence[bytes]) -> dict[str, Any]:
+    """The state of both logs, and the sentences that say what is wrong with them."""
+    predictions, videos = verification.predictions, verification.videos
+    problems = [*_broken(predictions, "prediction"), *_broken(videos, "video")]
+    problems += [
+        f"No row of the logs has the hash {each.hex()}: what came before it was changed or removed "
+        "since, or this is another database."
+        for each in expect
+        if each not in predictions.expected and each not in videos.expected
+    ]
     return {
         "is_intact": not problems,
+        **_extent(predictions),
+        "differing": [
+            {"row": row.sequence, "prediction_id": row.subject, "since": row.finding}
+            for row in verification.differing
+        ],
+        "videos": _extent(videos),
+        "problems": problems,
+    }
+
+
+def _extent(chain: Chain) -> dict[str, Any]:
+    """What a log holds, and the newest of its rows whose hash was asked for."""
+    return {
         "rows": chain.rows,
         "attested": chain.attested,
         "unattested": chain.rows - chain.attested,
         "first_logged_at": chain.first_logged_at,
         "last_logged_at": chain.last_logged_at,
         "last_hash": chain.last_hash,
-        "expected_at_row": chain.expected_at,
-        "differing": [
-            {"row": row.sequence, "prediction_id": row.prediction_id, "since": row.finding}
-            for row in chain.differing
-        ],
-        "problems": problems,
+        "expected_at_row": max(chain.expected.values(), default=None),
     }
+
+
+def _broken(chain: Chain, subject: str) -> list[str]:
+    """What is wrong with the log of `subject`s."""
+    problems = []
+    if chain.broken:
+        problems.append(
+            f"The log of {subject}s is broken at row {chain.broken.sequence} ({subject} "
+            f"{chain.broken.subject}): {chain.broken.finding}. Restore the database from before "
+            "that, or quote no score that rests on this row or a later one."
+        )
+    if chain.is_ahead_of_the_clock:
+        problems.append(
+            f"The last row of the log of {subject}s is dated {chain.last_logged_at}, which lies "
+            "ahead: set the clock of the database's machine right."
+        )
+    return problems
 
 
 def _single(found: Sequence[Money], name: str) -> Number | None:

@@ -500,32 +500,40 @@ def import_predictions(*, file: Path, ctr_unit: Any, as_json: bool) -> None:
 
 
 @predictions.command("verify")
-@click.option("--expect", metavar="HASH", help="A last hash of earlier: prove it is still there.")
+@click.option(
+    "--expect",
+    multiple=True,
+    metavar="HASH",
+    help="A last hash of earlier: prove it is still there. May be given several times.",
+)
 @_json_option
-def verify_predictions(*, expect: str | None, as_json: bool) -> None:
-    """Prove that no logged prediction was changed, removed or dated back; exit 2 if one was."""
-    from actuals_pipeline.serving import answers, installation
-    from actuals_pipeline.serving.printing import print_chain
-    from actuals_pipeline.warehouse import prediction_chain
+def verify_predictions(*, expect: tuple[str, ...], as_json: bool) -> None:
+    """Prove that nothing logged of predictions and videos was changed, removed or dated back.
 
-    expected = _hash(expect)
+    Exit 2 if something was.
+    """
+    from actuals_pipeline.serving import answers, installation
+    from actuals_pipeline.serving.printing import print_chains
+    from actuals_pipeline.warehouse import sealed_logs
+
+    expected = [_hash(each) for each in expect]
     with installation.checked() as here:
-        chain = prediction_chain.verify(here.warehouse, expected)
-    answer = answers.verified(chain, expect)
-    _print(answer, print_chain, as_json=as_json)
+        verification = sealed_logs.verify(here.warehouse, expected)
+    answer = answers.verified(verification, expected)
+    _print(answer, print_chains, as_json=as_json)
     for problem in answer["problems"]:
         _complain(problem)
     if answer["problems"]:
         sys.exit(2)
 
 
-def _hash(text: str | None) -> bytes | None:
+def _hash(text: str) -> bytes:
     """The 32 bytes of a SHA-256 in hexadecimal digits."""
     try:
-        given = None if text is None else bytes.fromhex(text)
+        given = bytes.fromhex(text)
     except ValueError:
         given = b""
-    if given is not None and len(given) != _HASH_BYTES:
+    if len(given) != _HASH_BYTES:
         raise InputError(
             f"{text!r} is no hash of the log: give the 64 digits that `actuals predictions "
             "verify` printed."

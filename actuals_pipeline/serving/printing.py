@@ -394,18 +394,15 @@ def print_pruned(answer: Mapping[str, Any]) -> None:
     say(screen(), told)
 
 
-def print_chain(answer: Mapping[str, Any]) -> None:
-    """What the log of predictions holds, and the line to keep elsewhere."""
+def print_chains(answer: Mapping[str, Any]) -> None:
+    """What the logs of predictions and videos hold, and the lines to keep elsewhere."""
     console = screen()
+    videos = answer["videos"]
     if not answer["rows"]:
         say(console, "No prediction was logged yet.")
-        return
-    say(
-        console,
-        f"{answer['rows']:,} predictions, {answer['attested']:,} of them attested, logged "
-        f"{answer['first_logged_at']:%Y-%m-%d %H:%M} to {answer['last_logged_at']:%Y-%m-%d %H:%M} "
-        "UTC.",
-    )
+    for log, what in ((answer, "predictions"), (videos, "changes of videos")):
+        if log["rows"]:
+            _say_extent(console, log, what)
     differing = answer["differing"]
     for row in differing[:_DIFFERING_SHOWN]:
         say(
@@ -415,15 +412,26 @@ def print_chain(answer: Mapping[str, Any]) -> None:
         )
     if len(differing) > _DIFFERING_SHOWN:
         say(console, f"And {len(differing) - _DIFFERING_SHOWN:,} more; --json lists all.")
-    if answer["expected_at_row"]:
-        say(console, f"The hash that was expected is the one of row {answer['expected_at_row']}.")
-    if answer["is_intact"]:
-        say(console, "The chain is whole.")
+    kept = [log["last_hash"] for log in (answer, videos) if log["rows"]]
+    if answer["is_intact"] and kept:
+        say(console, "Both chains are whole.")
         say(
             console,
-            "Keep this line: with --expect it proves later that nothing before it changed.",
+            "Keep what follows: with --expect, each line proves later that nothing before it "
+            "changed.",
         )
-        console.print(Text(answer["last_hash"]), soft_wrap=True)
+        for each in kept:
+            console.print(Text(each), soft_wrap=True)
+
+
+def _say_extent(console: Console, log: Mapping[str, Any], what: str) -> None:
+    say(
+        console,
+        f"{log['rows']:,} {what}, {log['attested']:,} of them attested, logged "
+        f"{log['first_logged_at']:%Y-%m-%d %H:%M} to {log['last_logged_at']:%Y-%m-%d %H:%M} UTC.",
+    )
+    if log["expected_at_row"]:
+        say(console, f"The hash that was expected is the one of row {log['expected_at_row']}.")
 
 
 def print_budgets(answer: Mapping[str, Any]) -> None:

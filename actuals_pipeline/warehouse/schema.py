@@ -35,6 +35,7 @@ _UNDECLARED = (
     "0020_make_month.sql",
     "0021_video_log.sql",
     "0025_forget_meta_events.sql",
+    "0026_seal_videos.sql",
 )
 """Functions, triggers, and the views over the revisions, which SQLAlchemy cannot declare."""
 

@@ -40,6 +40,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import SchemaItem
 
 SCHEMA = "actuals"
 """Schema of the warehouse's own tables."""
@@ -1402,6 +1403,28 @@ pruned_months = Table(
     comment="One row is one account's month whose payloads were pruned; its figures stay.",
 )
 
+
+def _sealed_by(function: str) -> tuple[SchemaItem, ...]:
+    """What makes the rows of a log a chain."""
+    return (
+        Column(
+            "previous_hash",
+            LargeBinary,
+            nullable=False,
+            comment="hash of the row before; 32 zero bytes in the first.",
+        ),
+        Column(
+            "hash",
+            LargeBinary,
+            nullable=False,
+            comment=f"SHA-256 of previous_hash and all other columns ({function}).",
+        ),
+        CheckConstraint(
+            "octet_length(hash) = 32 AND octet_length(previous_hash) = 32", name="hash"
+        ),
+    )
+
+
 video_log = Table(
     "video_log",
     warehouse,
@@ -1442,12 +1465,13 @@ video_log = Table(
             "false: found later, it may have said so long before."
         ),
     ),
+    *_sealed_by("actuals.video_log_hash"),
     CheckConstraint("sequence >= 1", name="sequence"),
     CheckConstraint("NOT is_removed OR ad_id IS NULL AND created_at IS NULL", name="is_removed"),
     Index(None, "video_id", "sequence"),
     comment=(
         "One row is what public.videos came to say of one video; "
-        "append-only, each dated by the database."
+        "append-only, each row seals the one before."
     ),
 )
 
@@ -1494,20 +1518,8 @@ prediction_log = Table(
             "Whether logged_at is when it was made known; false: history that only claims its time."
         ),
     ),
-    Column(
-        "previous_hash",
-        LargeBinary,
-        nullable=False,
-        comment="hash of the row before; 32 zero bytes in the first.",
-    ),
-    Column(
-        "hash",
-        LargeBinary,
-        nullable=False,
-        comment="SHA-256 of previous_hash and all other columns (actuals.prediction_log_hash).",
-    ),
+    *_sealed_by("actuals.prediction_log_hash"),
     CheckConstraint("sequence >= 1", name="sequence"),
-    CheckConstraint("octet_length(hash) = 32 AND octet_length(previous_hash) = 32", name="hash"),
     comment=(
         "One row is one prediction as it was received; append-only, each row seals the one before."
     ),

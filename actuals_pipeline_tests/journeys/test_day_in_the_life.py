@@ -26,6 +26,7 @@ from psycopg.rows import dict_row
 from actuals_pipeline.graph_stand_in.faults import Fault
 from actuals_pipeline.graph_stand_in.server import GraphStandIn
 from actuals_pipeline.graph_stand_in.world import AccountPlan, World
+from actuals_pipeline.orchestration.alert_watch import alert_watch_sensor
 from actuals_pipeline.orchestration.build import build_definitions
 from actuals_pipeline.orchestration.schedules import SCHEDULE_NAME, due
 from actuals_pipeline.report_days import DayWindow
@@ -40,7 +41,7 @@ AccountDay = tuple[str, date]
 THROTTLED = {
     "error": {"code": 17},
     "headers": {
-        "x-ad-account-usage": json.dumps({"acc_id_util_pct": 100, "reset_time_duration": 1})
+        "X-Ad-Account-Usage": json.dumps({"acc_id_util_pct": 100, "reset_time_duration": 1})
     },
 }
 SOME_HOURS = ("", "throttled", "errors", "token", "killed", "database", "")
@@ -201,6 +202,7 @@ def test_a_day_in_the_life(
     warehouse = Warehouse(database)
     for tick, trouble in zip(ticks, hours, strict=True):
         day.pass_hour(tick, trouble)
+        look_for_alerts(dagster_instance, settings, datetime.now(UTC))
         problems = answers.scheduler_status(warehouse, settings, datetime.now(UTC))["problems"]
         assert any("session expired" in each for each in problems) == (trouble == "token")
 
@@ -209,6 +211,15 @@ def test_a_day_in_the_life(
     of_window = [row for row in stored("ad_actuals", *FIGURES) if row["report_date"] in window]
     assert of_window == truth(window) != []
     every_promise_holds(database, truth(window), window)
+
+    # What the dead token broke was told once for each, and is told again a day later.
+    refused = {"failed_fetches": len(graph.world.account_ids), "success_rate": 1}
+    for rule, subjects in refused.items():
+        assert lines_about(rule, stored) == {"WARNING": subjects}
+    look_for_alerts(dagster_instance, settings, datetime.now(UTC) + timedelta(hours=25))
+    for rule, subjects in refused.items():
+        assert lines_about(rule, stored) == {"WARNING": subjects, "STILL OPEN": subjects}
+
     told = Counter(row["outcome"] for row in stored("fetch_log"))
     assert told["refused"] == hours.count("token") * len(graph.world.account_ids)
     assert set(told) == {"complete", "refused"}
@@ -216,6 +227,21 @@ def test_a_day_in_the_life(
     whole = len(hours) - sum(each in {"token", "killed", "database"} for each in hours)
     assert runs[dg.DagsterRunStatus.SUCCESS] == whole
     assert sum(runs.values()) - whole == runs[dg.DagsterRunStatus.FAILURE]
+
+
+def look_for_alerts(instance: dg.DagsterInstance, settings: Settings, now: datetime) -> None:
+    sensor = alert_watch_sensor(settings, clock=lambda: now)
+    with dg.build_sensor_context(instance=instance) as context:
+        assert sensor.evaluate_tick(context).skip_message
+
+
+def lines_about(rule: str, stored: Rows) -> dict[str, int]:
+    """How often each way to tell an alert of the rule was used in messages."""
+    lines = [line for row in stored("alert_messages") for line in row["body"].splitlines()]
+    ways = ("CRITICAL", "WARNING", "STILL OPEN", "OVER")
+    about = [line for line in lines if f" {rule}: " in line]
+    counts = {way: sum(line.startswith(way) for line in about) for way in ways}
+    return {way: count for way, count in counts.items() if count}
 
 
 def every_promise_holds(database: str, want: list[Row], window: DayWindow) -> None:

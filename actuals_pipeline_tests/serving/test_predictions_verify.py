@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from click.testing import Result
 
-from actuals_pipeline.warehouse import prediction_chain
+from actuals_pipeline.warehouse import sealed_logs
 from actuals_pipeline.warehouse.connection import Warehouse
 
 Command = Callable[..., Result]
@@ -25,6 +25,23 @@ def five(database: str) -> None:
                 "VALUES (%s, %s, %s, %s)",
                 [UUID(int=n), UUID(int=7), f'ranker "{n}"\n', n / 300],
             )
+
+
+@pytest.fixture
+def videos(database: str) -> None:
+    """Five logged changes of two videos: added, linked to an ad, deleted."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        for n, ad in ((1, "6001"), (2, None)):
+            connection.execute(
+                "INSERT INTO public.videos (id, meta_platform_id, created_at)"
+                " VALUES (%s, %s, '2026-03-01 10:00')",
+                [UUID(int=n), ad],
+            )
+        for ad in ('60 "2"', "6003"):
+            connection.execute(
+                "UPDATE public.videos SET meta_platform_id = %s WHERE id = %s", [ad, UUID(int=2)]
+            )
+        connection.execute("DELETE FROM public.videos WHERE id = %s", [UUID(int=1)])
 
 
 def tamper(database: str, *statements: str) -> None:
@@ -102,10 +119,65 @@ def test_tampering_is_found_and_the_first_row_named(
     tamper(database, statement)
     result = command("predictions", "verify")
     assert result.exit_code == 2
-    assert "Keep this line" not in result.stdout
+    assert "Keep what follows" not in result.stdout
     (line,) = result.stderr.splitlines()
     assert f"is broken at row {row} (prediction {UUID(int=row)})" in line
     assert reason in line
+
+
+@pytest.mark.parametrize(
+    ("statement", "row", "reason"),
+    [
+        ("SET video_id = 'another' WHERE sequence = 1", 1, "not what was sealed"),
+        ("SET ad_id = '6009' WHERE sequence = 3", 3, "not what was sealed"),
+        ("SET created_at = '2026-02-01' WHERE sequence = 4", 4, "not what was sealed"),
+        ("SET is_removed = false WHERE sequence = 5", 5, "not what was sealed"),
+        ("SET logged_at = '2026-01-01' WHERE sequence = 1", 1, "not what was sealed"),
+        ("SET is_attested = false WHERE sequence = 2", 2, "not what was sealed"),
+        ("SET sequence = 9 WHERE sequence = 2", 3, "rows before it are missing"),
+        (
+            # Sealed anew, but not what follows.
+            (
+                "SET ad_id = '6009', hash = actuals.video_log_hash((sequence, video_id, '6009', "
+                "created_at, is_removed, logged_at, is_attested, previous_hash, hash)"
+                "::actuals.video_log) WHERE sequence = 3"
+            ),
+            4,
+            "the row before it is not what it was sealed with",
+        ),
+    ],
+)
+def test_tampering_with_what_is_known_of_videos_is_found_too(
+    command: Command, five: None, videos: None, database: str, statement: str, row: int, reason: str
+) -> None:
+    tamper(database, f"UPDATE actuals.video_log {statement}")
+    result = command("predictions", "verify")
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert f"The log of videos is broken at row {row} (video " in line
+    assert reason in line
+
+
+def test_both_logs_give_a_line_to_keep_and_find_it_again(
+    command: Command, five: None, videos: None, database: str
+) -> None:
+    told = command("predictions", "verify")
+    assert told.exit_code == 0
+    lines = told.stdout.splitlines()
+    assert " 5 changes of videos, 5 of them attested, logged " in " ".join(lines)
+    kept = lines[-2:]
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE public.videos SET meta_platform_id = '6004'")
+    expecting = [word for each in kept for word in ("--expect", each)]
+    code, answer = verified(command, *expecting)
+    assert (code, answer["expected_at_row"], answer["videos"]["expected_at_row"]) == (0, 5, 5)
+    assert answer["videos"]["rows"] == 6
+    # An end that was cut off and written anew.
+    tamper(database, "DELETE FROM actuals.video_log WHERE sequence >= 5")
+    code, answer = verified(command, *expecting)
+    assert (code, answer["expected_at_row"], answer["videos"]["rows"]) == (2, 5, 4)
+    (problem,) = answer["problems"]
+    assert kept[1] in problem
 
 
 def test_an_end_that_was_removed_is_found_by_the_hash_that_was_kept(
@@ -170,6 +242,15 @@ def test_a_clock_that_was_ahead_is_told(command: Command, five: None, database: 
     assert any("lies ahead" in problem for problem in answer["problems"])
 
 
+def test_a_clock_that_was_ahead_when_a_video_was_logged_is_told(
+    command: Command, videos: None, database: str
+) -> None:
+    tamper(database, "UPDATE actuals.video_log SET logged_at = '2999-01-01' WHERE sequence = 5")
+    code, answer = verified(command)
+    assert code == 2
+    assert any("log of videos is dated 2999" in problem for problem in answer["problems"])
+
+
 @pytest.mark.parametrize("text", ["abc", "xy" * 32, "ab" * 31, ""])
 def test_what_is_no_hash_is_refused_in_a_sentence(command: Command, text: str) -> None:
     result = command("predictions", "verify", "--expect", text)
@@ -193,4 +274,4 @@ def test_verifying_does_not_wait_for_writers(five: None, database: str) -> None:
     with psycopg.connect(database) as writer:
         writer.execute("INSERT INTO public.predictions (video_id) VALUES (gen_random_uuid())")
         writer.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        assert prediction_chain.verify(Warehouse(database)).rows == 5
+        assert sealed_logs.verify(Warehouse(database)).predictions.rows == 5

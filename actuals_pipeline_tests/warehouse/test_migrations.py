@@ -19,7 +19,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from actuals_pipeline.errors import SchemaOutOfDate
-from actuals_pipeline.warehouse import months, schema
+from actuals_pipeline.warehouse import months, schema, sealed_logs
+from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.urls import sqlalchemy_url
 from actuals_pipeline_tests.warehouse.conftest import _USUAL
 
@@ -51,7 +52,10 @@ CURRENCIES = {"from_currency": "USD", "to_currency": "EUR"}
 _WITHOUT_DAY = {
     "actuals.ads": "ad_id",
     "actuals.fruitless_ads": "ad_id",
+    "actuals.health_findings": "subject",
+    "actuals.heartbeats": "run_id",
     "actuals.retrain_states": "model_name",
+    "actuals.watched_since": "subject",
 }
 """Tables that have no day in the key, and a column of it in which rows can differ."""
 
@@ -190,6 +194,9 @@ def test_every_row_of_an_earlier_revision_is_there_after_the_upgrade(
             known = [{name: row[name] for name in rows[0]} for row in after]
             assert sorted(known, key=str) == rows, table
         assert rows_of(connection, "public.performance_metrics") == seen_before
+    verification = sealed_logs.verify(Warehouse(empty_database))
+    assert (verification.videos.rows, verification.videos.broken) == (len(DAYS), None)
+    assert verification.predictions.broken is None
 
 
 def test_an_upgrade_that_fails_halfway_leaves_a_populated_database_as_it_was(

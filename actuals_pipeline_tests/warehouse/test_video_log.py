@@ -204,7 +204,8 @@ def test_which_video_runs_as_an_ad_is_what_was_known_at_the_end_of_the_day(
         at += timedelta(days=later, microseconds=1)
         connection.execute(
             "INSERT INTO actuals.video_log (sequence, video_id, ad_id, created_at, is_removed,"
-            " logged_at, is_attested) VALUES (%s, %s, %s, %s, false, %s, true)",
+            " logged_at, is_attested, previous_hash, hash)"
+            " VALUES (%s, %s, %s, %s, false, %s, true, sha256('\\x00'), sha256('\\x00'))",
             [sequence, video, ad, None if made is None else MADE + timedelta(days=made), at],
         )
     days = [FIRST + timedelta(days=number) for number in range(-2, 24)]

@@ -1,45 +1,59 @@
-"""Prove that nobody changed the log of predictions after the fact.
+"""Prove that nobody changed the logs of predictions and of videos after the fact.
 
 Everything is recomputed with Postgres's own functions, not with ours in the database, which
-whoever changed the log could have changed too.  Somebody who may disable triggers can rewrite the
+whoever changed a log could have changed too.  Somebody who may disable triggers can rewrite a
 whole chain: only a hash that was kept elsewhere shows that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
 
+import psycopg
+from psycopg import sql
+
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.product import reading
+
+_PREDICTION: LiteralString = """
+    to_json(prediction_id)::text,
+    coalesce(to_json(video_id)::text, 'null'),
+    to_json(model_name)::text,
+    to_json(model_version)::text,
+    coalesce(predicted_ctr::text, 'null'),
+    coalesce(predicted_roas::text, 'null'),
+    to_char(logged_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    coalesce(to_char(claimed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'null'),
+    is_attested::text
+"""
+
+_VIDEO: LiteralString = """
+    to_json(video_id)::text,
+    coalesce(to_json(ad_id)::text, 'null'),
+    coalesce(to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'null'),
+    is_removed::text,
+    to_char(logged_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    is_attested::text
+"""
 
 _BROKEN: LiteralString = """
 WITH chain AS (
     SELECT
-        *,
+        sequence, {subject} AS subject, logged_at, previous_hash, hash,
         row_number() OVER in_order AS position,
         coalesce(lag(hash) OVER in_order, decode(repeat('00', 32), 'hex')) AS hash_before,
         lag(logged_at) OVER in_order AS logged_before,
-        sha256(convert_to(concat_ws(E'\\n',
-            encode(previous_hash, 'hex'),
-            sequence::text,
-            to_json(prediction_id)::text,
-            coalesce(to_json(video_id)::text, 'null'),
-            to_json(model_name)::text,
-            to_json(model_version)::text,
-            coalesce(predicted_ctr::text, 'null'),
-            coalesce(predicted_roas::text, 'null'),
-            to_char(logged_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-            coalesce(
-                to_char(claimed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'null'),
-            is_attested::text
+        sha256(convert_to(concat_ws(
+            E'\\n', encode(previous_hash, 'hex'), sequence::text, {content}
         ), 'UTF8')) AS recomputed
-    FROM actuals.prediction_log
+    FROM {log}
     WINDOW in_order AS (ORDER BY sequence)
 )
 SELECT
-    sequence, prediction_id,
+    sequence, subject,
     CASE
         WHEN sequence <> position THEN 'rows before it are missing'
         WHEN hash <> recomputed THEN 'it is not what was sealed'
@@ -56,12 +70,12 @@ LIMIT 1
 _EXTENT: LiteralString = """
 SELECT
     count(*), count(*) FILTER (WHERE is_attested), min(logged_at), max(logged_at),
-    (SELECT encode(hash, 'hex') FROM actuals.prediction_log ORDER BY sequence DESC LIMIT 1),
-    max(logged_at) > clock_timestamp() + interval '1 minute'
-FROM actuals.prediction_log
+    (SELECT encode(hash, 'hex') FROM {log} ORDER BY sequence DESC LIMIT 1),
+    coalesce(max(logged_at) > clock_timestamp() + interval '1 minute', false)
+FROM {log}
 """
 
-_EXPECTED: LiteralString = "SELECT sequence FROM actuals.prediction_log WHERE hash = %s"
+_EXPECTED: LiteralString = "SELECT hash, sequence FROM {log} WHERE hash = ANY(%s)"
 
 # A row that the product changed, and that was logged anew, still differs from the product's.
 _DIFFERING: LiteralString = """
@@ -93,20 +107,18 @@ ORDER BY sequence
 
 @dataclass(frozen=True, slots=True)
 class LoggedRow:
-    """A row of the log, and what is to be said of it."""
+    """A row of a log: of which prediction or video it is, and what is to be said of it."""
 
     sequence: int
-    prediction_id: str
+    subject: str
     finding: str
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What the log holds and whether it is what it was.
+    """What a log holds and whether it is what it was.
 
-    `broken` is the first row that is not, `differing` the attested rows that the product has
-    changed or deleted since (which is its right, and changes no score), `expected_at` the row
-    whose hash was asked for.
+    `broken` is the first row that is not, `expected` the rows whose hashes were asked for.
     """
 
     rows: int
@@ -116,20 +128,49 @@ class Chain:
     last_hash: str | None
     is_ahead_of_the_clock: bool
     broken: LoggedRow | None
+    expected: dict[bytes, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The chains of both logs, as they are at one instant.
+
+    `differing` are the attested predictions that the product has changed or deleted since, which
+    is its right, and changes no score.
+    """
+
+    predictions: Chain
+    videos: Chain
     differing: list[LoggedRow]
-    expected_at: int | None
 
 
-def verify(warehouse: Warehouse, expect: bytes | None = None) -> Chain:
-    """Recompute the whole chain, as it is at one instant; `expect` is a hash seen earlier."""
+def verify(warehouse: Warehouse, expect: Collection[bytes] = ()) -> Verification:
+    """Recompute both chains wholly; `expect` are hashes seen earlier, of either log."""
     with warehouse.transaction() as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         connection.execute("SET LOCAL extra_float_digits = 1")
-        extent = connection.execute(_EXTENT).fetchone() or (0, 0, None, None, None, None)
-        found = connection.execute(_BROKEN).fetchone()
-        expected = connection.execute(_EXPECTED, [expect]).fetchone()
+        predictions = _chain(connection, "prediction_log", "prediction_id", _PREDICTION, expect)
+        videos = _chain(connection, "video_log", "video_id", _VIDEO, expect)
         with reading("public.predictions"):
             differing = connection.execute(_DIFFERING).fetchall()
+    return Verification(predictions, videos, [LoggedRow(*row) for row in differing])
+
+
+def _chain(
+    connection: psycopg.Connection,
+    log: str,
+    subject: str,
+    content: LiteralString,
+    expect: Collection[bytes],
+) -> Chain:
+    parts = {
+        "log": sql.Identifier("actuals", log),
+        "subject": sql.Identifier(subject),
+        "content": sql.SQL(content),
+    }
+    (extent,) = connection.execute(sql.SQL(_EXTENT).format(**parts)).fetchall()
+    found = connection.execute(sql.SQL(_BROKEN).format(**parts)).fetchone()
+    expected = connection.execute(sql.SQL(_EXPECTED).format(**parts), [list(expect)]).fetchall()
     rows, attested, first, last, last_hash, is_ahead = extent
     return Chain(
         rows=rows,
@@ -137,8 +178,7 @@ def verify(warehouse: Warehouse, expect: bytes | None = None) -> Chain:
         first_logged_at=first,
         last_logged_at=last,
         last_hash=last_hash,
-        is_ahead_of_the_clock=bool(is_ahead),
+        is_ahead_of_the_clock=is_ahead,
         broken=LoggedRow(*found) if found else None,
-        differing=[LoggedRow(*row) for row in differing],
-        expected_at=expected[0] if expected else None,
+        expected=dict(expected),
     )
