@@ -4,7 +4,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import create_engine, make_url
@@ -95,7 +95,6 @@ PASSWORDS = st.text(
 )
 
 
-@settings(deadline=None)
 @given(password=PASSWORDS)
 def test_any_password_reaches_every_reader_and_is_never_shown(password: str) -> None:
     url = f"postgres://me:{quote(password, safe='')}@h/shop?password={quote(password, safe='')}"
