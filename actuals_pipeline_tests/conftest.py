@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import dagster as dg
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -26,6 +27,9 @@ from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.embedded_place import data_directory
 from actuals_pipeline.warehouse.urls import dagster_url
 from actuals_pipeline_tests import other_postgres
+
+hypothesis.settings.register_profile("machines_are_noisy", deadline=None)
+hypothesis.settings.load_profile("machines_are_noisy")
 
 Actuals = Callable[..., subprocess.CompletedProcess[str]]
 """What the fixture `actuals` is: arguments in, how the command ended out."""

@@ -4,7 +4,7 @@ import zoneinfo
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actuals_pipeline.errors import InputError
@@ -75,7 +75,6 @@ def test_a_day_lasts_from_its_start_to_the_next_however_long(
     assert day_start(day, own).tzinfo is UTC
 
 
-@settings(deadline=None)
 @given(
     zone=st.sampled_from(ZONES).map(time_zone), day=st.dates(date(2012, 1, 1), date(2036, 12, 31))
 )
@@ -131,7 +130,6 @@ def test_meta_keeps_37_months(today: date, floor: date) -> None:
     assert retention_floor(today) == floor
 
 
-@settings(deadline=None)
 @given(st.dates(date(2012, 1, 1), date(2100, 12, 31)))
 def test_the_oldest_day_kept_moves_on_by_the_day_and_never_back(today: date) -> None:
     floor, following = retention_floor(today), retention_floor(today + timedelta(days=1))
@@ -187,7 +185,6 @@ def test_what_is_clipped_lies_in_both(since: date | None, until: date | None, le
     assert str(FIRST_WEEK.clipped(since=since, until=until)) == left
 
 
-@settings(deadline=None)
 @given(st.dates())
 def test_a_day_reads_as_it_is_written(day: date) -> None:
     assert parse_day(day.isoformat()) == day

@@ -3,8 +3,9 @@
 By quadrature rather than by draws: no seed, the same numbers each time, exact to a millionth where
 a hundred thousand draws are to a thousandth.  The laws are looked at on a line without ends - the
 logit of a click rate, the logarithm of a ROAS - on which they are smooth with any parameters of
-`LEAST_PARAMETER` or more.  The line is cut where any of the laws has its standard deviations, so
-that a law a hundred times narrower than the others is not stepped over.
+`LEAST_PARAMETER` or more.  Each piece of the line is a quarter as wide as the standard deviation of
+the narrowest law there, so that a law a hundred times narrower than the others is not stepped over,
+and a thousand like laws need no more pieces than two.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from actuals_pipeline.accuracy.columns import Column, Floats, refuse, whole_colu
 LEAST_PARAMETER = 0.5
 """Of the laws: those of Jeffreys, from no clicks at all; flatter ones would need finer cuts."""
 
-_CUTS = np.linspace(-12.0, 12.0, 49)
-"""Where the line is cut, in standard deviations of each law."""
+_REACH = 12.0
+"""How far each law is followed to either side of its centre, in its standard deviations."""
+
+_STEP = 0.25
+"""Width of a piece of the line, in standard deviations of the narrowest law there."""
 
 _MOST_WIDTH = 0.5
-"""Of a piece between two laws, where the rate itself is what grows."""
+"""Of a piece where the laws are wider, or there is none: there the rate itself is what grows."""
 
 _NODES = np.array([0.5 - np.sqrt(0.15), 0.5, 0.5 + np.sqrt(0.15)])
 """Places within a piece of the line: those of Gauss and Legendre, of three nodes."""
@@ -132,9 +136,7 @@ def best_of(laws: Laws) -> Best:
     `P(i) = E prod over j != i of F_j(rate_i)`; the loss is the integral of
     `F_i (1 - prod over j != i of F_j)`, which needs no difference of means.  Independent laws.
     """
-    own = laws.centre[:, np.newaxis] + laws.deviation[:, np.newaxis] * _CUTS
-    between = np.arange(laws.centre.min(), laws.centre.max(), _MOST_WIDTH)
-    cuts = np.unique(np.concatenate([own.ravel(), between]))
+    cuts = _cuts(laws.centre, laws.deviation)
     width = np.diff(cuts)
     places = cuts[:-1, np.newaxis] + width[:, np.newaxis] * _NODES
     n_laws = len(laws.mean)
@@ -150,6 +152,20 @@ def best_of(laws: Laws) -> Best:
     chance = (density * others * weight).sum(axis=(1, 2))
     lost = up_to * (1 - others) * laws.slope_of(places) * weight
     return Best(chance / chance.sum(), lost.sum(axis=(1, 2)))
+
+
+def _cuts(centre: Floats, deviation: Floats) -> Floats:
+    """Where the line is cut between the ends of the outermost laws."""
+    low, high = centre - _REACH * deviation, centre + _REACH * deviation
+    ends = np.unique(np.concatenate([low, high]))
+    step = np.full(len(ends) - 1, _MOST_WIDTH)
+    starts, stops = np.searchsorted(ends, low), np.searchsorted(ends, high)
+    # The narrowest last, so that it is what counts where several are.
+    for law in np.argsort(-deviation):
+        step[starts[law] : stops[law]] = min(_STEP * deviation[law], _MOST_WIDTH)
+    passed = np.concatenate([[0.0], np.cumsum(np.diff(ends) / step)])
+    n_pieces = int(np.ceil(passed[-1]))
+    return np.asarray(np.interp(np.linspace(0.0, passed[-1], n_pieces + 1), passed, ends))
 
 
 def _product_of_others(factors: Floats) -> Floats:

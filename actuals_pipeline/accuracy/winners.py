@@ -207,18 +207,15 @@ class _Compared:
             figures[at, 0], figures[at, 1] = best.chance, best.expected_loss
             leader[at] = start + best.chance.argmax()
             if end - start > 1:
-                p_values = self._p_values(start, end, noise[start])
-                figures[at, 2], against[at] = (
-                    p_values.max(axis=1),
-                    start + p_values.argmax(axis=1),
-                )
+                figures[at, 2], hardest = self._p_values(start, end, noise[start])
+                against[at] = start + hardest
         names = ("p_best", "expected_loss", "always_valid_p")
         found = self.ads.assign(metric=self.metric, **dict(zip(names, figures.T, strict=True)))
         ad_ids = found["ad_id"]
         return _with_verdicts(found, ad_ids[leader].tolist(), ad_ids[against].tolist())
 
-    def _p_values(self, start: int, end: int, noise: float) -> Floats:
-        """What `_against_each` says of the ads from `start` up to, not including, `end`."""
+    def _p_values(self, start: int, end: int, noise: float) -> tuple[Floats, Positions]:
+        """What `_against_all` says of the ads from `start` up to, not including, `end`."""
         rows = slice(*np.searchsorted(self.ad, [start, end]))
         ago = self.ago[rows]
         day = ago.max() - ago
@@ -226,7 +223,7 @@ class _Compared:
         success = np.zeros_like(exposure)
         exposure[day, self.ad[rows] - start] = self.exposure[rows]
         success[day, self.ad[rows] - start] = self.success[rows]
-        return _against_each(exposure, success, noise)
+        return _against_all(exposure, success, noise)
 
 
 _LAWS: Final = {"ctr": beta_laws, "roas": gamma_laws}
@@ -320,18 +317,41 @@ def _of_roas(days: _Days, curves: Curves, order_value_cv: float) -> _Compared:
     )
 
 
-def _against_each(exposure: Floats, success: Floats, noise: float) -> Floats:
-    """The always-valid p-value of each ad being above each other, shape `(k, k)`; 0 of itself.
+def _against_all(exposure: Floats, success: Floats, noise: float) -> tuple[Floats, Positions]:
+    """Of each ad the largest p-value of being above another, and which that is; shape `(k,)` each.
 
-    Exposure and success of each day and ad, shape `(days, k)`.  After each day on which both had
-    exposure one look, at the difference of their rates within days: with exposures n of a day and
-    `w = n_i n_j / (n_i + n_j)` it is the mean of the days' differences by w, and its variance, were
-    the rates equal, that of one unit of exposure over the sum of the w.
+    Exposure and success of each day and ad, shape `(days, k)`.  Some ads at a time against all
+    of them, so that an ad set of a thousand ads fits into memory.
     """
+    n_days, n_ads = exposure.shape
+    most, hardest = np.zeros(n_ads), np.zeros(n_ads, dtype=np.int64)
     rate = success.sum() / exposure.sum()
+    at_once = max(1, _COMPARED_AT_ONCE // (n_days * n_ads))
+    for start in range(0, n_ads, at_once):
+        ads = np.arange(start, min(start + at_once, n_ads))
+        p = _against_each(ads, exposure, success, rate, noise)
+        p[np.arange(len(ads)), ads] = 0.0
+        most[ads], hardest[ads] = p.max(axis=1), p.argmax(axis=1)
+    return most, hardest
+
+
+_COMPARED_AT_ONCE: Final = 500_000
+"""Numbers in each array of days, ads and ads: 4 MB."""
+
+
+def _against_each(
+    ads: Positions, exposure: Floats, success: Floats, rate: float, noise: float
+) -> Floats:
+    """The always-valid p-value of each of `ads` being above each of all, shape `(len(ads), k)`.
+
+    After each day on which both had exposure one look, at the difference of their rates within
+    days: with exposures n of a day and `w = n_i n_j / (n_i + n_j)` it is the mean of the days'
+    differences by w, and its variance, were the rates equal, that of one unit of exposure over the
+    sum of the w.
+    """
     if not (rate > 0 and noise > 0):
-        return np.ones((exposure.shape[1],) * 2) - np.eye(exposure.shape[1])
-    n, c = exposure[:, :, np.newaxis], success[:, :, np.newaxis]
+        return np.ones((len(ads), exposure.shape[1]))
+    n, c = exposure[:, ads, np.newaxis], success[:, ads, np.newaxis]
     other_n, other_c = exposure[:, np.newaxis, :], success[:, np.newaxis, :]
     both = np.where((n > 0) & (other_n > 0), n + other_n, np.inf)
     weight = np.cumsum(n * other_n / both, axis=0)
@@ -339,9 +359,7 @@ def _against_each(exposure: Floats, success: Floats, noise: float) -> Floats:
     variance = quotient(np.full_like(weight, noise * rate), weight)
     evidence = log_evidence(ahead.ravel(), variance.ravel(), SMALLEST_EFFECT * rate)
     # A look at which the other one led says nothing for this one.
-    p = p_value(np.where(ahead > 0, evidence.reshape(ahead.shape), 0.0))
-    np.fill_diagonal(p, 0.0)
-    return p
+    return p_value(np.where(ahead > 0, evidence.reshape(ahead.shape), 0.0))
 
 
 def _with_verdicts(ads: pd.DataFrame, leaders: list[str], against: list[str]) -> pd.DataFrame:

@@ -57,14 +57,23 @@ ACCURACY_CHECKS = (
     RowCheck(
         "ad_actuals",
         "an_account_counts_one_type_of_purchase",
-        "All figures of an account's days were counted with one purchase action type; after a "
-        "change of ACTUALS_PURCHASE_ACTION_TYPE the older days want a backfill.",
+        "All figures of an account's days were counted with one purchase action type, those of "
+        "one day above all; after a change of ACTUALS_PURCHASE_ACTION_TYPE the older days want a "
+        "backfill.",
         """
-        SELECT account_id, string_agg(DISTINCT purchase_action_type, ', ') AS counted
-        FROM actuals.ad_actuals
-        WHERE report_date >= %(since)s AND report_date <= %(until)s
+        WITH days AS (
+            SELECT account_id, report_date, array_agg(DISTINCT purchase_action_type) AS types
+            FROM actuals.ad_actuals
+            WHERE report_date >= %(since)s AND report_date <= %(until)s
+            GROUP BY account_id, report_date
+        )
+        SELECT account_id, string_agg(DISTINCT type, ', ' ORDER BY type) AS counted,
+               count(DISTINCT report_date) AS days,
+               count(DISTINCT report_date) FILTER (WHERE cardinality(types) > 1)
+                   AS days_with_several
+        FROM days, unnest(types) AS type
         GROUP BY account_id
-        HAVING count(DISTINCT purchase_action_type) > 1
+        HAVING count(DISTINCT type) > 1
         ORDER BY account_id
         """,
         severity=ERROR,

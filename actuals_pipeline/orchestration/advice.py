@@ -36,10 +36,12 @@ class Advice:
         kept = read(self.warehouse, TABLES[self.name], days)
         lasting = self._over_when_computed(kept)
         rows = [kept[kept["as_of_date"].isin(lasting)]]
+        # Before any account was seen nothing was known to advise by, nor ever will be.
+        seen = history.first_seen_on(self.warehouse)
         rows += [
             self._on(day, development[development["as_of_date"].eq(day)])
             for day in days
-            if day not in lasting
+            if day not in lasting and seen is not None and seen <= day
         ]
         return CoveredRows(pd.concat(rows, ignore_index=True), (Slice(days),))
 

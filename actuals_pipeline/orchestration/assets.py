@@ -12,6 +12,7 @@ of this pipeline writes to Meta.
 A run covers a range of partitions; an hour, a day and a backfill are the same code path.
 """
 
+import inspect
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
@@ -29,6 +30,8 @@ from actuals_pipeline.actuals.normalize import normalize
 from actuals_pipeline.actuals.reconcile import of_one_fetch, reconcile
 from actuals_pipeline.meta.parse import parse_insights
 from actuals_pipeline.orchestration.advice import Advice
+from actuals_pipeline.orchestration.asset_checks import results
+from actuals_pipeline.orchestration.checks import checks_of
 from actuals_pipeline.orchestration.descriptions import (
     META_POOL,
     OWNERS,
@@ -108,6 +111,8 @@ def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     Budgets are read along with the first fetch of an account's day.  Whichever of them is asked
     for, all are written: one without the others would not compare.
     """
+    names = ("raw_meta_insights", "meta_account_totals", "budget_snapshots")
+    checks = [check for name in names for check in checks_of(name, settings)]
 
     @dg.multi_asset(
         name="meta_insights_fetch",
@@ -117,15 +122,16 @@ def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
                 dagster_type=dg.Any,
                 is_required=False,
             )
-            for name in ("raw_meta_insights", "meta_account_totals", "budget_snapshots")
+            for name in names
         },
+        check_specs=[check.spec for check in checks],
         pool=META_POOL,
         can_subset=True,
         **daily,
     )
     def meta_insights_fetch(
         context: dg.AssetExecutionContext, meta: MetaApi, postgres: WarehouseResource
-    ) -> Iterator[dg.MaterializeResult[Tally]]:
+    ) -> Iterator[dg.MaterializeResult[Tally] | dg.AssetCheckResult]:
         fetching = RunOfFetches(context, settings, meta, postgres)
         with reacting_to_errors(context):
             fetching.fetch()
@@ -143,6 +149,7 @@ def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
             figures_by_day(context, totals, asset="meta_account_totals")
         for name in asked:
             yield dg.MaterializeResult(asset_key=name, value=written[name])
+        yield from results(checks, context, postgres)
 
     return meta_insights_fetch
 
@@ -150,7 +157,7 @@ def meta_fetch(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
 def normalized(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     """Typed daily figures of every ad."""
 
-    @_daily_asset("ad_actuals", settings, daily, group="actuals", deps=["videos"])
+    @daily_asset("ad_actuals", settings, daily, group="actuals", deps=["videos"])
     def ad_actuals(
         context: dg.AssetExecutionContext,
         raw_meta_insights: StoredDays,
@@ -181,7 +188,7 @@ def normalized(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
 def reconciled(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     """The ads' spend against Meta's own totals."""
 
-    @_daily_asset("spend_reconciliation", settings, daily, group="actuals")
+    @daily_asset("spend_reconciliation", settings, daily, group="actuals")
     def spend_reconciliation(
         ad_actuals: StoredDays, meta_account_totals: StoredDays, postgres: WarehouseResource
     ) -> Parts:
@@ -207,7 +214,7 @@ CURVE_DAYS = 28
 def matured(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     """How much of a day's revenue is known at each age, as of each day."""
 
-    @_daily_asset("revenue_development", settings, daily, group="accuracy", deps=["ad_actuals"])
+    @daily_asset("revenue_development", settings, daily, group="accuracy", deps=["ad_actuals"])
     def revenue_development(
         context: dg.AssetExecutionContext, postgres: WarehouseResource
     ) -> Parts:
@@ -238,7 +245,7 @@ def matured(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
 def scored(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     """Predictions against what the ads did, as of each day."""
 
-    @_daily_asset(
+    @daily_asset(
         "prediction_accuracy",
         settings,
         daily,
@@ -251,7 +258,7 @@ def scored(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
         _log_what_was_unseen(context, warehouse)
         predictions = prediction_log.predictions(warehouse)
-        launches = Launches(warehouse, settings)
+        launches = Launches(warehouse, settings, window)
 
         def scored_pairs(days: DayWindow) -> CoveredRows:
             pairs = launches.judged_pairs(predictions, days)
@@ -265,16 +272,17 @@ def scored(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
 def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     """How good each model version was, as of each day."""
 
-    @_daily_asset(
-        "model_accuracy", settings, daily, group="accuracy", deps=["ad_actuals", "videos"]
-    )
+    @daily_asset("model_accuracy", settings, daily, group="accuracy", deps=["ad_actuals", "videos"])
     def model_accuracy(
         context: dg.AssetExecutionContext,
         prediction_accuracy: StoredDays,
         postgres: WarehouseResource,
     ) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
-        launches, predictions = Launches(warehouse, settings), prediction_log.predictions(warehouse)
+        launches, predictions = (
+            Launches(warehouse, settings, window),
+            prediction_log.predictions(warehouse),
+        )
 
         def judged_models(days: DayWindow) -> CoveredRows:
             models = score_models(
@@ -293,7 +301,7 @@ def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
 def described_models(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     """Everything else that is said of a model version's final comparisons, as of each day."""
 
-    @_daily_asset("model_statistics", settings, daily, group="accuracy")
+    @daily_asset("model_statistics", settings, daily, group="accuracy")
     def model_statistics(prediction_accuracy: StoredDays) -> Parts:
         return Parts(
             prediction_accuracy.parts(),
@@ -306,7 +314,7 @@ def described_models(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
 def invested(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     """What an investment has spent and earned, and until when it lasts, as of each day."""
 
-    @_daily_asset(
+    @daily_asset(
         "investment_summary",
         settings,
         daily,
@@ -340,7 +348,7 @@ def invested(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
 def planned(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     """The planned budgets, kept as they stand each day, because the product may change them."""
 
-    @_daily_asset("plan_snapshots", settings, daily, group="investment", deps=["budgets"])
+    @daily_asset("plan_snapshots", settings, daily, group="investment", deps=["budgets"])
     def plan_snapshots(context: dg.AssetExecutionContext, postgres: WarehouseResource) -> Parts:
         return plans_today(context, window_of(context.partition_keys), settings, postgres)
 
@@ -350,7 +358,7 @@ def planned(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
 def paced(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     """How each budget, Meta's or planned, is spent, as of each day."""
 
-    @_daily_asset(
+    @daily_asset(
         "budget_pacing",
         settings,
         daily,
@@ -372,7 +380,7 @@ ADVICE_DAYS = 7
 def won(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     """Which ads are the best of their ad sets, as of each day; advice."""
 
-    @_daily_asset("winners", settings, daily, group="advice", deps=["ad_actuals"])
+    @daily_asset("winners", settings, daily, group="advice", deps=["ad_actuals"])
     def winners(
         context: dg.AssetExecutionContext,
         revenue_development: StoredDays,
@@ -390,7 +398,7 @@ def won(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
 def budgeted(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     """What might be spent on each ad set next, as of each day; advice."""
 
-    @_daily_asset("budget_advice", settings, daily, group="advice", deps=["ad_actuals"])
+    @daily_asset("budget_advice", settings, daily, group="advice", deps=["ad_actuals"])
     def budget_advice(
         context: dg.AssetExecutionContext,
         revenue_development: StoredDays,
@@ -430,14 +438,37 @@ def _as_of_parts(window: DayWindow, rows_a_day: int) -> list[DayWindow]:
     return window.parts(lambda _: rows_a_day, PART_ROWS)
 
 
-def _daily_asset(
+def daily_asset(
     name: str, settings: Settings, daily: Daily, *, group: str, deps: Sequence[str] = ()
 ) -> Callable[[Callable[..., Parts]], dg.AssetsDefinition]:
-    """The decorator of an asset that computes the table called `name`, day by day."""
+    """The decorator of an asset that computes the table called `name`, day by day.
+
+    What it decorates takes what it names of these: the run's `context`, the database as
+    `postgres`, and the stored days of other assets under their names.
+    """
+    checks = checks_of(name, settings)
     look = described(name, settings, group=group, kinds={"pandas"})
 
     def decorate(compute: Callable[..., Parts]) -> dg.AssetsDefinition:
-        asset: dg.AssetsDefinition = dg.asset(deps=deps, **daily, **look)(compute)
+        wanted = inspect.signature(compute).parameters.keys()
+
+        def computed_and_checked(
+            context: dg.AssetExecutionContext, postgres: WarehouseResource, **stored: StoredDays
+        ) -> Iterator[dg.MaterializeResult[Parts] | dg.AssetCheckResult]:
+            given = {"context": context, "postgres": postgres, **stored}
+            yield dg.MaterializeResult(value=compute(**{each: given[each] for each in wanted}))
+            # By now the IO manager has written it.
+            yield from results(checks, context, postgres)
+
+        upstream = sorted(wanted - {"context", "postgres"})
+        asset: dg.AssetsDefinition = dg.asset(
+            name=name,
+            deps=deps,
+            ins={each: dg.AssetIn(dagster_type=StoredDays) for each in upstream},
+            check_specs=[check.spec for check in checks],
+            **daily,
+            **look,
+        )(computed_and_checked)
         return asset
 
     return decorate

@@ -62,7 +62,7 @@ def build_definitions(
         ]
     return dg.Definitions(
         assets=[*assets.product_tables(settings), *daily_assets, reported(settings)],
-        asset_checks=checks.checks(settings),
+        asset_checks=[checks.health_check(settings)],
         jobs=[job, health, maintenance, report, retrain_request_job(settings)],
         schedules=[
             hourly_actuals(settings, job),

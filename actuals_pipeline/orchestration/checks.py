@@ -1,6 +1,7 @@
 """What must hold of the tables after a run, each check named as the sentence it proves."""
 
 from contextlib import nullcontext
+from functools import partial
 
 import dagster as dg
 
@@ -9,6 +10,7 @@ from actuals_pipeline.errors import WarehouseError
 from actuals_pipeline.findings import Finding, worst
 from actuals_pipeline.meta import health
 from actuals_pipeline.orchestration.accuracy_checks import ACCURACY_CHECKS
+from actuals_pipeline.orchestration.asset_checks import Check, Verdict
 from actuals_pipeline.orchestration.descriptions import META_POOL
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.resources import MetaApi, WarehouseResource
@@ -161,191 +163,143 @@ ORDER BY requested_at, request_key
 """
 
 
-def checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
-    """Every check of the code location."""
+def checks_of(asset: str, settings: Settings) -> list[Check]:
+    """The checks of one asset that its own step makes."""
+    return [check for check in _checks(settings) if check.asset == asset]
+
+
+def _checks(settings: Settings) -> list[Check]:
     return [
-        _accounts_fetched(),
-        _purchases_counted(settings),
-        _spend_reconciled(settings),
-        _REVENUE_MATURES.definition(),
-        _predictions_usable(),
-        *(check.definition() for check in ACCURACY_CHECKS),
-        *(check.definition() for check in _INVESTMENT_CHECKS),
-        *(check.definition() for check in _BUDGET_CHECKS),
-        _plans_usable(),
-        _models_watched(),
-        _requests_handed_over(),
-        _installation_healthy(settings),
+        Check(
+            "raw_meta_insights",
+            "every_account_was_fetched",
+            "Each configured account's window was fetched whole; others keep their rows.",
+            _accounts_fetched,
+        ),
+        Check(
+            "raw_meta_insights",
+            "the_purchase_action_type_occurs",
+            "Accounts that report purchases report them under ACTUALS_PURCHASE_ACTION_TYPE; one "
+            "that does not would show none.",
+            partial(_purchases_counted, settings),
+        ),
+        Check(
+            "spend_reconciliation",
+            "ads_add_up_to_metas_total",
+            "The ads' spend equals Meta's account total on every account-day; WARN inside the "
+            "tolerance, ERROR outside.",
+            partial(_spend_reconciled, settings),
+        ),
+        _REVENUE_MATURES.check(),
+        Check(
+            "prediction_accuracy",
+            "every_prediction_is_usable",
+            "No prediction is negative, not finite, a CTR above 1 (a percent?), without its "
+            "video, or contradicted by another of the same instant; such are left out.",
+            _predictions_usable,
+        ),
+        *(check.check() for check in ACCURACY_CHECKS),
+        *(check.check() for check in _INVESTMENT_CHECKS),
+        *(check.check() for check in _BUDGET_CHECKS),
+        Check(
+            "plan_snapshots",
+            "every_planned_budget_is_usable",
+            "`public.budgets` can be read, and each row has a currency of three capitals, an "
+            "amount and an end that is not before its start; others are left out.",
+            _plans_usable,
+        ),
+        Check(
+            "model_drift",
+            "no_model_has_drifted",
+            "No model version is surely off by more than is tolerated, or has surely changed; if "
+            "one is, since when, and what to do.",
+            _models_watched,
+        ),
+        Check(
+            "retrain_states",
+            "every_retrain_request_was_handed_over",
+            "Whoever receives ACTUALS_RETRAIN_WEBHOOK has taken every request; what was not is "
+            "tried again for about a week, and stays in `retrain_requests`.",
+            _requests_handed_over,
+        ),
     ]
 
 
-def _accounts_fetched() -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset="raw_meta_insights",
-        name="every_account_was_fetched",
-        description="Each configured account's window was fetched whole; others keep their rows.",
-    )
-    def every_account_was_fetched(
-        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
-    ) -> dg.AssetCheckResult:
-        failed = found(postgres, _FAILED_FETCHES, {"run_id": context.run.run_id})
-        return dg.AssetCheckResult(
-            passed=not failed, severity=dg.AssetCheckSeverity.ERROR, metadata=listed(failed)
-        )
-
-    return every_account_was_fetched
+def _accounts_fetched(context: dg.AssetExecutionContext, postgres: WarehouseResource) -> Verdict:
+    failed = found(postgres, _FAILED_FETCHES, {"run_id": context.run.run_id})
+    return Verdict(not failed, dg.AssetCheckSeverity.ERROR, listed(failed))
 
 
-def _purchases_counted(settings: Settings) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset="raw_meta_insights",
-        name="the_purchase_action_type_occurs",
-        description=(
-            "Accounts that report purchases report them under ACTUALS_PURCHASE_ACTION_TYPE; one "
-            "that does not would show none."
-        ),
-    )
-    def the_purchase_action_type_occurs(
-        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
-    ) -> dg.AssetCheckResult:
-        chosen = [settings.purchase_action_type_of(each) for each in settings.meta_ad_account_ids]
-        seen = found(postgres, _OTHER_PURCHASES, {**days_of(context), "chosen": chosen})
-        counted = {
-            row["account_id"]
-            for row in seen
-            if row["action_type"] == settings.purchase_action_type_of(row["account_id"])
+def _purchases_counted(
+    settings: Settings, context: dg.AssetExecutionContext, postgres: WarehouseResource
+) -> Verdict:
+    chosen = [settings.purchase_action_type_of(each) for each in settings.meta_ad_account_ids]
+    seen = found(postgres, _OTHER_PURCHASES, {**days_of(context), "chosen": chosen})
+    counted = {
+        row["account_id"]
+        for row in seen
+        if row["action_type"] == settings.purchase_action_type_of(row["account_id"])
+    }
+    others = [row for row in seen if row["account_id"] not in counted]
+    return Verdict(not others, dg.AssetCheckSeverity.WARN, listed(others))
+
+
+def _spend_reconciled(
+    settings: Settings, context: dg.AssetExecutionContext, postgres: WarehouseResource
+) -> Verdict:
+    unequal = found(postgres, _UNRECONCILED, days_of(context))
+    is_gap = any(row["verdict"] == "gap" for row in unequal)
+    metadata = listed(unequal)
+    if unequal:
+        metadata["advice"] = dg.MetadataValue.text(settings.advice_on_gap)
+    severity = dg.AssetCheckSeverity
+    return Verdict(not unequal, severity.ERROR if is_gap else severity.WARN, metadata)
+
+
+def _predictions_usable(context: dg.AssetExecutionContext, postgres: WarehouseResource) -> Verdict:
+    unusable = found(postgres, _UNUSABLE_PREDICTIONS, days_of(context))
+    unusable += found(postgres, _PREDICTIONS_OF_NOTHING, {})
+    return Verdict(not unusable, dg.AssetCheckSeverity.ERROR, listed(unusable))
+
+
+def _plans_usable(_context: dg.AssetExecutionContext, postgres: WarehouseResource) -> Verdict:
+    try:
+        unusable = product.unusable_budgets(postgres.warehouse())
+    except WarehouseError as error:
+        told = {"problem": dg.MetadataValue.text(str(error))}
+        return Verdict(passed=False, severity=dg.AssetCheckSeverity.WARN, metadata=told)
+    return Verdict(not unusable, dg.AssetCheckSeverity.WARN, listed(unusable))
+
+
+def _models_watched(context: dg.AssetExecutionContext, postgres: WarehouseResource) -> Verdict:
+    as_of = window_of(context.partition_keys).until
+    table, day = TABLES["model_drift"], DayWindow.inclusive(as_of, as_of)
+    drifted = [
+        {
+            "model_name": each.model_name,
+            "model_version": each.model_version,
+            "metric": each.metric,
+            "state": each.standing.state.value,
+            "breach_start": each.standing.breach_start,
+            "action": each.action.value,
+            "reason": each.reason,
         }
-        others = [row for row in seen if row["account_id"] not in counted]
-        return dg.AssetCheckResult(
-            passed=not others, severity=dg.AssetCheckSeverity.WARN, metadata=listed(others)
-        )
-
-    return the_purchase_action_type_occurs
+        for each in decisions(read(postgres.warehouse(), table, day)).metrics
+        if each.standing.breach_start is not None
+    ]
+    return Verdict(not drifted, dg.AssetCheckSeverity.WARN, listed(drifted))
 
 
-def _spend_reconciled(settings: Settings) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset="spend_reconciliation",
-        name="ads_add_up_to_metas_total",
-        description=(
-            "The ads' spend equals Meta's account total on every account-day; WARN inside the "
-            "tolerance, ERROR outside."
-        ),
-    )
-    def ads_add_up_to_metas_total(
-        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
-    ) -> dg.AssetCheckResult:
-        unequal = found(postgres, _UNRECONCILED, days_of(context))
-        is_gap = any(row["verdict"] == "gap" for row in unequal)
-        metadata = listed(unequal)
-        if unequal:
-            metadata["advice"] = dg.MetadataValue.text(settings.advice_on_gap)
-        return dg.AssetCheckResult(
-            passed=not unequal,
-            severity=dg.AssetCheckSeverity.ERROR if is_gap else dg.AssetCheckSeverity.WARN,
-            metadata=metadata,
-        )
-
-    return ads_add_up_to_metas_total
+def _requests_handed_over(
+    _context: dg.AssetExecutionContext, postgres: WarehouseResource
+) -> Verdict:
+    failed = found(postgres, _NOT_HANDED_OVER, {})
+    return Verdict(not failed, dg.AssetCheckSeverity.WARN, listed(failed))
 
 
-def _predictions_usable() -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset="prediction_accuracy",
-        name="every_prediction_is_usable",
-        description=(
-            "No prediction is negative, not finite, a CTR above 1 (a percent?), without its "
-            "video, or contradicted by another of the same instant; such are left out."
-        ),
-    )
-    def every_prediction_is_usable(
-        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
-    ) -> dg.AssetCheckResult:
-        unusable = found(postgres, _UNUSABLE_PREDICTIONS, days_of(context))
-        unusable += found(postgres, _PREDICTIONS_OF_NOTHING, {})
-        return dg.AssetCheckResult(
-            passed=not unusable, severity=dg.AssetCheckSeverity.ERROR, metadata=listed(unusable)
-        )
+def health_check(settings: Settings) -> dg.AssetChecksDefinition:
+    """The check of a job of its own, whose step it is."""
 
-    return every_prediction_is_usable
-
-
-def _plans_usable() -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset="plan_snapshots",
-        name="every_planned_budget_is_usable",
-        description=(
-            "`public.budgets` can be read, and each row has a currency of three capitals, an "
-            "amount and an end that is not before its start; others are left out."
-        ),
-    )
-    def every_planned_budget_is_usable(postgres: WarehouseResource) -> dg.AssetCheckResult:
-        warn = dg.AssetCheckSeverity.WARN
-        try:
-            unusable = product.unusable_budgets(postgres.warehouse())
-        except WarehouseError as error:
-            told = {"problem": dg.MetadataValue.text(str(error))}
-            return dg.AssetCheckResult(passed=False, severity=warn, metadata=told)
-        return dg.AssetCheckResult(passed=not unusable, severity=warn, metadata=listed(unusable))
-
-    return every_planned_budget_is_usable
-
-
-def _models_watched() -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset="model_drift",
-        name="no_model_has_drifted",
-        description=(
-            "No model version is surely off by more than is tolerated, or has surely changed; if "
-            "one is, since when, and what to do."
-        ),
-    )
-    def no_model_has_drifted(
-        context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
-    ) -> dg.AssetCheckResult:
-        as_of = window_of(context.partition_keys).until
-        table, day = TABLES["model_drift"], DayWindow.inclusive(as_of, as_of)
-        drifted = [
-            {
-                "model_name": each.model_name,
-                "model_version": each.model_version,
-                "metric": each.metric,
-                "state": each.standing.state.value,
-                "breach_start": each.standing.breach_start,
-                "action": each.action.value,
-                "reason": each.reason,
-            }
-            for each in decisions(read(postgres.warehouse(), table, day)).metrics
-            if each.standing.breach_start is not None
-        ]
-        return dg.AssetCheckResult(
-            passed=not drifted, severity=dg.AssetCheckSeverity.WARN, metadata=listed(drifted)
-        )
-
-    return no_model_has_drifted
-
-
-def _requests_handed_over() -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset="retrain_states",
-        name="every_retrain_request_was_handed_over",
-        description=(
-            "Whoever receives ACTUALS_RETRAIN_WEBHOOK has taken every request; what was not is "
-            "tried again for about a week, and stays in `retrain_requests`."
-        ),
-    )
-    def every_retrain_request_was_handed_over(
-        postgres: WarehouseResource,
-    ) -> dg.AssetCheckResult:
-        failed = found(postgres, _NOT_HANDED_OVER, {})
-        return dg.AssetCheckResult(
-            passed=not failed, severity=dg.AssetCheckSeverity.WARN, metadata=listed(failed)
-        )
-
-    return every_retrain_request_was_handed_over
-
-
-def _installation_healthy(settings: Settings) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=HEALTH_CHECK.asset_key,
         name=HEALTH_CHECK.name,

@@ -16,6 +16,7 @@ from dagster._core.events import EngineEventData
 from actuals_pipeline.errors import FrameMismatch, MetaThrottled, UnexpectedPayload
 from actuals_pipeline.meta.accounts import AccountFetch, raw_frame, totals_frame
 from actuals_pipeline.meta.budgets import budgets_frame
+from actuals_pipeline.orchestration.dagster_connections import keep_connections
 from actuals_pipeline.orchestration.dead_runs import this_process
 from actuals_pipeline.orchestration.jobs import ACCOUNTS_TAG, PROCESS_TAG, WORKER_TAG
 from actuals_pipeline.orchestration.partitions import window_of
@@ -72,7 +73,8 @@ class RunOfFetches:
         Raises when no account could be fetched for some days, after storing those before.
         """
         window = window_of(self.context.partition_keys)
-        self._name_the_process()
+        if PROCESS_TAG not in self.context.run.tags:
+            self._settle_in()
         memory = StoredFetchMemory(self.postgres.warehouse())
         limits = self.meta.recalled_limits(memory)
         for days in window.pieces(FETCHED_DAYS):
@@ -82,11 +84,11 @@ class RunOfFetches:
             _raise_if_all_failed([self._stored(fetch) for fetch in fetches])
             self._tell_progress(days, (days.end - window.start).days)
 
-    def _name_the_process(self) -> None:
-        """So that others can see when it is gone; a run of the command line has done it before."""
-        run = self.context.run
-        if PROCESS_TAG not in run.tags:
-            self.context.instance.add_run_tags(run.run_id, {WORKER_TAG: this_process()})
+    def _settle_in(self) -> None:
+        """What a run of the command line has done before it began: this one is Dagster's own."""
+        keep_connections(self.context.instance)
+        # So that others can see when the process is gone.
+        self.context.instance.add_run_tags(self.context.run.run_id, {WORKER_TAG: this_process()})
 
     def _wanted(self, days: DayWindow) -> list[str]:
         """The accounts whose `days` neither this run nor one before it in its place has fetched."""

@@ -6,6 +6,7 @@ Everything decided follows from `model_drift` as of one day.  What is asked of o
 the newest day alone, and only while that is not long ago: a backfill asks for nothing.
 """
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,7 +16,9 @@ import pandas as pd
 from actuals_pipeline.accuracy.drift.assessment import drift_as_of
 from actuals_pipeline.accuracy.drift.decisions import Decisions, decisions
 from actuals_pipeline.accuracy.drift.weeks import model_weeks
-from actuals_pipeline.orchestration.assets import Daily
+from actuals_pipeline.orchestration.asset_checks import results
+from actuals_pipeline.orchestration.assets import Daily, daily_asset
+from actuals_pipeline.orchestration.checks import checks_of
 from actuals_pipeline.orchestration.descriptions import described
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.resources import WarehouseResource
@@ -31,8 +34,8 @@ MOST_DAYS_LATE = 14
 
 def drifted(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     """Whether each model version still predicts as it did, week by week, as of each day."""
-    look = described("model_drift", settings, group="accuracy", kinds={"pandas"})
 
+    @daily_asset("model_drift", settings, daily, group="accuracy", deps=["prediction_accuracy"])
     def model_drift(context: dg.AssetExecutionContext, postgres: WarehouseResource) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
         pairs = drift.matured_pairs(warehouse, window.until)
@@ -53,19 +56,17 @@ def drifted(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
 
         return Parts(window.parts(lambda _: len(weeks) + 1, PART_ROWS), of_days)
 
-    watched: dg.AssetsDefinition = dg.asset(deps=["prediction_accuracy"], **daily, **look)(
-        model_drift
-    )
-    return watched
+    return model_drift
 
 
 def decided(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     """What is thought of each model version now, and what is asked to be done about it."""
+    checks = checks_of("retrain_states", settings)
     look = described("retrain_states", settings, group="accuracy", kinds={"pandas"})
 
     def retrain_states(
         context: dg.AssetExecutionContext, model_drift: StoredDays, postgres: WarehouseResource
-    ) -> dg.MaterializeResult[Any]:
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         as_of, now = window_of(context.partition_keys).until, postgres.clock()
         found = decisions(model_drift.read(DayWindow.inclusive(as_of, as_of)))
         is_lately = (report_day(now, settings.zone) - as_of).days < MOST_DAYS_LATE
@@ -75,11 +76,14 @@ def decided(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
             written = drift.write_requests(connection, requests, now)
         for key in written:
             context.log.warning("Asked that something be done about a model: %s.", key)
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata={"states": len(found.metrics), "requests_written": len(written)}
         )
+        yield from results(checks, context, postgres)
 
-    thought: dg.AssetsDefinition = dg.asset(**daily, **look)(retrain_states)
+    thought: dg.AssetsDefinition = dg.asset(
+        check_specs=[check.spec for check in checks], **daily, **look
+    )(retrain_states)
     return thought
 
 

@@ -6,6 +6,7 @@ from typing import Any, LiteralString
 
 import dagster as dg
 
+from actuals_pipeline.orchestration.asset_checks import Check, Verdict
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.resources import WarehouseResource
 
@@ -28,27 +29,16 @@ class RowCheck:
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN
     is_blocking: bool = False
 
-    def definition(self) -> dg.AssetChecksDefinition:
-        """The check for Dagster."""
+    def check(self) -> Check:
+        """The check for the asset's step."""
+        return Check(self.asset, self.name, self.description, self._verdict, self.is_blocking)
 
-        @dg.asset_check(
-            asset=self.asset,
-            name=self.name,
-            description=self.description,
-            blocking=self.is_blocking,
-        )
-        def no_row_breaks_it(
-            context: dg.AssetCheckExecutionContext, postgres: WarehouseResource
-        ) -> dg.AssetCheckResult:
-            broken = found(postgres, self.query, days_of(context))
-            return dg.AssetCheckResult(
-                passed=not broken, severity=self.severity, metadata=listed(broken)
-            )
-
-        return no_row_breaks_it
+    def _verdict(self, context: dg.AssetExecutionContext, postgres: WarehouseResource) -> Verdict:
+        broken = found(postgres, self.query, days_of(context))
+        return Verdict(not broken, self.severity, listed(broken))
 
 
-def days_of(context: dg.AssetCheckExecutionContext) -> dict[str, Any]:
+def days_of(context: dg.AssetExecutionContext) -> dict[str, Any]:
     """The first and the last day of the run, as parameters of a query."""
     window = window_of(context.partition_keys)
     return {"since": window.since, "until": window.until}

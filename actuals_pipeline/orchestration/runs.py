@@ -18,6 +18,7 @@ from dagster import DagsterEventType
 from dagster._serdes import ConfigurableClassData
 
 from actuals_pipeline.orchestration.build import build_definitions
+from actuals_pipeline.orchestration.dagster_connections import keep_connections
 from actuals_pipeline.orchestration.dead_runs import clear_dead_runs, this_process
 from actuals_pipeline.orchestration.fetching import (
     DAYS_FETCHED,
@@ -49,9 +50,6 @@ POLL_SECONDS = 0.3
 
 RESUMED_WITHIN = timedelta(hours=24)
 """How long after its end a run is gone on with; after that settled days are worth a new look."""
-
-_CONNECTION_SECONDS = 600
-"""How long a connection to Dagster's tables is kept; chosen: less than firewalls forget them in."""
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log keeps everything; a terminal gets the progress and one sentence instead."""
@@ -131,10 +129,7 @@ def _instance() -> Iterator[dg.DagsterInstance]:
         "dagster._core.storage.noop_compute_log_manager", "NoOpComputeLogManager", "{}"
     )
     with dg.DagsterInstance.from_ref(ref._replace(compute_logs_data=silent)) as instance:
-        # Dagster's name for keeping its connections: a run of seven steps opens 250 otherwise.
-        instance.optimize_for_webserver(
-            statement_timeout=0, pool_recycle=_CONNECTION_SECONDS, max_overflow=5
-        )
+        keep_connections(instance)
         yield instance
 
 

@@ -355,12 +355,9 @@ ORDER BY ad_id COLLATE "C", report_date
 
 def _framed(contract: Contract, rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
     values = list(zip(*rows, strict=True)) or [()] * len(contract.columns)
-    return conform(
-        pd.DataFrame(
-            {
-                name: pd.Series(given, dtype="object")
-                for name, given in zip(contract.names, values, strict=True)
-            }
-        ),
-        contract,
-    )
+    index = pd.RangeIndex(len(rows))
+    series = {
+        name: pd.Series(given, index=index, dtype="object")
+        for name, given in zip(contract.names, values, strict=True)
+    }
+    return conform(pd.DataFrame(series, index=index), contract)

@@ -18,7 +18,8 @@ def cohorts(
     By account, a tuple for each report day in `report_days` with any figures: the day, the ages in
     days at which more of it came to be known, and what came with each: revenue, clicks, purchases,
     the revenue of ads that were not shown that day, the revenue of ad sets that count purchases
-    for 1 and for 28 days after a click.  Money in the account's currency, as float.
+    for 1 and for 28 days after a click.  Money in the account's currency, as float.  What an ad's
+    day gains or loses because purchases of another type count has not come: it is nothing.
     """
     values = {"start": report_days.start, "end": report_days.end, "known_before": known_before}
     by_account: dict[str, list[tuple[Any, ...]]] = {}
@@ -33,7 +34,7 @@ def cohorts(
 _COHORTS = """
 WITH known AS (
     SELECT
-        account_id, ad_id, report_date, as_of_date,
+        account_id, ad_id, report_date, as_of_date, purchase_action_type,
         coalesce(revenue, 0) AS revenue, coalesce(clicks, 0) AS clicks,
         coalesce(conversions, 0) AS purchases,
         CASE WHEN spend = 0 AND impressions = 0 THEN revenue ELSE 0 END AS undelivered,
@@ -47,12 +48,24 @@ WITH known AS (
 ), added AS (
     SELECT
         account_id, report_date, as_of_date, click_window,
-        revenue - coalesce(lag(revenue) OVER ad_day, 0) AS revenue,
-        clicks - coalesce(lag(clicks) OVER ad_day, 0) AS clicks,
-        purchases - coalesce(lag(purchases) OVER ad_day, 0) AS purchases,
-        undelivered - coalesce(lag(undelivered) OVER ad_day, 0) AS undelivered
-    FROM known
-    WINDOW ad_day AS (PARTITION BY account_id, ad_id, report_date ORDER BY as_of_date)
+        CASE WHEN counts_others THEN 0 ELSE revenue - revenue_before END AS revenue,
+        clicks - clicks_before AS clicks,
+        CASE WHEN counts_others THEN 0 ELSE purchases - purchases_before END AS purchases,
+        CASE WHEN counts_others THEN 0 ELSE undelivered - undelivered_before END AS undelivered
+    FROM (
+        SELECT
+            *,
+            coalesce(lag(revenue) OVER ad_day, 0) AS revenue_before,
+            coalesce(lag(clicks) OVER ad_day, 0) AS clicks_before,
+            coalesce(lag(purchases) OVER ad_day, 0) AS purchases_before,
+            coalesce(lag(undelivered) OVER ad_day, 0) AS undelivered_before,
+            -- After a change of ACTUALS_PURCHASE_ACTION_TYPE: nothing was bought for that.
+            coalesce(
+                purchase_action_type <> lag(purchase_action_type) OVER ad_day, false
+            ) AS counts_others
+        FROM known
+        WINDOW ad_day AS (PARTITION BY account_id, ad_id, report_date ORDER BY as_of_date)
+    ) AS successive
 ), by_age AS (
     SELECT
         account_id, report_date, as_of_date - report_date AS age,
@@ -132,6 +145,14 @@ def account_time_zones(warehouse: Warehouse) -> dict[str, str]:
     """
     with warehouse.transaction() as connection:
         return dict(connection.execute(query).fetchall())
+
+
+def first_seen_on(warehouse: Warehouse) -> date | None:
+    """The day by whose end a report day of any account was known first."""
+    query = "SELECT min(known_since) FROM actuals.known_days"
+    with warehouse.transaction() as connection:
+        row = connection.execute(query).fetchone()
+        return row[0] if row else None
 
 
 def settled_fetches(warehouse: Warehouse, run_ids: Collection[str], window: DayWindow) -> set[str]:

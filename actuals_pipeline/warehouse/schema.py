@@ -36,6 +36,7 @@ _UNDECLARED = (
     "0021_video_log.sql",
     "0025_forget_meta_events.sql",
     "0026_seal_videos.sql",
+    "0027_completeness.sql",
 )
 """Functions, triggers, and the views over the revisions, which SQLAlchemy cannot declare."""
 

@@ -31,6 +31,7 @@ from typing import Any, cast
 
 import pandas as pd
 import psycopg
+from pandas.api.types import pandas_dtype
 from psycopg import errors, sql
 from psycopg.types.json import Jsonb
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Double, Numeric, Table
@@ -516,24 +517,34 @@ def frame_of(columns: Iterable[Column[Any]], rows: Sequence[Sequence[Any]]) -> p
     """Fetched rows as a frame whose dtypes follow the columns' declared types."""
     listed = list(columns)
     values = list(zip(*rows, strict=True)) or [()] * len(listed)
-    return pd.DataFrame(
-        {column.name: _series(column, given) for column, given in zip(listed, values, strict=True)}
-    )
+    # One index and ready dtypes: to look for them takes longer than a few hundred values.
+    index = pd.RangeIndex(len(rows))
+    series = {
+        column.name: pd.Series(given, index=index, dtype=_dtype(column))
+        for column, given in zip(listed, values, strict=True)
+    }
+    return pd.DataFrame(series, index=index)
 
 
-def _series(column: Column[Any], values: Sequence[Any]) -> pd.Series[Any]:
+def _dtype(column: Column[Any]) -> Any:
     kind = column.type
     if isinstance(kind, BigInteger):
-        return pd.Series(values, dtype="Int64" if column.nullable else "int64")
+        return _NULLABLE_COUNT if column.nullable else _COUNT
     if isinstance(kind, Double):
-        return pd.Series(values, dtype="float64")
+        return _NUMBER
     if isinstance(kind, Boolean):
-        return pd.Series(values, dtype="boolean" if column.nullable else "bool")
+        return _NULLABLE_FLAG if column.nullable else _FLAG
     if isinstance(kind, DateTime):
-        return pd.Series(values, dtype="datetime64[us, UTC]")
+        return _INSTANT
     if isinstance(kind, Numeric | Date | JSONB):
-        return pd.Series(values, dtype="object")
-    return pd.Series(values, dtype="str")
+        return _OBJECT
+    return _TEXT
+
+
+_COUNT, _NULLABLE_COUNT = pandas_dtype("int64"), pandas_dtype("Int64")
+_FLAG, _NULLABLE_FLAG = pandas_dtype("bool"), pandas_dtype("boolean")
+_NUMBER, _OBJECT = pandas_dtype("float64"), pandas_dtype("object")
+_INSTANT, _TEXT = pandas_dtype("datetime64[us, UTC]"), pandas_dtype("str")
 
 
 # What holds for the statements of a replacement, until its transaction ends.  Nobody has counted
@@ -578,8 +589,9 @@ def _copied(column: Column[Any], values: pd.Series[Any]) -> list[Any]:
         numbers, instants = pd.factorize(values)
         texts = [*map(str, instants), None]
         return [texts[number] for number in numbers]
-    missing = values.isna()
-    plain = values.astype(object).where(~missing, None).tolist()
+    plain = values.tolist()
+    if values.hasnans:
+        plain = [None if gone else value for value, gone in zip(plain, values.isna(), strict=True)]
     if isinstance(column.type, JSONB):
         return [None if value is None else _json_text(value) for value in plain]
     return plain

@@ -67,7 +67,7 @@ laws = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(laws)
 def test_the_order_of_the_ads_does_not_matter_and_losses_differ_as_means(
     given_laws: list[BetaLaw],

@@ -69,7 +69,7 @@ counts = st.lists(
 
 
 @given(drawn=counts)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_no_law_nearby_is_likelier(drawn: list[tuple[int, int]]) -> None:
     c, n = (np.array(column, dtype=float) for column in zip(*drawn, strict=True))
     priors = fit_beta_priors(c, n, ["x"] * len(c))

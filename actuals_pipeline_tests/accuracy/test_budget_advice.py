@@ -66,7 +66,7 @@ def test_no_ad_set_is_taken_below_the_floor_and_one_below_is_raised_to_it() -> N
 spends = st.lists(st.floats(0.01, 1e6), min_size=2, max_size=12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(spends, st.floats(0.4, 0.9), st.integers(0, 10))
 def test_a_step_keeps_the_sum_and_does_not_mind_unit_or_order(
     spend: list[float], exponent: float, seed: int

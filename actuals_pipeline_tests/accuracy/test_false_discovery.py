@@ -28,7 +28,7 @@ def test_a_later_rank_may_lift_an_earlier_one() -> None:
 
 
 @given(st.lists(st.one_of(st.floats(0, 1), st.just(NAN)), max_size=12), st.floats(0.01, 0.5))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_discoveries_are_those_up_to_the_last_rank_below_the_line(
     p: list[float], rate: float
 ) -> None:

@@ -212,7 +212,7 @@ pair_rows = st.lists(
 ).map(lambda rows: [row | {"ad_id": f"a{i}"} for i, row in enumerate(rows)])
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(rows=pair_rows, order=st.randoms(use_true_random=False))
 def test_row_order_changes_no_digit_and_every_pair_is_counted_once(
     pairs_of: Frames, delivered_of: Frames, *, rows: list[dict[str, Any]], order: Any
@@ -243,7 +243,7 @@ def test_row_order_changes_no_digit_of_the_mean_of_many_pairs(
         assert_frame_equal(score_models(judged(turned), delivered), straight, check_exact=True)
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(
     late=st.lists(
         st.fixed_dictionaries(

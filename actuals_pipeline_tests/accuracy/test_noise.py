@@ -42,7 +42,7 @@ def test_the_mean_deviation_of_a_true_prediction(impressions: int, want: float) 
 
 
 @given(n=st.integers(1, 400), p=st.floats(0, 1))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_the_mean_deviation_is_the_sum_over_every_outcome(n: int, p: float) -> None:
     rates, chances = binomial(n, p)
     want = float(np.sum(chances * np.abs(rates - p)))

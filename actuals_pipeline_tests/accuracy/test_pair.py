@@ -410,7 +410,7 @@ def expected_row(
     }
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(logged=logged_predictions, made=made_videos, days=daily_figures)
 def test_many_days_at_once_are_what_each_day_alone_would_be(
     predictions_of: Frames,
@@ -434,7 +434,7 @@ def test_many_days_at_once_are_what_each_day_alone_would_be(
     assert got[list(want[0]) if want else []].to_dict("records") == want
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     logged=logged_predictions,
     made=made_videos,

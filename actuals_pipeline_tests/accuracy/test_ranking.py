@@ -86,7 +86,7 @@ def test_the_documented_values_of_scikit_learn() -> None:
 
 @pytest.mark.parametrize(("figure", "oracle"), [(spearman, rho), (kendall, tau_b)])
 @given(drawn=rows)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_correlations_are_those_of_each_group_by_itself(
     figure: Callable[..., ByGroup],
     oracle: Callable[[Floats, Floats], float],
@@ -123,7 +123,7 @@ def top(x: Floats, k: int) -> list[tuple[frozenset[int], float]]:
 
 
 @given(drawn=st.lists(st.tuples(values, values), min_size=2, max_size=7), k=st.integers(1, 6))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_hits_and_regret_are_means_over_every_way_to_draw_ties(
     drawn: list[tuple[float, float]], k: int
 ) -> None:
@@ -144,7 +144,7 @@ def test_hits_and_regret_are_means_over_every_way_to_draw_ties(
 
 
 @given(drawn=st.lists(st.tuples(values, values), min_size=2, max_size=5), k=st.integers(1, 6))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_gain_is_the_mean_over_every_order_of_ties(
     drawn: list[tuple[float, float]], k: int
 ) -> None:

@@ -140,7 +140,7 @@ counts = st.integers(0, 10**6)
 amounts = st.decimals(0, 10**9, places=2, allow_nan=False)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     figures=st.fixed_dictionaries(
         {
@@ -168,7 +168,7 @@ def test_neither_the_volume_nor_the_currency_changes_a_score(
     assert_frame_equal(got[SCORES], want[SCORES], rtol=1e-12)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(predicted=st.floats(1e-6, 1), actual=st.integers(0, 10**6))
 def test_error_and_accuracy_say_the_same(
     pairs_of: Frames, *, predicted: float, actual: int

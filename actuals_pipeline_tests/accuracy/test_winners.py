@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from actuals_pipeline.accuracy.account_curves import Curves
 from actuals_pipeline.accuracy.contract import KNOWN_AD_DAYS, REVENUE_DEVELOPMENT
@@ -59,6 +61,24 @@ def test_an_ad_that_is_better_by_half_for_weeks_is_a_winner_and_the_other_says_w
     # Clicks may still be taken back on the day before the as-of day; revenue is made mature.
     assert found.loc[("ctr", "a1"), "n_days"] == 39
     assert found.loc[("roas", "a1"), "n_days"] == 40
+
+
+def test_an_ad_set_of_hundreds_of_ads_fits_into_memory() -> None:
+    few = range(1, 15)
+    others = [ad_days(f"b{number:03}", few, clicks=36 + number % 9) for number in range(400)]
+    tracemalloc.start()
+    found = judged(ad_days("a1", few, clicks=90), *others)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100e6, "all days of each ad against each are 18 MB an array"
+    best = found.loc[("ctr", "a1")]
+    assert best["is_winner"]
+    by_ctr = found.loc["ctr"]
+    assert by_ctr["p_best"].sum() == pytest.approx(1)
+    # Ads alike in all are told the same, be they compared in one go or in another.
+    alike = by_ctr[by_ctr.index.str.startswith("b")].groupby(by_ctr["rate"].round(6))
+    assert (alike["always_valid_p"].nunique() == 1).all()
+    assert len(alike) == 9
 
 
 def test_a_lead_of_six_days_is_no_winner_however_large() -> None:

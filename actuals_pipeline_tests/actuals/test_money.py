@@ -20,7 +20,7 @@ def money(*cells: Any) -> pd.Series[Any]:
     return pd.Series(list(cells), dtype=object)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from("ab"), AMOUNTS), max_size=20))
 def test_a_sum_keeps_every_digit(rows: list[tuple[str, Decimal]]) -> None:
     frame = pd.DataFrame(
@@ -65,7 +65,6 @@ def test_a_ratio_without_a_denominator_is_undefined() -> None:
     assert got[1:].isna().all()
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

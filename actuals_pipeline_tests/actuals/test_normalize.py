@@ -96,7 +96,7 @@ def test_no_insights_are_no_actuals(videos_of: Frames) -> None:
     assert actuals.empty
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.permutations(range(6)), st.decimals(0, 10**15, allow_nan=False, places=6))
 def test_neither_row_order_nor_arithmetic_changes_what_meta_sent(
     insights_of: Frames, videos_of: Frames, order: list[int], spend: Decimal

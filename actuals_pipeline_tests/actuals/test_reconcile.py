@@ -84,7 +84,7 @@ def test_nothing_fetched_is_nothing_to_reconcile() -> None:
     assert got.empty
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     amounts=st.lists(st.decimals(0, 10**20, allow_nan=False, places=14), min_size=1, max_size=8),
     order=st.randoms(use_true_random=False),

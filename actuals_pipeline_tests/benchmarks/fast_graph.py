@@ -1,8 +1,8 @@
 """A Graph API that costs next to nothing: ready texts of rows, for whichever days are asked.
 
-One account whose ads all deliver on all days.  The rows are the stand-in's own, given out again
-under other ads and days; with each fetch (each reading of the account's node) the ads exchange
-their figures, so that every row of a refresh is restated.
+One account whose ads all deliver on all days, in ad sets and campaigns of usual sizes.  The rows
+are the stand-in's own, given out again under other ads and days; with each fetch (each reading of
+the account's node) the ads exchange their figures, so that every row of a refresh is restated.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from multiprocessing.connection import Connection
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -27,9 +28,19 @@ from actuals_pipeline_tests.benchmarks.fetch_month import ACCOUNT, Account, acti
 _CONTEXT: Final = multiprocessing.get_context("spawn")
 
 
+ADS_OF_ADSET: Final = 8
+ADSETS_OF_CAMPAIGN: Final = 5
+
+
 def ad_id(number: int) -> str:
     """The id of the account's ad of this number."""
     return f"1203{number:014d}"
+
+
+def _place(ad: int) -> tuple[str, str, str]:
+    """The ids of the campaign, of the ad set and of the ad of this number."""
+    adset = ad // ADS_OF_ADSET
+    return f"1201{adset // ADSETS_OF_CAMPAIGN:014d}", f"1202{adset:014d}", ad_id(ad)
 
 
 @dataclass
@@ -44,7 +55,10 @@ class FastAccount:
 
     def __post_init__(self) -> None:
         usual = Account(1, 1)
-        self.texts = usual.texts
+        # The stand-in's fields come in this order.
+        varying = ("campaign_id", "adset_id", "ad_id", "date_start", "date_stop")
+        marks = dict.fromkeys(varying, "@@")
+        self.texts = [json.dumps(row | marks).split("@@") for row in usual.patterns]
         self.sums = [
             next(iter(sums_by_day([row], purchase_action_type=omni).values()))
             for row in usual.patterns
@@ -67,9 +81,9 @@ class FastAccount:
         return f'{{"data":[{data}],"paging":{json.dumps(paging)}}}'.encode()
 
     def _row(self, ad: int, day: int, days: list[str]) -> str:
-        parts = self.texts[(ad + self.fetches) % len(self.texts)]
-        # The stand-in's fields come in this order.
-        return ad_id(ad).join(parts[:2]) + days[day].join(["", *parts[2:]])
+        texts = self.texts[(ad + self.fetches) % len(self.texts)]
+        varying = (*_place(ad), days[day], days[day], "")
+        return "".join(chain.from_iterable(zip(texts, varying, strict=True)))
 
     def totals(self, window: DayWindow) -> bytes:
         """What the ads add up to on each day of `window`."""

@@ -38,16 +38,16 @@ class Ground:
 
     def cost(self, step: Step) -> Cost:
         """What `step` takes, which connects and disconnects itself."""
-        server, client, start = self._server_cpu(), time.process_time(), time.perf_counter()
+        server, client, start = (
+            server_cpu(self.postmaster),
+            time.process_time(),
+            time.perf_counter(),
+        )
         step()
         wall, client_cpu = time.perf_counter() - start, time.process_time() - client
         # The postmaster adds up the processor time of those of its processes that have ended.
         time.sleep(0.2)
-        return Cost(wall, client_cpu, self._server_cpu() - server)
-
-    def _server_cpu(self) -> float:
-        fields = Path(f"/proc/{self.postmaster}/stat").read_text("ascii").rpartition(")")[2].split()
-        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+        return Cost(wall, client_cpu, server_cpu(self.postmaster) - server)
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,22 @@ def own_ground() -> Iterator[Ground]:
     finally:
         shutil.rmtree(data_directory(home), ignore_errors=True)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def server_cpu(postmaster: int) -> float:
+    """Seconds of processor of the processes of a Postgres server that have ended (Linux)."""
+    fields = _stat(postmaster)
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
+def postmaster_of(backend: int) -> int:
+    """The parent of the process that serves a connection."""
+    return int(_stat(backend)[1])
+
+
+def _stat(process: int) -> list[str]:
+    """What Linux knows of a process, from its state on: proc_pid_stat(5), field 3."""
+    return Path(f"/proc/{process}/stat").read_text("ascii").rpartition(")")[2].split()
 
 
 def wal_kilobytes(url: str, step: Step) -> float:

@@ -65,9 +65,8 @@ def test_a_connection_that_breaks_while_rows_are_copied(
     hindered.heal()
 
 
-@pytest.mark.parametrize(
-    "table", ["ad_actuals", pytest.param("meta_account_totals", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("table", ["ad_actuals", "meta_account_totals"])
 def test_a_statement_that_takes_longer_than_it_may(table: str, hindered: HinderedSync) -> None:
     alter(hindered.database, "SET statement_timeout = '2s'")
     sync = hindered.begin()

@@ -120,13 +120,8 @@ def fill(disk: Path) -> Path:
     return filler
 
 
-@pytest.mark.parametrize(
-    "table",
-    [
-        "ad_actuals",
-        pytest.param("raw_meta_insights", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("table", ["ad_actuals", "raw_meta_insights"])
 def test_a_disk_that_is_full(
     table: str, hindered: HinderedSync, server: embedded.EmbeddedPostgres, small_disk: Path
 ) -> None:

@@ -126,6 +126,7 @@ def test_days_that_meta_may_restate_are_asked_for_again_and_so_is_what_failed(
     assert generations.broken_laws(database) == []
 
 
+@pytest.mark.slow
 def test_the_command_line_says_that_it_goes_on_and_what_is_stored_already(
     actuals: Actuals,
     environment: dict[str, str],

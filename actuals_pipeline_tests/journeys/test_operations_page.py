@@ -96,6 +96,7 @@ TODAY = "actuals sync --since $(date -u +%F)"
 FILLED = ("actuals.ad_actuals", "dagster.event_logs", "public.videos")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("product")
 def test_a_dump_of_ones_own_database_fills_an_empty_one_and_leaves_a_products_tables_alone(
     shell: Shell, database: str, empty_database: str
@@ -147,6 +148,7 @@ def test_a_dump_of_the_embedded_database_brings_it_back_here_and_in_a_fresh_inst
     shell(TODAY)
 
 
+@pytest.mark.slow
 def test_data_of_another_postgres_are_refused_in_a_sentence_and_moved_by_a_dump(
     shell: Shell, environment: dict[str, str], folder: Path
 ) -> None:

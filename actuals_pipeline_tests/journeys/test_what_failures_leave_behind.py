@@ -234,7 +234,7 @@ class Installation:
         yield from left_behind.of_files(self.home, data_directory(self.home), self.folder)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def proxy() -> Iterator[socket.socket]:
     """What stands between an installation and the world outside of this computer; it is silent."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -242,7 +242,7 @@ def proxy() -> Iterator[socket.socket]:
         yield listener
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def installation(proxy: socket.socket) -> Iterator[Installation]:
     """A home and a database that ask for a password, and nothing run yet."""
     accounts = [
@@ -285,7 +285,7 @@ def ask_for_a_password(server: embedded.EmbeddedPostgres) -> None:
         connection.execute("SELECT pg_reload_conf()")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def failed(installation: Installation) -> tuple[Installation, WatchedProcesses]:
     """The installation after every failure, and what its processes have shown."""
     here = installation
@@ -434,17 +434,26 @@ def found(here: Installation, *needles: str) -> list[str]:
     ]
 
 
-def test_no_secret_is_left_anywhere(failed: tuple[Installation, WatchedProcesses]) -> None:
+def test_no_failure_leaves_a_secret_behind(
+    failed: tuple[Installation, WatchedProcesses], proxy: socket.socket
+) -> None:
+    """One test, since what it looks at takes long to bring about."""
     here, watched = failed
+    no_secret_is_left_anywhere(here, watched)
+    what_is_searched_is_where_the_secrets_would_be(here, watched)
+    a_traceback_tells_of_no_frames_locals(here)
+    no_process_changed_what_python_does_about_crashes_or_called_out(here, proxy)
+
+
+def no_secret_is_left_anywhere(here: Installation, watched: WatchedProcesses) -> None:
     assert found(here, *NEEDLES.values()) == []
     shown = b"\n".join(watched.shown)
     assert [name for name, needle in NEEDLES.items() if needle.encode() in shown] == []
 
 
-def test_what_is_searched_is_where_the_secrets_would_be(
-    failed: tuple[Installation, WatchedProcesses],
+def what_is_searched_is_where_the_secrets_would_be(
+    here: Installation, watched: WatchedProcesses
 ) -> None:
-    here, watched = failed
     told = {where: text.decode(errors="replace") for where, text in here.everything()}
     files = {
         kind: "".join(text for where, text in told.items() if Path(where).match(kind))
@@ -523,10 +532,7 @@ def test_the_search_finds_a_secret_wherever_it_is(installation: Installation) ->
         process.kill()
 
 
-def test_a_traceback_tells_of_no_frames_locals(
-    failed: tuple[Installation, WatchedProcesses],
-) -> None:
-    here, _ = failed
+def a_traceback_tells_of_no_frames_locals(here: Installation) -> None:
     engine = create_engine(dagster_url(here.database_url(WRONG_PASSWORD)))
     with pytest.raises(OperationalError) as caught:
         engine.connect()
@@ -540,10 +546,9 @@ def test_a_traceback_tells_of_no_frames_locals(
     assert frame in here.told["output of dagster by hand, wrong password"].decode()
 
 
-def test_no_process_changed_what_python_does_about_crashes_or_called_out(
-    failed: tuple[Installation, WatchedProcesses], proxy: socket.socket
+def no_process_changed_what_python_does_about_crashes_or_called_out(
+    here: Installation, proxy: socket.socket
 ) -> None:
-    here, _ = failed
     hooks = [json.loads(path.read_text()) for path in here.home.rglob("hooks-*.json")]
     assert len(hooks) > 15
     assert all(hooks)

@@ -48,7 +48,6 @@ def examples(number: int) -> settings:
     factor = 20 if os.environ.get("HYPOTHESIS_PROFILE") == "slow" else 1
     return settings(
         max_examples=number * factor,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
 

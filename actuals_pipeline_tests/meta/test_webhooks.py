@@ -22,7 +22,7 @@ STATUS = {
     "changed_fields": ["effective_status"],
 }
 
-few = settings(max_examples=50, deadline=None)
+few = settings(max_examples=50)
 anything = st.recursive(
     st.none()
     | st.booleans()

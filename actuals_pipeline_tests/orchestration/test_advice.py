@@ -6,12 +6,19 @@ from collections import defaultdict
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+import pandas as pd
 import psycopg
 import pytest
 
+from actuals_pipeline.accuracy.contract import WINNERS
 from actuals_pipeline.accuracy.winners import ACTIVE_DAYS
+from actuals_pipeline.frames import empty_frame
 from actuals_pipeline.graph_stand_in.world import AccountPlan, World
+from actuals_pipeline.orchestration.advice import Advice
 from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.warehouse.connection import Warehouse
+from actuals_pipeline.warehouse.store import read
+from actuals_pipeline.warehouse.tables import TABLES
 from actuals_pipeline_tests.orchestration.conftest import Pipeline
 
 ADVICE = ("winners", "budget_advice")
@@ -50,6 +57,22 @@ def as_of(rows: list[dict[str, Any]], day: date) -> list[dict[str, Any]]:
     return [row for row in rows if row["as_of_date"] == day]
 
 
+def advised_on(pipeline: Pipeline, days: DayWindow) -> list[date]:
+    """The days that advice is looked for when none is kept that will last."""
+    asked = list[date]()
+
+    def advise(_known: pd.DataFrame, day: date, *_: Any, **__: Any) -> pd.DataFrame:
+        asked.append(day)
+        return empty_frame(WINNERS)
+
+    warehouse = Warehouse(pipeline.environment["DATABASE_URL"])
+    advice = Advice(
+        "winners", advise, warehouse, pipeline.settings, lambda: pipeline.graph.world.now
+    )
+    advice.on(days, read(warehouse, TABLES["revenue_development"], days))
+    return asked
+
+
 def test_ads_and_ad_sets_that_run_get_advice_of_what_was_known_and_it_stays(
     pipeline: Pipeline, today: date
 ) -> None:
@@ -61,6 +84,7 @@ def test_ads_and_ad_sets_that_run_get_advice_of_what_was_known_and_it_stays(
     # Of the days before the first fetch nothing was known then, and nobody could be advised.
     assert {row["as_of_date"] for row in winners} == {day}
     assert {row["ad_id"] for row in winners if row["metric"] == "roas"} == {ad for *_, ad in ads}
+    assert advised_on(pipeline, DayWindow.trailing(day, 30)) == [day], "nor is it tried again"
     by_adset = defaultdict(list)
     for row in winners:
         by_adset[row["adset_id"], row["metric"]].append(row)

@@ -10,7 +10,7 @@ import pytest
 
 from actuals_pipeline.accuracy.contract import REVENUE_DEVELOPMENT
 from actuals_pipeline.frames import conform
-from actuals_pipeline.orchestration.launches import shares_of
+from actuals_pipeline.orchestration.launches import curves_by_day, shares_of
 
 MAY_1, MAY_2, MAY_3 = (date(2026, 5, number) for number in (1, 2, 3))
 
@@ -33,7 +33,8 @@ def curves(*stored: tuple[date, float], dating: str = "unknown") -> pd.DataFrame
 def share(development: pd.DataFrame, known_by: date, as_of: date, last: int, learnt: int) -> float:
     account = pd.Series(["42"], dtype="str")
     window = pd.DataFrame({"as_of_date": [as_of], "known_by": [known_by], "account_id": account})
-    found, _ = shares_of(development)(window, np.array([last]), np.array([learnt]))
+    by_day = curves_by_day(development, (MAY_1, MAY_2, MAY_3))
+    found, _ = shares_of(by_day)(window, np.array([last]), np.array([learnt]))
     return float(found[0])
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import dagster as dg
+import psycopg
 import pytest
 
 from actuals_pipeline.graph_stand_in.server import running_stand_in
@@ -93,6 +94,20 @@ def test_a_run_stores_what_meta_has_to_the_cent_and_materializes_every_day_at_on
         records = pipeline.instance.fetch_materializations(key, limit=100).records
         assert Counter(record.partition_key for record in records) == Counter(days), asset
         assert {record.run_id for record in records} == {run.run_id}, asset
+
+
+def test_a_run_keeps_its_connections_to_dagsters_tables(pipeline: Pipeline, today: date) -> None:
+    before = connections_so_far(pipeline)
+    assert pipeline.run(DayWindow.inclusive(today, today), assets=RECONCILED).success
+    # One a statement would be hundreds.
+    assert 0 < connections_so_far(pipeline) - before < 60
+
+
+def connections_so_far(pipeline: Pipeline) -> int:
+    query = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
+    with psycopg.connect(pipeline.environment["DATABASE_URL"]) as connection:
+        row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
 
 
 def test_each_day_of_a_range_shows_its_own_figures(pipeline: Pipeline, today: date) -> None:

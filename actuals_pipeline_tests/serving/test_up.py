@@ -101,7 +101,7 @@ class Up:
         """What is in its log after it was sent a signal; nothing of it may be left."""
         self.process.send_signal(number)
         # Dagster stops in 2 to 5 s; one that has to be killed takes 30.
-        assert self.process.wait(20) == 0, self.log.read_text()
+        assert self.process.wait(60) == 0, self.log.read_text()
         # Dagster's code server takes a moment longer than Dagster.
         eventually(lambda: not processes_of(self.home), seconds=5)
         return self.log.read_text()

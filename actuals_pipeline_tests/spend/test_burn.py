@@ -16,7 +16,7 @@ from actuals_pipeline.spend.burn import Projection, burn_per_day, project, spent
 LAST = date(2026, 3, 29)
 """A Sunday, so that the week to come begins on a Monday."""
 
-few = settings(max_examples=50, deadline=None)
+few = settings(max_examples=50)
 spends = st.lists(st.decimals(0, 10_000, places=2), min_size=7, max_size=28)
 
 

@@ -25,7 +25,7 @@ EVER = DayWindow.trailing(AS_OF, 400)
 EUROS = Account("42", "EUR", list(EVER))
 YEN = Account("43", "JPY", list(EVER))
 
-few = settings(max_examples=50, deadline=None)
+few = settings(max_examples=50)
 Row = Mapping[str, Any]
 
 

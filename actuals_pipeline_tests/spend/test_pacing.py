@@ -22,7 +22,7 @@ AS_OF = date(2026, 4, 2)
 """A Thursday: Sunday to Wednesday of its week are over."""
 
 EVER = DayWindow.trailing(AS_OF + timedelta(days=40), 400)
-few = settings(max_examples=50, deadline=None)
+few = settings(max_examples=50)
 Row = Mapping[str, Any]
 
 

@@ -105,9 +105,7 @@ def ads() -> pd.DataFrame:
     )
 
 
-@settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(FETCHES, st.integers(0, LENGTH + 20), st.integers(1, 12))
 def test_totals_as_of_a_day_are_what_the_revisions_up_to_it_say(
     warehouse: Warehouse,
@@ -254,9 +252,7 @@ def test_what_an_account_did_before_a_launch_is_told_as_it_was_known(
     ]
 
 
-@settings(
-    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(FETCHES, st.integers(15, LENGTH + 20))
 def test_days_of_ads_that_run_are_those_that_were_known(
     warehouse: Warehouse,

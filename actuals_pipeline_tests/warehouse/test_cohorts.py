@@ -62,6 +62,26 @@ def test_what_each_revision_added_is_summed_over_the_ads(
     }  # fmt: skip
 
 
+def test_purchases_of_another_type_are_nothing_that_came(
+    database: str, know: Callable[..., None]
+) -> None:
+    know("a", 0, (10, 100, 4, 40), purchase_action_type="omni_purchase")
+    know("a", 1, (10, 101, 5, 50), purchase_action_type="omni_purchase")
+    # Only what was bought on the web counts from here on.
+    know("a", 2, (10, 103, 3, 30), purchase_action_type="offsite_conversion.fb_pixel_purchase")
+    know("a", 3, (10, 103, 4, 45), purchase_action_type="offsite_conversion.fb_pixel_purchase")
+    # Listed no more, and listed again.
+    know("a", 4, None, purchase_action_type=None)
+    know("a", 5, (10, 103, 4, 45), purchase_action_type="omni_purchase")
+    (cohort,) = cohorts(database)["42"]
+    assert cohort[1:5] == (
+        [0, 1, 2, 3, 4, 5],
+        [40.0, 10.0, 0.0, 15.0, -45.0, 45.0],
+        [100.0, 1.0, 2.0, 0.0, -103.0, 103.0],
+        [4.0, 1.0, 0.0, 1.0, -4.0, 4.0],
+    )
+
+
 def test_nothing_is_read_that_was_not_known_before_the_day(
     database: str, know: Callable[..., None]
 ) -> None:

@@ -155,3 +155,16 @@ def test_the_last_ninety_settled_days_count_and_each_account_for_itself(
     assert [curve(connection, each)[0]["n_ad_days"] for each in ("42", "43", "44")] == [1, 1, 0]
     assert curve(connection, "43")[8]["spend_share"] == 0.5
     assert curve(connection, "42")[8]["spend_share"] == 1
+
+
+def test_purchases_of_another_type_are_nothing_that_came(
+    connection: psycopg.Connection, know: Callable[..., None], fetched: Callable[..., None]
+) -> None:
+    know("a", 0, (10, 100, 4, 40), purchase_action_type="omni_purchase")
+    # Only what was bought on the web counts from here on.
+    know("a", 2, (10, 100, 3, 30), purchase_action_type="offsite_conversion.fb_pixel_purchase")
+    know("a", 3, (10, 100, 4, 50), purchase_action_type="offsite_conversion.fb_pixel_purchase")
+    fetched()
+    rows = curve(connection)
+    shares = [(row["conversions_share"], row["revenue_share"]) for row in rows[1:4]]
+    assert shares == [(4 / 5, 40 / 60), (4 / 5, 40 / 60), (1.0, 1.0)]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import create_engine, make_url
@@ -36,9 +36,10 @@ def by_sqlalchemy(url: str) -> Door:
 
 
 def by_dagster(url: str) -> Door:
-    """The same for Dagster, but for the one option that it needs."""
+    """The same for Dagster, but for the two options that it needs."""
     found = by_sqlalchemy(dagster_url(url))
-    options = str(found.pop("options")).removesuffix("-csearch_path=dagster").strip()
+    ours = "-csearch_path=dagster -csynchronous_commit=off"
+    options = str(found.pop("options")).removesuffix(ours).strip()
     return found | ({"options": options} if options else {})
 
 
@@ -48,7 +49,8 @@ def test_every_spelling_of_the_scheme_names_one_database(scheme: str) -> None:
     assert libpq_url(url) == "postgresql://me:geheim@db.example:6543/shop"
     assert sqlalchemy_url(url) == "postgresql+psycopg://me:geheim@db.example:6543/shop"
     assert dagster_url(url) == (
-        "postgresql+psycopg2://me:geheim@db.example:6543/shop?options=-csearch_path%3Ddagster"
+        "postgresql+psycopg2://me:geheim@db.example:6543/shop"
+        "?options=-csearch_path%3Ddagster%20-csynchronous_commit%3Doff"
     )
     assert without_password(url) == "postgresql://me:***@db.example:6543/shop"
 
@@ -93,7 +95,6 @@ PASSWORDS = st.text(
 )
 
 
-@settings(deadline=None)
 @given(password=PASSWORDS)
 def test_any_password_reaches_every_reader_and_is_never_shown(password: str) -> None:
     url = f"postgres://me:{quote(password, safe='')}@h/shop?password={quote(password, safe='')}"
@@ -155,3 +156,12 @@ def test_dagster_works_in_its_own_schema_and_keeps_what_was_chosen(database: str
         assert connection.exec_driver_sql("SHOW search_path").scalar() == "dagster"
         assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "1234ms"
         assert connection.exec_driver_sql("SELECT count(*) FROM runs").scalar() == 0
+
+
+def test_only_dagster_does_not_wait_for_the_disk(database: str) -> None:
+    query = "SELECT setting, source FROM pg_settings WHERE name = 'synchronous_commit'"
+    with create_engine(dagster_url(database), poolclass=NullPool).connect() as engine:
+        assert engine.exec_driver_sql(query).one() == ("off", "client")
+    with Warehouse(database).transaction() as connection:
+        _, source = connection.execute(query.encode()).fetchone() or ("", "client")
+    assert source != "client", "as the server has it"

@@ -142,7 +142,7 @@ class Installation:
 
     def scores(self, days: DayWindow) -> Scores:
         """What the three assets make of `days`, in one run."""
-        launches = Launches(self.warehouse, self.settings)
+        launches = Launches(self.warehouse, self.settings, days)
         predictions = self.predictions()
         pairs = launches.judged_pairs(predictions, days)
         return {

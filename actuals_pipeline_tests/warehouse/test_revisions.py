@@ -67,9 +67,7 @@ def revenues(connection: psycopg.Connection, query: str, *values: object) -> dic
     return {(ad, day.day): int(revenue) for ad, day, revenue in rows}
 
 
-@settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 2), REVENUES), min_size=1, max_size=6))
 def test_the_table_of_any_day_is_what_was_stored_at_its_end(
     warehouse: Warehouse,

@@ -47,9 +47,7 @@ def kept(value: Any) -> Any:
     return value
 
 
-@settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=VALUES, is_ascii=st.booleans())
 def test_json_text_is_stored_as_its_texts_would_be(
     warehouse: Warehouse, value: Any, *, is_ascii: bool

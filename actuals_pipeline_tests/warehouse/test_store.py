@@ -182,9 +182,7 @@ REPLACEMENTS = st.tuples(
 )
 
 
-@settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(replacements=st.lists(REPLACEMENTS, min_size=1, max_size=4))
 def test_any_replacements_leave_what_a_plain_model_says(
     connection: psycopg.Connection,
@@ -696,7 +694,6 @@ def test_adjoining_days_of_one_fetch_are_one_slice_known_since_today_of_its_acco
     assert store.slices_of(totals(), now) == ()
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["42", "43"]), st.integers(0, 40))))
 def test_slices_hold_exactly_the_days_given(drawn: list[tuple[str, int]]) -> None:
     instant = datetime(2026, 3, 6, 5, tzinfo=UTC)

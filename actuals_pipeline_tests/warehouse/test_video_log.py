@@ -187,9 +187,7 @@ _KNOWN = """
 """
 
 
-@settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(SAID, st.booleans())
 def test_which_video_runs_as_an_ad_is_what_was_known_at_the_end_of_the_day(
     warehouse: Warehouse,

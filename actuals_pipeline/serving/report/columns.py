@@ -51,6 +51,7 @@ def data_of(reading: Reading) -> dict[str, Any]:
         ],
         "models": list(places.models),
         "scores": scores.by_model(reading["models"]),
+        "standings": scores.STANDINGS,
         "days": {
             "day": days(reading["days"], "report_date"),
             **_belonging(reading["days"], places, currencies),

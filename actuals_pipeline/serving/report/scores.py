@@ -91,7 +91,7 @@ def _score(row: Row) -> Score:
         sureness=(
             f"95 % interval {interval(row)}"
             if has_interval
-            else f"no interval yet: {row['n_clusters']} of the {LEAST_CLUSTERS} campaigns it takes"
+            else f"no interval yet: {row['n_clusters']} of {LEAST_CLUSTERS} campaigns"
         ),
         note=f"{model}, {STANDINGS[row['protocol']]}, on {row['n_pairs']:,} ads",
     )

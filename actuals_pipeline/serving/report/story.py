@@ -51,7 +51,8 @@ LIMIT %(most)s
 """
 
 _REVISIONS: LiteralString = """
-SELECT report_date, as_of_date, is_listed, impressions, clicks, spend, conversions, revenue
+SELECT report_date, as_of_date, is_listed, impressions, clicks, spend, currency, conversions,
+       revenue
 FROM actuals.ad_actuals_revisions
 WHERE account_id = ANY(%(account_ids)s) AND ad_id = %(ad_id)s
 ORDER BY report_date DESC, as_of_date DESC

@@ -79,7 +79,7 @@ def written_out(z: list[float], k: float, limit: float) -> list[tuple[float, flo
 
 
 @given(first=Z, second=Z, k=st.floats(0, 2), limit=st.floats(0.5, 8))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_streams_together_are_as_each_alone(
     first: list[float], second: list[float], k: float, limit: float
 ) -> None:

@@ -35,7 +35,7 @@ def test_an_allowance_is_used_up_at_once_and_refills_over_a_minute() -> None:
     assert [rate.seconds_to_wait("a") for _ in range(61)] == [0] * 60 + [1]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     per_minute=st.integers(1, 2000),
     pauses=st.lists(st.integers(0, 90 * SECOND), max_size=30),

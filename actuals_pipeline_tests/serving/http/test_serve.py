@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="ne
 def test_a_signal_ends_it_cleanly(number: int, start: Start, tmp_path: Path) -> None:
     with start() as (process, api):
         process.send_signal(number)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     log = (tmp_path / "serve.log").read_text()
     assert log == f"Answering on {api.url} (Ctrl-C stops it)\n"
 

@@ -384,6 +384,8 @@ const LABELS = {
   between: "95 % interval", said: "predicted", really: "actual", was: "observed", low: "low end", high: "high end", at: "started",
   known: "as known on", value: "accuracy, %", ceiling: "perfect model, %", baseline: "no model, %", pairs: "ads",
   cpa: "cost per purchase", quota: "quota used, %", seconds: "took, s", waited: "waited, s", share: "share",
+  model_name: "model", ctr: "CTR", predicted_ctr: "predicted CTR", actual_ctr: "actual CTR", ctr_verdict: "CTR is", predicted_roas: "predicted ROAS",
+  actual_roas: "actual ROAS", roas_verdict: "ROAS is", protocol: "compared", as_of_date: "known on", is_settled: "settled",
   age: "age, days", conversions: "purchases", standing: "comparison", kind: "figures are",
   roas_of_7: "ROAS of 7 days", cpa_of_7: "cost per purchase of 7 days", roas: "ROAS", full_name: "budget", last: "to",
   spent: "spent, of it", expected: "expected by now, of it", projected: "projected, of it",

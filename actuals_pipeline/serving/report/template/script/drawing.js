@@ -114,14 +114,19 @@ const fill = (figure, datasets) => {
     place.append(note);
   }
 };
-const tableOf = (columns, rows) => {
+const asGiven = (name, value) => {
+  const text = plain(name, value);
+  return typeof text === "number" ? [String(Number(text.toPrecision(6))), "number"] : [text, DAYS.has(name) ? "unbroken" : ""];
+};
+// `toldAs` gives a cell's text and its class.
+const tableOf = (columns, rows, toldAs = asGiven) => {
   const table = document.createElement("table");
   const head = table.createTHead().insertRow();
   for (const name of columns) {
     const cell = document.createElement("th");
     cell.scope = "col";
     cell.textContent = LABELS[name] || name.replaceAll("_", " ");
-    if (rows.length && typeof plain(name, rows[0][name]) === "number") cell.className = "number";
+    if (rows.length) [, cell.className] = toldAs(name, rows[0][name], rows[0]);
     head.append(cell);
   }
   const body = table.createTBody();
@@ -129,9 +134,7 @@ const tableOf = (columns, rows) => {
     const line = body.insertRow();
     for (const name of columns) {
       const cell = line.insertCell();
-      const value = plain(name, row[name]);
-      cell.textContent = typeof value === "number" ? String(Number(value.toPrecision(6))) : value;
-      if (typeof value === "number") cell.className = "number";
+      [cell.textContent, cell.className] = toldAs(name, row[name], row);
     }
   }
   return table;

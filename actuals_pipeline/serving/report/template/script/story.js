@@ -1,5 +1,24 @@
 // An ad's story: what was predicted, what came, what was revised, what Meta answered.
 
+const RATES = new Set(["ctr", "predicted_ctr", "actual_ctr"]);
+const MULTIPLES = new Set(["roas", "predicted_roas", "actual_roas"]);
+const COUNTS = new Set(["impressions", "clicks", "conversions"]);
+const STORY_VERDICTS = { within_tolerance: VERDICTS[0], over: VERDICTS[1], under: VERDICTS[2], unresolved: VERDICTS[3] };
+// The version stands beside the model's name, the currency beside each amount.
+const storyColumns = (names) => names.filter((name) => name !== "model_version" && name !== "currency");
+const inStory = (name, value, row) => {
+  const unless = (form) => (value === "" ? "unknown" : form(Number(value)));
+  if (RATES.has(name)) return [unless((number) => share(number, 2)), "number"];
+  if (MULTIPLES.has(name)) return [unless(multiple), "number"];
+  if (COUNTS.has(name)) return [unless((number) => shown(number, 0)), "number"];
+  if (MONEY.has(name)) return [unless((number) => (row.currency ? money(number, row.currency) : shown(number, 2))), "number"];
+  if (name === "model_name") return [`${value} ${row.model_version}`, "unbroken"];
+  if (name.endsWith("_verdict")) return [STORY_VERDICTS[value] || value, "unbroken"];
+  if (name === "protocol") return [told.standings[value] || value, ""];
+  if (name.endsWith("_at")) return [value && `${value.slice(0, 16).replace("T", " ")} UTC`, "unbroken"];
+  return [String(value), name.endsWith("_date") || name.endsWith("_on") ? "unbroken" : ""];
+};
+
 const openStory = async (id) => {
   const [dialog, body] = [byId("story"), byId("story-body")];
   byId("story-title").textContent = adNames.get(id) || id;
@@ -41,7 +60,7 @@ const storyTold = (story) => {
     place.tabIndex = 0;
     place.role = "region";
     place.ariaLabel = part.title;
-    place.append(tableOf(part.columns, part.rows));
+    place.append(tableOf(storyColumns(part.columns), part.rows, inStory));
     said.push(place);
     if (part.note) said.push(paragraph(part.note));
   }
