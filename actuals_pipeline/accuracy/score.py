@@ -66,7 +66,7 @@ def _metric_status(
     applies: dict[str, pd.Series[bool]] = {
         "no_prediction": pairs[f"predicted_{metric}"].isna(),
         "no_delivery": pairs["impressions"].eq(0),
-        "no_spend": pairs["spend"].eq(0) & (metric == "roas"),
+        **({"no_spend": pairs["spend"].eq(0)} if metric == "roas" else {}),
         "invalid_prediction": ~usable,
         # Zero, or so close to it that the error is no number any more.
         "degenerate_pred": ~error.abs().lt(np.inf),

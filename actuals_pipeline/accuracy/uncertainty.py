@@ -20,8 +20,8 @@ from actuals_pipeline.accuracy.contract import JUDGED_PAIRS, SCORED_PAIRS
 from actuals_pipeline.accuracy.false_discovery import discoveries
 from actuals_pipeline.accuracy.intervals import ORDER_VALUE_CV, shrunken_order_value
 from actuals_pipeline.accuracy.launch_windows import days_of
-from actuals_pipeline.accuracy.noise import expected_purchases
-from actuals_pipeline.accuracy.overdispersion import overdispersion_by_campaign
+from actuals_pipeline.accuracy.noise import expected_purchases, two_sided_p
+from actuals_pipeline.accuracy.overdispersion import overdispersion_by_campaign, widened
 from actuals_pipeline.accuracy.protocols import LAUNCH_D7
 from actuals_pipeline.accuracy.verdict import (
     CTR_TOLERANCE,
@@ -65,13 +65,15 @@ def judge(
     """
     check_columns(scored, SCORED_PAIRS)
     rows = _placed(scored, places)
+    phi, of_intervals = _overdispersion(rows, _placed(asked, places), days)
     rows = rows.assign(
-        dispersion=_overdispersion(rows, _placed(asked, places), days),
+        dispersion=phi,
         order_value=_order_values(rows),
         baseline_ctr=baselines["baseline_ctr"].to_numpy(),
         baseline_roas=baselines["baseline_roas"].to_numpy(),
     )
-    judged = rows.assign(**_of_ctr(rows, assumptions), **_of_roas(rows, assumptions))
+    judged = rows.assign(**_of_ctr(rows, of_intervals, assumptions), **_of_roas(rows, assumptions))
+    judged = judged.assign(**_discoveries(judged))
     # Of a prediction that is all but zero some figures are beyond any float: unknown, then.
     finite = {name: judged[name].where(np.isfinite(judged[name])) for name in _ADDED_NUMBERS}
     found = conform(judged.assign(**finite), JUDGED_PAIRS)
@@ -96,8 +98,12 @@ def clusters_of(rows: pd.DataFrame) -> pd.Series[Any]:
     return rows["campaign_id"].where(rows["campaign_id"].notna(), "ad " + rows["ad_id"])
 
 
-def _overdispersion(rows: pd.DataFrame, windows: pd.DataFrame, days: pd.DataFrame) -> Floats:
-    """The factor of each row's campaign as of its day; 1 where nothing tells it.
+def _overdispersion(
+    rows: pd.DataFrame, windows: pd.DataFrame, days: pd.DataFrame
+) -> tuple[Floats, Floats]:
+    """The factor of each row's campaign as of its day, and the wider one for intervals.
+
+    Where nothing tells them, both are 1.
 
     `windows` are those that were asked for, with the places of their ads.
     """
@@ -106,7 +112,8 @@ def _overdispersion(rows: pd.DataFrame, windows: pd.DataFrame, days: pd.DataFram
         {
             "impressions": days["impressions"].to_numpy()[at],
             "clicks": days["clicks"].to_numpy()[at],
-            "window": window,
+            # By name, so that adding up over ads does not depend on the order of the windows.
+            "ad": pd.Categorical(windows["ad_id"]).take(window),
             "cluster": pd.Categorical(clusters_of(windows)).take(window),
             "as_of_date": pd.Categorical(windows["as_of_date"]).take(window),
         }
@@ -115,16 +122,21 @@ def _overdispersion(rows: pd.DataFrame, windows: pd.DataFrame, days: pd.DataFram
     possible = told[told["clicks"] <= told["impressions"]]
     by_campaign = [
         overdispersion_by_campaign(
-            part["impressions"], part["clicks"], ads=part["window"], campaigns=part["cluster"]
+            part["impressions"], part["clicks"], ads=part["ad"], campaigns=part["cluster"]
         ).assign(as_of_date=as_of)
         for as_of, part in possible.groupby("as_of_date")
     ]
     if not by_campaign:
-        return np.ones(len(rows))
+        return np.ones(len(rows)), np.ones(len(rows))
     factors = pd.concat(by_campaign).rename(columns={"campaign": "cluster"})
+    known, freedom = factors["overdispersion"].to_numpy(), factors["freedom"].to_numpy()
+    factors = factors.assign(of_intervals=widened(known, freedom))
     found = rows[["as_of_date"]].assign(cluster=clusters_of(rows))
     found = found.merge(factors, how="left", on=["as_of_date", "cluster"], validate="many_to_one")
-    return found["overdispersion"].fillna(1.0).to_numpy(dtype=np.float64)
+    return (
+        found["overdispersion"].fillna(1.0).to_numpy(dtype=np.float64),
+        found["of_intervals"].fillna(1.0).to_numpy(dtype=np.float64),
+    )
 
 
 def _order_values(rows: pd.DataFrame) -> Floats:
@@ -147,12 +159,15 @@ def _order_values(rows: pd.DataFrame) -> Floats:
     )
 
 
-def _of_ctr(rows: pd.DataFrame, assumptions: Assumptions) -> dict[str, npt.NDArray[Any]]:
+def _of_ctr(
+    rows: pd.DataFrame, overdispersion: Floats, assumptions: Assumptions
+) -> dict[str, npt.NDArray[Any]]:
+    """What is said of CTR; `overdispersion` is the one for intervals, wider than the estimate."""
     verdicts = ctr_verdicts(
         rows["predicted_ctr"],
         rows["impressions"],
         rows["clicks"],
-        overdispersion=rows["dispersion"],
+        overdispersion=overdispersion,
         tolerance=assumptions.ctr_tolerance,
     )
     ceiling = ctr_ceiling(
@@ -163,7 +178,6 @@ def _of_ctr(rows: pd.DataFrame, assumptions: Assumptions) -> dict[str, npt.NDArr
         "ctr_high": verdicts["high"].to_numpy(),
         "ctr_z": verdicts["z"].to_numpy(),
         "ctr_verdict": verdicts["verdict"].to_numpy(),
-        "ctr_is_discovery": _discoveries(rows, verdicts["p_value"]),
         "ctr_more_impressions": verdicts["n_more"].to_numpy(),
         "ctr_ceiling": ceiling,
     }
@@ -191,23 +205,23 @@ def _of_roas(rows: pd.DataFrame, assumptions: Assumptions) -> dict[str, npt.NDAr
         "roas_high": verdicts["high"].to_numpy(),
         "roas_z": verdicts["z"].to_numpy(),
         "roas_verdict": verdicts["verdict"].to_numpy(),
-        "roas_is_discovery": _discoveries(rows, verdicts["p_value"]),
         "roas_more_purchases": verdicts["n_more"].to_numpy(),
         "roas_relative_se": np.sqrt(quotient(1 + cv**2, np.where(purchases > 0, purchases, 0.0))),
         "roas_ceiling": roas_ceiling(expected, order_value_cv=cv),
     }
 
 
-def _discoveries(rows: pd.DataFrame, p_values: pd.Series[float]) -> npt.NDArray[np.bool_]:
+def _discoveries(rows: pd.DataFrame) -> dict[str, npt.NDArray[np.bool_]]:
     """Which pairs of a model version are off by more than chance, among those that count.
 
     Not among those of all versions: beside one that is off everywhere, a good one would be blamed
     for what chance does.
     """
-    found = np.zeros(len(rows), dtype=bool)
-    counted = rows["status"].eq("eligible").to_numpy()
-    eligible = rows.loc[counted, _MODEL].assign(p=p_values.to_numpy()[counted])
-    eligible = eligible.set_axis(np.flatnonzero(counted))
-    for _, p in eligible.groupby(_MODEL)["p"]:
-        found[p.index] = discoveries(p)
+    p_values = {metric: two_sided_p(rows[f"{metric}_z"]) for metric in ("ctr", "roas")}
+    found = {f"{metric}_is_discovery": np.zeros(len(rows), dtype=bool) for metric in p_values}
+    counted = np.flatnonzero(rows["status"].eq("eligible"))
+    for of_model in rows[_MODEL].take(counted).groupby(_MODEL).indices.values():
+        at = counted[of_model]
+        for metric, p in p_values.items():
+            found[f"{metric}_is_discovery"][at] = discoveries(p[at])
     return found

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, Position, expect
 
-from actuals_pipeline.serving.report import reading, story
+from actuals_pipeline.serving.report import columns, reading, story
 from actuals_pipeline.serving.report.contents import contents_of
 from actuals_pipeline.serving.report.page import page_of
 from actuals_pipeline.warehouse.connection import Warehouse
@@ -109,6 +109,8 @@ def test_an_account_is_chosen_in_every_section_and_cleared_again(shown: Page) ->
     whole = told.all_inner_texts()
     shown.select_option("select[name=account]", label="Hats (43)")
     assert tile(shown, "spend") == [yen(spend(HATS, ALL_DAYS))]
+    for key in ("invested", "accuracy", "coverage"):
+        assert shown.inner_text(f"#tile-{key} .note").endswith("; of all accounts")
     assert tile(shown, "reconciled") == ["No"]
     assert "11 of the 12 account-days" in shown.inner_text("#tile-reconciled .note")
     total = yen(spend(HATS, ALL_DAYS))
@@ -143,7 +145,7 @@ def test_a_campaign_and_a_model_are_chosen(shown: Page) -> None:
     said = f"{len(summer)} predictions score 75.0 % on average"
     assert said in shown.inner_text("#chosen")
     title = shown.locator("#chart-ctr_scatter")
-    expect(title).to_have_text("Of 14 predictions of CTR 14 too high")
+    expect(title).to_have_text("Of 14 predictions of CTR 14 are too high")
 
 
 def test_days_are_chosen_in_the_ads_too_and_the_address_keeps_them(
@@ -168,6 +170,22 @@ def test_days_are_chosen_in_the_ads_too_and_the_address_keeps_them(
     assert tile(other, "spend")[0] == euros(spend(SHOES, ALL_DAYS))
 
 
+def test_a_page_of_very_many_ads_leads_to_that_of_the_chosen_days(
+    open_page: Open, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(columns, "MOST_AD_DAYS", 100)
+    # Of days that no other test has asked for, so that it is made now.
+    page = visit(open_page(), f"{address}?since={DAYS[1]}&until={DAYS[-1]}")
+    expect(page.locator("#days-of-ads")).to_be_hidden()
+    page.fill("input[name=since]", str(DAYS[2]))
+    page.fill("input[name=until]", str(DAYS[4]))
+    page.get_by_role("link", name=f"the page of {DAYS[2]} to {DAYS[4]}").click()
+    expect(page.locator("#window")).to_have_text(f"{DAYS[2]} to {DAYS[4]}")
+    expect(page.locator("#table-ads tbody td").first).to_have_text(
+        euros(spend([ADS[27]], [2, 3, 4]))
+    )
+
+
 def test_each_chart_says_in_its_title_what_it_shows(shown: Page) -> None:
     drawn(shown)
     titles = {
@@ -175,7 +193,7 @@ def test_each_chart_says_in_its_title_what_it_shows(shown: Page) -> None:
         for figure in shown.locator("figure[data-chart]").all()
     }
     assert titles["spend"] == f"{euros(spend(SHOES, ALL_DAYS))} spent on 12 days"
-    assert titles["ctr_scatter"] == "Of 60 predictions of CTR 30 right, 30 too high"
+    assert titles["ctr_scatter"] == "Of 60 predictions of CTR 30 are right, 30 are too high"
     assert titles["roas_scatter"] == "Of 60 predictions of ROAS 60 cannot be told yet"
     assert titles["calibration"] == (
         "ranker 1 predicts 1.40 clicks for each that came; "
@@ -187,7 +205,7 @@ def test_each_chart_says_in_its_title_what_it_shows(shown: Page) -> None:
     assert titles["development"] == (
         "A day's revenue is known to 50 % on the day itself and to 80 % after 3 days"
     )
-    assert titles["pacing"] == "Of 3 budgets 1 spends too much, 1 spends too little, 1 on track"
+    assert titles["pacing"] == "Of 3 budgets 1 spends too much, 1 spends too little, 1 is on track"
     assert titles["quota"] == "At most 12.5 % of Meta's call limit was used up"
     assert re.search("had 50.0 % of today's revenue", titles["restated"])
     shown.select_option("select[name=account]", label="Hats (43)")
@@ -195,7 +213,7 @@ def test_each_chart_says_in_its_title_what_it_shows(shown: Page) -> None:
     # No title and no drawing is of what was not chosen.
     shown.select_option("select[name=account]", label="Shoes (42)")
     expect(shown.locator("#chart-pacing")).to_have_text(
-        "Of 2 budgets 1 spends too much, 1 on track"
+        "Of 2 budgets 1 spends too much, 1 is on track"
     )
 
 
@@ -380,7 +398,7 @@ def test_a_file_needs_nobody_and_says_what_it_has_not(
     file = tmp_path / "page.html"
     file.write_text(page_of(contents_of(read), drawing_home, stories=stories).html, "utf-8")
     page = visit(open_page(viewport=TALL), file.as_uri(), datetime(2026, 4, 1, tzinfo=UTC))
-    expect(page.locator("#stale")).to_contain_text("Make a new one with `actuals report`.")
+    expect(page.locator("#stale")).to_contain_text("Make a new one with actuals report.")
     page.get_by_role("button", name=HOSTILE).click()
     expect(page.get_by_role("dialog").locator("pre")).to_be_visible()
     page.get_by_role("button", name="Close").click()

@@ -101,7 +101,6 @@ def data_of(reading: Reading) -> dict[str, Any]:
             "day": days(reading["restated"], "report_date"),
             "known": days(reading["restated"], "as_of_date"),
             "revenue": [_number(row["revenue"]) for row in reading["restated"]],
-            "spend": [_number(row["spend"]) for row in reading["restated"]],
         },
         "reconciled": {
             "account": [places.account(row) for row in reading["reconciled"]],

@@ -12,7 +12,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.rows import dict_row
 
-from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.report_days import SETTLED_AFTER_DAYS, DayWindow
 from actuals_pipeline.warehouse.connection import Warehouse
 
 Row = dict[str, Any]
@@ -20,8 +20,8 @@ Row = dict[str, Any]
 DEFAULT_DAYS = 90
 """Report days on the page unless others are asked for.  Chosen: a quarter."""
 
-RESTATED_DAYS = 35
-"""Newest report days whose revisions are shown: a week more than Meta restates."""
+RESTATED_DAYS = SETTLED_AFTER_DAYS + 1
+"""Newest report days whose revisions are shown: today, and those that Meta still restates."""
 
 MOST_ADS = 10_000
 """Ads on the page, those with most spend first."""
@@ -176,19 +176,17 @@ ORDER BY account_id, age_days
 # known of the day on each day.
 _RESTATED: LiteralString = """
 WITH added AS (
-    SELECT account_id, report_date, as_of_date, currency,
-           coalesce(revenue, 0) - coalesce(lag(revenue) OVER ad_day, 0) AS revenue,
-           coalesce(spend, 0) - coalesce(lag(spend) OVER ad_day, 0) AS spend
+    SELECT account_id, report_date, as_of_date,
+           coalesce(revenue, 0) - coalesce(lag(revenue) OVER ad_day, 0) AS revenue
     FROM actuals.ad_actuals_revisions
     WHERE report_date BETWEEN %(restated_since)s AND %(until)s
     WINDOW ad_day AS (PARTITION BY account_id, ad_id, report_date ORDER BY as_of_date)
 ), by_day AS (
-    SELECT account_id, report_date, as_of_date, sum(revenue) AS revenue, sum(spend) AS spend
+    SELECT account_id, report_date, as_of_date, sum(revenue) AS revenue
     FROM added
     GROUP BY account_id, report_date, as_of_date
 )
-SELECT account_id, report_date, as_of_date,
-       sum(revenue) OVER account_day AS revenue, sum(spend) OVER account_day AS spend
+SELECT account_id, report_date, as_of_date, sum(revenue) OVER account_day AS revenue
 FROM by_day
 WINDOW account_day AS (PARTITION BY account_id, report_date ORDER BY as_of_date)
 ORDER BY account_id, report_date, as_of_date

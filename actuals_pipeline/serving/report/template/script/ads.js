@@ -89,7 +89,7 @@ const sayDaysOfAds = () => {
   if (note.hidden) return;
   const [since, until] = [isoAt(chosen.since), isoAt(chosen.until)];
   if (!told.live) {
-    note.textContent = `The ads below are of all days of this file. For theirs: \`actuals report --since ${since} --until ${until}\`.`;
+    note.replaceChildren(...coded(`The ads below are of all days of this file. For theirs: \`actuals report --since ${since} --until ${until}\`.`));
     return;
   }
   const link = document.createElement("a");

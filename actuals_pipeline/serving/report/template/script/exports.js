@@ -27,7 +27,7 @@ const savePng = async (figure) => {
   const ink = inkOf(getComputedStyle(document.documentElement));
   const title = {
     text: wrapped(figure.querySelector("h3").textContent),
-    subtitle: wrapped([figure.querySelector("figcaption p").textContent, byId("window").textContent].join("; ")),
+    subtitle: wrapped(`${figure.querySelector("figcaption p").textContent} ${isoAt(chosen.since)} to ${isoAt(chosen.until)}.`),
     anchor: "start", frame: "group", fontSize: 15, fontWeight: 600, subtitleFontSize: 11, offset: 14,
     color: ink("var(--ink)"), subtitleColor: ink("var(--soft)"),
   };

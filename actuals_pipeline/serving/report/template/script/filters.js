@@ -96,9 +96,10 @@ const tellAge = () => {
   stale.hidden = hours < STALE_HOURS;
   if (stale.hidden) return;
   place.dataset.state = "bad";
-  stale.textContent = told.live
+  const said = told.live
     ? `Stale: the newest figures are ${age} old. See whether the schedule runs with \`actuals status\`, or run \`actuals sync\`.`
     : `This file's newest figures are ${age} old. Make a new one with \`actuals report\`.`;
+  stale.replaceChildren(...coded(said));
 };
 
 const begin = () => {

@@ -29,12 +29,20 @@ const rate = (above, below, form, label) => () => {
   const over = `${form(ratio(whole[above], whole[below]))} over all ${several(days.length, "day")}`;
   return areWhole ? `${label} ${form(ratio(now[above], now[below]))} in the last 7 whole days, ${over}` : `${label} ${over}`;
 };
+// Such as: 3 are right, 1 is too high, 2 cannot be told yet.
+const counted = (counts) =>
+  counts
+    .filter(([number]) => number)
+    .map(([number, word]) => {
+      const verb = /^(cannot|spends)/.test(word) ? "" : number === 1 ? "is " : "are ";
+      return `${shown(number, 0)} ${verb}${number === 1 ? word : word.replace("spends", "spend")}`;
+    })
+    .join(", ");
 const verdicts = (metric, label) => (rows) => {
   const count = (verdict) => rows.filter((row) => row.verdict === verdict).length;
   const [good, high, low, unknown] = VERDICTS.map(count);
   const counts = [[good, "right"], [high, "too high"], [low, "too low"], [unknown, "cannot be told yet"]];
-  const words = counts.filter(([number]) => number).map(([number, word]) => `${shown(number, 0)} ${word}`);
-  return `Of ${several(rows.length, "prediction")} of ${label} ${words.join(", ")}`;
+  return `Of ${several(rows.length, "prediction")} of ${label} ${counted(counts)}`;
 };
 const STATEMENTS = {
   spend: daily("spend", "spent"),
@@ -76,11 +84,8 @@ const STATEMENTS = {
     return `${shown(moved.length, 0)} of ${several(first.size, "report day")} changed since first fetched; ${farthest.when} then had ${farthest.share_told} of today's revenue`;
   },
   pacing: (rows) => {
-    const counts = Object.values(PACES)
-      .map(([, word]) => [rows.filter((row) => row.said === word).length, word])
-      .filter(([number]) => number)
-      .map(([number, word]) => `${number} ${number === 1 ? word : word.replace("spends", "spend")}`);
-    return `Of ${several(rows.length, "budget")} ${counts.join(", ")}`;
+    const counts = Object.values(PACES).map(([, word]) => [rows.filter((row) => row.said === word).length, word]);
+    return `Of ${several(rows.length, "budget")} ${counted(counts)}`;
   },
   quota: (rows) => `At most ${percent(most(rows.map((row) => row.quota)))} of Meta's call limit was used up`,
 };

@@ -79,8 +79,16 @@ const rowsInto = (body, rows, numbers) => {
     });
   }
 };
+// A sentence whose commands, between backticks, are set as code.
+const coded = (text) =>
+  text.split("`").map((part, place) => {
+    if (place % 2 === 0) return part;
+    const code = document.createElement("code");
+    code.textContent = part;
+    return code;
+  });
 const paragraph = (text) => {
   const made = document.createElement("p");
-  made.textContent = text;
+  made.append(...coded(text));
   return made;
 };

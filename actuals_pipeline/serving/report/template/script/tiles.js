@@ -22,6 +22,10 @@ const retell = () => {
   retellMoney();
   retellReconciled();
   retellScore();
+  for (const key of ["invested", "coverage"]) asWritten(key);
+  // These are of all accounts, whichever was chosen.
+  if (!isAnyChosen("account", "campaign")) return;
+  for (const key of ["invested", "accuracy", "coverage"]) byId(`tile-${key}`)?.querySelector(".note").append("; of all accounts");
 };
 
 const retellMoney = () => {
