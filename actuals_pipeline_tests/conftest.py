@@ -17,7 +17,7 @@ import dagster as dg
 import hypothesis
 import psycopg
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from psycopg import sql
 
 from actuals_pipeline.graph_stand_in.server import GraphStandIn, running_stand_in
