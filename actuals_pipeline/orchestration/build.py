@@ -22,6 +22,7 @@ from actuals_pipeline.orchestration.schedules import (
     hourly_actuals,
     weekly_maintenance,
 )
+from actuals_pipeline.orchestration.single_ads import single_ad_job
 from actuals_pipeline.orchestration.webhook_refreshes import webhook_refreshes_sensor
 from actuals_pipeline.settings import Settings
 
@@ -63,7 +64,14 @@ def build_definitions(
     return dg.Definitions(
         assets=[*assets.product_tables(settings), *daily_assets, reported(settings)],
         asset_checks=[checks.health_check(settings)],
-        jobs=[job, health, maintenance, report, retrain_request_job(settings)],
+        jobs=[
+            job,
+            single_ad_job(settings),
+            health,
+            maintenance,
+            report,
+            retrain_request_job(settings),
+        ],
         schedules=[
             hourly_actuals(settings, job),
             daily_health(settings, health),

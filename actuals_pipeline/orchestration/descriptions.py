@@ -1,14 +1,15 @@
 """What each asset says about itself in the UI, taken from the declared tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
-from sqlalchemy import Table
+from sqlalchemy import Column, Table
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from actuals_pipeline.orchestration.asset_pages import PAGES
+from actuals_pipeline.orchestration.column_sources import lineage_of, sources_of
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.tables import TABLES
 
@@ -32,6 +33,7 @@ def described(name: str, settings: Settings, *, group: str, kinds: set[str]) -> 
         "metadata": {
             "dagster/table_name": table.fullname,
             "dagster/column_schema": column_schema(table),
+            **lineage_of(name),
             "report": dg.MetadataValue.url(settings.report_url),
         },
         "freshness_policy": dg.FreshnessPolicy.time_window(
@@ -51,19 +53,26 @@ def source_kinds(settings: Settings) -> set[str]:
 
 
 def column_schema(table: Table) -> dg.TableSchema:
-    """Every column with its type, meaning and unit."""
+    """Every column with its type, meaning and unit, and where it comes from."""
     postgres = PGDialect()  # type: ignore[no-untyped-call]  # SQLAlchemy annotates no dialect
+    sources = sources_of(table.name)
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 name=column.name,
                 type=column.type.compile(dialect=postgres).lower(),
-                description=column.comment,
+                description=_said_of(column, sources.get(column.name, [])),
                 constraints=dg.TableColumnConstraints(nullable=bool(column.nullable)),
             )
             for column in table.columns
         ]
     )
+
+
+def _said_of(column: Column[Any], sources: Sequence[str]) -> str | None:
+    if not sources:
+        return column.comment
+    return f"{column.comment} From {', '.join(f'`{source}`' for source in sources)}."
 
 
 def description(table: Table, *, is_stand_in: bool = False) -> str:

@@ -42,13 +42,13 @@ def _fetches(log: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
         dg.TableRecord(
             {
                 "account_id": row["account_id"],
-                "days": f"{row['since']} to {row['until']}",
+                "days": (row["until"] - row["since"]).days + 1,
                 "outcome": row["outcome"],
                 "calls": row["calls"],
                 "rows": row["rows"],
                 "retries": row["retries"],
                 "seconds": round(row["duration_seconds"], 1),
-                "seconds_throttled": round(row["throttled_seconds"], 1),
+                "throttled": round(row["throttled_seconds"], 1),
             }
         )
         for row in rows

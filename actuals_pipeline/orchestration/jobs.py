@@ -27,6 +27,12 @@ PROCESS_TAG = "actuals/process"
 WORKER_TAG = "actuals/worker"
 """Names the process that executes a run of Dagster's own."""
 
+TIER_TAG = "actuals/tier"
+"""Says why a run runs: the tier of the tick, `webhook`, `sync`, `backfill`, or who started it."""
+
+BY_HAND = "by hand"
+"""The tier of a run that somebody launched from a job's page: whoever else launches says so."""
+
 _HEALTH = dg.AssetSelection.checks(HEALTH_CHECK)
 
 ACCOUNTS_TAG = "actuals/account"
@@ -45,7 +51,11 @@ def actuals_job(settings: Settings) -> UnresolvedAssetJobDefinition:
         selection=dg.AssetSelection.groups("meta", "actuals", "accuracy", "investment", "advice")
         - _HEALTH,
         description="Fetch, normalize, reconcile, score and sum up the report days of a run.",
-        tags={MAX_RUNTIME_TAG: str(MAX_RUN_SECONDS), **source_tags(settings)},
+        tags={
+            MAX_RUNTIME_TAG: str(MAX_RUN_SECONDS),
+            TIER_TAG: BY_HAND,
+            **source_tags(settings),
+        },
     )
 
 

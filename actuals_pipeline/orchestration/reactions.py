@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from actuals_pipeline.errors import (
+    AdNotFound,
     InputError,
     MetaRefused,
     MetaThrottled,
@@ -25,7 +26,9 @@ DEFAULT_WAIT_SECONDS = 60.0
 
 
 @contextmanager
-def reacting_to_errors(context: dg.AssetExecutionContext) -> Iterator[None]:
+def reacting_to_errors(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+) -> Iterator[None]:
     """Translate our errors inside the block into Dagster's retries and failures."""
     try:
         yield
@@ -34,5 +37,5 @@ def reacting_to_errors(context: dg.AssetExecutionContext) -> Iterator[None]:
             max_retries=0 if PROCESS_TAG in context.run.tags else MAX_WAITS,
             seconds_to_wait=error.retry_after or DEFAULT_WAIT_SECONDS,
         ) from error
-    except (MetaRefused, InputError, SchemaOutOfDate) as error:
+    except (MetaRefused, InputError, AdNotFound, SchemaOutOfDate) as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error

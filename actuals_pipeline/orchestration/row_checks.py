@@ -56,7 +56,7 @@ def found(
 
 def listed(rows: Sequence[dict[str, Any]]) -> dict[str, dg.MetadataValue[Any]]:
     """How many rows offend, and the first of them as a table."""
-    listed: dict[str, dg.MetadataValue[Any]] = {"rows": dg.MetadataValue.int(len(rows))}
+    listed: dict[str, dg.MetadataValue[Any]] = {"offending_rows": dg.MetadataValue.int(len(rows))}
     if rows:
         listed["examples"] = dg.MetadataValue.table(
             [

@@ -32,6 +32,7 @@ from actuals_pipeline.orchestration.jobs import (
     MAX_RUN_SECONDS,
     MAX_RUNTIME_TAG,
     PROCESS_TAG,
+    TIER_TAG,
 )
 from actuals_pipeline.orchestration.partitions import range_tags
 from actuals_pipeline.orchestration.run_failures import (
@@ -41,7 +42,6 @@ from actuals_pipeline.orchestration.run_failures import (
     storage_errors_told,
     was_interrupted,
 )
-from actuals_pipeline.orchestration.schedules import TIER_TAG
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
 

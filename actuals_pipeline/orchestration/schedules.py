@@ -11,7 +11,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from actuals_pipeline.orchestration.dead_runs import LIVE, clear_dead_runs
-from actuals_pipeline.orchestration.jobs import ACCOUNTS_TAG
+from actuals_pipeline.orchestration.jobs import ACCOUNTS_TAG, TIER_TAG
 from actuals_pipeline.orchestration.partitions import range_tags, window_of_tags
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
@@ -19,7 +19,6 @@ from actuals_pipeline.settings import Settings
 SCHEDULE_NAME = "hourly_actuals"
 HEALTH_SCHEDULE_NAME = "daily_health"
 MAINTENANCE_SCHEDULE_NAME = "weekly_maintenance"
-TIER_TAG = "actuals/tier"
 TIERS = ("recent", "week", "month")
 """Of the ticks; other runs have other words."""
 

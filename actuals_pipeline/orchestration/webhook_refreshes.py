@@ -14,10 +14,10 @@ import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG  # dagster does not export it
 
 from actuals_pipeline.orchestration.dead_runs import clear_dead_runs
-from actuals_pipeline.orchestration.jobs import ACCOUNTS_TAG, JOB_NAME
+from actuals_pipeline.orchestration.jobs import ACCOUNTS_TAG, JOB_NAME, TIER_TAG
 from actuals_pipeline.orchestration.maintenance import utc_now
 from actuals_pipeline.orchestration.partitions import range_tags
-from actuals_pipeline.orchestration.schedules import TIER_TAG, run_over
+from actuals_pipeline.orchestration.schedules import run_over
 from actuals_pipeline.orchestration.warehouse_sensors import warehouse_sensor
 from actuals_pipeline.report_days import DayWindow, report_day, time_zone
 from actuals_pipeline.settings import Settings

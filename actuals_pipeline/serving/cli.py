@@ -145,6 +145,16 @@ def _port_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def _http_port_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--http-port",
+        default=DEFAULT_HTTP_PORT,
+        show_default=True,
+        type=click.IntRange(1, 65535),
+        help="Port of the HTTP interface and its page.",
+    )(command)
+
+
 def _print(answer: Any, printer: Callable[[Any], None], *, as_json: bool) -> None:
     from actuals_pipeline.serving import answers
 
@@ -170,19 +180,23 @@ def main(*, verbose: bool) -> None:
 
 
 @main.command()
-@click.option("--keep", is_flag=True, help="Keep it open in the Dagster UI until Ctrl-C.")
+@click.option("--keep", is_flag=True, help="Keep the Dagster UI and the page open until Ctrl-C.")
 @click.option("--days", default=60, show_default=True, type=click.IntRange(1, 60))
 @_port_option
+@_http_port_option
 @_json_option
-def demo(*, keep: bool, days: int, port: int, as_json: bool) -> None:
+def demo(*, keep: bool, days: int, port: int, http_port: int, as_json: bool) -> None:
     """Backfill made-up data from a local Graph API and show what comes out; needs nothing."""
     from actuals_pipeline.serving import demo as demonstration
     from actuals_pipeline.serving.printing import print_summary
 
-    with demonstration.world(days) as shown:
+    with ExitStack() as stack:
+        # A port that cannot be is said before the minute that the backfill takes.
+        listeners = stack.enter_context(demonstration.listeners(port, http_port)) if keep else None
+        shown = stack.enter_context(demonstration.world(days))
         _print(shown.answer, print_summary, as_json=as_json)
-        if keep:
-            demonstration.keep_open(shown, port)
+        if listeners:
+            demonstration.keep_open(shown, listeners)
         elif not as_json:
             click.echo(demonstration.CLOSING)
             click.echo("See it in the Dagster UI: make up DEMO=1 (or: actuals demo --keep)")
@@ -191,13 +205,7 @@ def demo(*, keep: bool, days: int, port: int, as_json: bool) -> None:
 @main.command()
 @_port_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--http-port",
-    default=DEFAULT_HTTP_PORT,
-    show_default=True,
-    type=click.IntRange(1, 65535),
-    help="Port of the HTTP interface.",
-)
+@_http_port_option
 @click.option("--no-http", is_flag=True, help="Leave the HTTP interface out.")
 @click.option("--read-only", is_flag=True, help="Let nobody launch or change anything in the UI.")
 @click.pass_context

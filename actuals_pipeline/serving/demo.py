@@ -110,13 +110,22 @@ def _backfill(here: Installation, window: DayWindow) -> None:
     dagster_runs.run(here, judged, tier="demo backfill")
 
 
-def keep_open(shown: Demonstration, port: int) -> None:
-    """Serve the Dagster UI over the demonstration until it is stopped."""
+@contextmanager
+def listeners(port: int, http_port: int) -> Iterator[supervisor.Listeners]:
+    """Where the Dagster UI and the page are served, on this computer alone."""
+    with (
+        listening("127.0.0.1", port, "", "") as ui,
+        listening("127.0.0.1", http_port, "", "", "--http-port") as http,
+    ):
+        yield supervisor.Listeners(ui, http)
+
+
+def keep_open(shown: Demonstration, where: supervisor.Listeners) -> None:
+    """Serve the Dagster UI and the page over the demonstration until it is stopped."""
     shown.clock.is_running = True
     asked = "For `actuals summary` or psql in another terminal:"
     click.echo(f"{asked} {export(shown.installation)}", err=True)
-    with listening("127.0.0.1", port, "", "") as ui:
-        supervisor.run(shown.installation, supervisor.Listeners(ui))
+    supervisor.run(shown.installation, where)
 
 
 def export(shown: Installation) -> str:
@@ -145,6 +154,8 @@ def _environment(graph: GraphStandIn, invented: World) -> Mapping[str, str]:
         "ACTUALS_PURCHASE_ACTION_TYPE": "",
         "ACTUALS_INVESTMENT_BUDGET": "EUR 250,000",
         "ACTUALS_INVESTMENT_START": "",
+        # Its own page, and not that of an installation which runs as well.
+        "ACTUALS_REPORT_URL": "",
         "ACTUALS_EXCHANGE_RATE_DAYS": "",
         # Nobody is to retrain a model because of made-up data.
         "ACTUALS_RETRAIN_WEBHOOK": "",

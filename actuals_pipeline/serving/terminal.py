@@ -143,14 +143,12 @@ def show(console: Console, table: Table) -> None:
 
 
 class _Rate(ProgressColumn):
-    """Days a second or a minute, whichever is a number that can be read."""
+    """Days a minute, as they have come lately."""
 
     def render(self, task: Task) -> Text:
         if not task.speed:
             return Text("")
-        by_second = task.speed >= 1
-        rate = task.speed if by_second else 60 * task.speed
-        return Text(f"{rate:.1f} days/{'s' if by_second else 'min'}", style="progress.data.speed")
+        return Text(f"{60 * task.speed:.1f} days/min", style="progress.data.speed")
 
 
 @contextmanager

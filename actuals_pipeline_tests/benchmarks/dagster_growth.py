@@ -22,8 +22,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
+from urllib.request import urlopen
 from uuid import uuid4
 
 import click
@@ -85,25 +87,41 @@ class Demonstration:
 @contextmanager
 def demonstration(home: Path) -> Iterator[Demonstration]:
     """`actuals demo --keep` in a process of its own, its UI answering."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as ui,
+        socket.create_server(("127.0.0.1", 0)) as http,
+    ):
+        port, http_port = ui.getsockname()[1], http.getsockname()[1]
     command = [sys.executable, "-m", "actuals_pipeline", "demo", "--keep"]
     log = home / "demo.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--days", str(DAYS_OF_DEMO), "--port", str(port)],
+            [
+                *command,
+                *("--days", str(DAYS_OF_DEMO)),
+                *("--port", str(port), "--http-port", str(http_port)),
+            ],
             cwd=home,
             env={**os.environ, "ACTUALS_HOME": str(home), "DATABASE_URL": ""},
             stdout=output,
             stderr=output,
         )
     try:
-        _wait_for(lambda: "Serving dagster-webserver" in log.read_text("utf-8"), process)
+        _wait_for(lambda: _answers(port), process)
         with embedded.hold(home / "demo") as server:
             yield Demonstration(port, server)
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
+
+
+def _answers(port: int) -> bool:
+    """Whether the UI does, which is started when the code is loaded."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:
+        return False
 
 
 def _wait_for(is_so: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:

@@ -30,7 +30,7 @@ from actuals_pipeline_tests.crashes.generations import Generations
 from actuals_pipeline_tests.crashes.restated_world import RestatedWorld
 from actuals_pipeline_tests.orchestration.conftest import exported
 from actuals_pipeline_tests.serving.conftest import eventually, processes_of
-from actuals_pipeline_tests.serving.test_up import free_port
+from actuals_pipeline_tests.serving.up import free_port
 
 pytestmark = [
     pytest.mark.slow,

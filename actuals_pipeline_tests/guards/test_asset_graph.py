@@ -11,6 +11,7 @@ import pytest
 from dagster import TableSchema
 
 from actuals_pipeline.orchestration.build import build_definitions
+from actuals_pipeline.orchestration.column_sources import sources_of
 from actuals_pipeline.orchestration.descriptions import STAND_IN_NOTICE
 from actuals_pipeline.settings import Settings
 
@@ -266,14 +267,41 @@ def test_the_columns_shown_are_the_columns_of_the_database(database: str) -> Non
             assert metadata["dagster/table_name"] == table
             schema = metadata["dagster/column_schema"]
             assert isinstance(schema, TableSchema)
+            sources = sources_of(name)
             got = [
-                (column.name, column.type, column.constraints.nullable, column.description)
+                (
+                    *(column.name, column.type, column.constraints.nullable),
+                    # What follows is where it comes from.
+                    column.description.partition(" From `")[0]
+                    if column.name in sources and column.description
+                    else column.description,
+                )
                 for column in schema.columns
             ]
             assert got == connection.execute(query, [table]).fetchall(), name
             if name not in OF_THE_PRODUCT:
                 assert all(column.description for column in schema.columns), name
                 assert metadata["report"].value == "http://127.0.0.1:8003/"
+
+
+def test_columns_come_from_columns_of_assets_that_are_upstream() -> None:
+    shown = specs(definitions())
+    columns = {
+        name: [column.name for column in spec.metadata["dagster/column_schema"].columns]
+        for name, spec in shown.items()
+        if name != "accuracy_report"
+    }
+    told = 0
+    for name, spec in shown.items():
+        lineage = spec.metadata.get("dagster/column_lineage")
+        for column, deps in lineage.deps_by_column.items() if lineage else ():
+            assert column in columns[name], (name, column)
+            for dep in deps:
+                upstream = dep.asset_key.to_user_string()
+                assert upstream in GRAPH[name][2].split(), (name, column, upstream)
+                assert dep.column_name in columns[upstream], (name, column, dep)
+                told += 1
+    assert told > 100
 
 
 def test_the_question_of_each_assets_page_can_be_asked(database: str) -> None:

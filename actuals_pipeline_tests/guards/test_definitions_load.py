@@ -62,7 +62,10 @@ def load(environment: Mapping[str, str], folder: Path) -> dict[str, object]:
 
 
 def test_it_loads_in_an_empty_environment_and_does_nothing_besides(tmp_path: Path) -> None:
-    jobs = ["actuals_job", "health_job", "maintenance_job", "report_job", "retrain_request"]
+    jobs = [
+        *("actuals_job", "single_ad_job", "health_job", "maintenance_job", "report_job"),
+        "retrain_request",
+    ]
     want = {"done": [], "jobs": jobs, "excepthook": True}
     assert load({}, tmp_path) == want
     assert list(tmp_path.iterdir()) == []

@@ -118,8 +118,11 @@ def test_the_http_interface_alone_loads_its_libraries_and_only_its_command_loads
     assert reaching == {"serving/cli.py"}
 
 
-def test_of_the_readers_the_orchestration_uses_the_doctor_and_the_report_alone() -> None:
-    """The daily check is what `actuals doctor` checks, and one asset shows the report."""
+def test_of_the_readers_the_orchestration_uses_the_doctor_a_fetch_and_the_report_alone() -> None:
+    """The daily check is what `actuals doctor` checks, one asset shows the report.
+
+    And one job fetches what `actuals fetch` does.
+    """
     used = {
         f"{path.name}: {module}"
         for path in files("orchestration")
@@ -128,7 +131,10 @@ def test_of_the_readers_the_orchestration_uses_the_doctor_and_the_report_alone()
         and not module.startswith((*BEFORE_THE_UI, "actuals_pipeline.serving.report"))
     }
     package = "actuals_pipeline.serving"
-    assert used == {f"checks.py: {package}", f"checks.py: {package}.doctor"}
+    assert used == {
+        *(f"checks.py: {package}", f"checks.py: {package}.doctor"),
+        *(f"single_ads.py: {package}", f"single_ads.py: {package}.single_ad"),
+    }
 
 
 def test_nothing_is_called_by_a_name_that_says_nothing() -> None:

@@ -13,8 +13,9 @@ import re
 import warnings
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -29,7 +30,7 @@ from dagster._scheduler.scheduler import ScheduleIterationTimes, launch_schedule
 
 from actuals_pipeline.alerts.rules import RULES
 from actuals_pipeline.graph_stand_in.faults import Fault
-from actuals_pipeline.graph_stand_in.server import GraphStandIn
+from actuals_pipeline.graph_stand_in.server import GraphStandIn, running_stand_in
 from actuals_pipeline.graph_stand_in.world import AccountPlan, World
 from actuals_pipeline.orchestration.alert_watch import alert_watch_sensor
 from actuals_pipeline.orchestration.build import build_definitions
@@ -37,12 +38,14 @@ from actuals_pipeline.orchestration.jobs import HEALTH_JOB_NAME
 from actuals_pipeline.report_days import DayWindow
 from actuals_pipeline.settings import Settings
 from actuals_pipeline_tests.alerts.receiver import Receiver, receiver
+from actuals_pipeline_tests.conftest import environment_of
 from actuals_pipeline_tests.orchestration.conftest import RECONCILED, Pipeline, exported
 
 FETCHED = ("raw_meta_insights", "meta_account_totals")
+SCORED = ("prediction_accuracy", "model_drift", "retrain_states")
 PACED = (*FETCHED, "ad_actuals", "plan_snapshots", "budget_pacing")
 
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+MINUTE, HOUR, WEEK = timedelta(minutes=1), timedelta(hours=1), timedelta(weeks=1)
 REPEAT_HOURS = 12
 
 THROTTLED = {
@@ -135,6 +138,32 @@ class Watch:
                     [ad_id, self.now.replace(tzinfo=None) - timedelta(days=2)],
                 )
 
+    def predict(self, monday: date, *, version: str = "1", bias: float = 1.0) -> None:
+        """What the product says, the day before, of the clicks of ads that launch in a week."""
+        at = datetime.combine(monday, time(), tzinfo=UTC) - timedelta(days=1)
+        ads = self.pipeline.graph.world.ads("42", at + 2 * WEEK)
+        with psycopg.connect(self.pipeline.environment["DATABASE_URL"]) as connection:
+            connection.execute("SELECT set_config('world.now', %s, false)", [at.isoformat()])
+            for ad in ads:
+                if not monday <= ad.launch_day < monday + WEEK:
+                    continue
+                connection.execute(
+                    "INSERT INTO public.videos (id, title, meta_platform_id, created_at) "
+                    "VALUES (%s, 'v', %s, %s)",
+                    [ad.product_video_id, ad.ad_id, at.replace(tzinfo=None)],
+                )
+                connection.execute(
+                    "INSERT INTO public.predictions (id, video_id, model_name, model_version, "
+                    "predicted_ctr) VALUES (gen_random_uuid(), %s, 'm', %s, %s)",
+                    [ad.product_video_id, version, bias * ad.rates.click_rate],
+                )
+
+    def score(self, *sundays: date) -> None:
+        """The models, as of each of these days."""
+        for sunday in sundays:
+            window = DayWindow.inclusive(sunday, sunday)
+            assert self.pipeline.run(window, assets=SCORED).success
+
     def plan(self, amount: int) -> None:
         """The product's planned budget."""
         days = [self.now.date() + timedelta(days=each) for each in (-5, 9)]
@@ -163,7 +192,12 @@ def world() -> World:
 def watch(
     environment: dict[str, str], dagster_instance: dg.DagsterInstance, graph: GraphStandIn
 ) -> Iterator[Watch]:
-    pipeline = Pipeline(environment, dagster_instance, graph)
+    with watching(Pipeline(environment, dagster_instance, graph)) as watched:
+        yield watched
+
+
+@contextmanager
+def watching(pipeline: Pipeline) -> Iterator[Watch]:
     with receiver([200]) as channel, receiver([200]) as broken, receiver([200]) as heart:
         yield Watch(pipeline, channel, broken, heart)
 
@@ -311,3 +345,59 @@ def test_each_alert_is_told_once_and_again_by_its_schedule_and_when_it_is_over(
     assert watch.look() == {}
 
     assert watch.seen == {rule.name for rule in RULES} - OF_MODELS
+
+
+@pytest.fixture
+def modelled(environment: dict[str, str], dagster_instance: dg.DagsterInstance) -> Iterator[Watch]:
+    """An account with enough ads a week for a model to be judged, on the evening of a Sunday."""
+    now = datetime.now(UTC).replace(hour=20, minute=0, second=0, microsecond=0)
+    now -= timedelta(days=now.isoweekday()) + 2 * WEEK
+    # A week is judged from thirty pairs on; some ads never deliver.
+    account = AccountPlan("42", "Stand-in Berlin", "EUR", "Europe/Berlin", 12 * 45)
+    world = World(now=now, accounts=[account], history_days=12 * 7)
+    with running_stand_in(world) as graph:
+        own = environment_of(graph, environment["DATABASE_URL"], Path(environment["ACTUALS_HOME"]))
+        date_logs_by_the_world(own["DATABASE_URL"])
+        with watching(Pipeline(own, dagster_instance, graph)) as watched:
+            yield watched
+
+
+def date_logs_by_the_world(database: str) -> None:
+    """The logs of predictions and videos go by the setting `world.now`, not by Postgres's clock."""
+    with psycopg.connect(database) as connection:
+        functions = connection.execute(
+            "SELECT pg_get_functiondef(oid) FROM pg_proc "
+            "WHERE pronamespace = 'actuals'::regnamespace AND prosrc LIKE '%clock_timestamp()%'"
+        ).fetchall()
+        for (definition,) in functions:
+            now = "current_setting('world.now')::timestamptz"
+            connection.execute(definition.replace("clock_timestamp()", now).encode())
+
+
+@pytest.mark.slow
+def test_a_model_that_goes_wrong_is_told_until_its_successor_is_known(modelled: Watch) -> None:
+    watch = modelled
+    sunday = watch.now.date()
+    monday = sunday + timedelta(days=1)
+    # Right for five weeks, then half as much again of all clicks for six.
+    for week in range(-11, 0):
+        watch.predict(monday + week * WEEK, bias=1.5 if week >= -6 else 1.0)
+    assert watch.run((*FETCHED, "ad_actuals"), 80)
+    watch.score(*(sunday + week * WEEK for week in range(-9, -4)))
+    assert not watch.look().keys() & OF_MODELS, "it was right"
+    watch.score(*(sunday + week * WEEK for week in range(-4, 1)))
+    told = watch.look()
+    assert {rule: told[rule] for rule in OF_MODELS} == {rule: ["new"] for rule in OF_MODELS}
+    said = json.loads(watch.channel.got[-1][1])["message"]
+    assert "Multiply predicted ctr by 0.6" in said
+    assert not watch.look().keys() & OF_MODELS, "once"
+
+    # Its successor is right, of which thirty predictions have matured.
+    for week in range(2):
+        watch.predict(monday + week * WEEK, version="2")
+        for _ in range(7):
+            watch.wait(24 * HOUR)
+            assert watch.run((*FETCHED, "ad_actuals"), 3)
+        watch.score(watch.now.date())
+    over = watch.look()
+    assert {rule: over[rule] for rule in OF_MODELS} == {rule: ["over"] for rule in OF_MODELS}

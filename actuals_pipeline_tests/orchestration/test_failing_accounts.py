@@ -103,6 +103,14 @@ def test_one_account_that_fails_keeps_its_old_days_while_the_others_are_brought_
         ("42", "complete", None),
         ("43", "refused", "MetaRefused"),
     ]
+    # Each day says so too, for its partition is green: what could be fetched was.
+    shown = [pipeline.metadata("raw_meta_insights", day) for day in window]
+    assert [each["accounts_not_fetched"] for each in shown] == [1, 1, 1]
+    fetches = pipeline.table("raw_meta_insights", today, "fetches")
+    assert [(each["account_id"], each["outcome"]) for each in fetches] == [
+        ("43", "refused"),
+        ("42", "complete"),
+    ]
 
 
 @pytest.mark.parametrize("level", ["ad", "account"])

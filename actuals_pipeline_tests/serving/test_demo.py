@@ -10,10 +10,19 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from actuals_pipeline.graph_stand_in.server import GraphStandIn
 from actuals_pipeline.graph_stand_in.world import World
 from actuals_pipeline.report_days import DayWindow
-from actuals_pipeline_tests.serving.conftest import eventually, processes_of, rows_anywhere
+from actuals_pipeline_tests.serving.conftest import (
+    Command,
+    eventually,
+    processes_of,
+    rows_anywhere,
+    sentence_of,
+)
+from actuals_pipeline_tests.serving.up import free_port
 
 DEMONSTRATE = """
 import json, shlex, subprocess, sys
@@ -96,3 +105,15 @@ def test_the_demonstration_shows_the_made_up_truth_and_leaves_what_is_real_alone
     assert {row["verdict"] for row in answer["reconciliation"]} == {"exact"}
     to_date = [row for row in answer["models"] if row["is_provisional"]]
     assert [row["model_version"] for row in to_date] == ["2", "1"]
+
+
+@pytest.mark.parametrize("option", ["--port", "--http-port"])
+def test_a_port_that_is_taken_is_said_before_anything_is_made(
+    option: str, command: Command, taken_port: int, tmp_path: Path
+) -> None:
+    ports = {"--port": free_port(), "--http-port": free_port(), option: taken_port}
+    arguments = [f"{name}={port}" for name, port in ports.items()]
+    told = sentence_of(command("demo", "--keep", *arguments))
+    assert told.startswith(f"Port {taken_port} of 127.0.0.1 cannot be used")
+    assert told.endswith(f"choose another with {option}.")
+    assert not (tmp_path / "home" / "demo").exists()

@@ -6,12 +6,10 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -27,26 +25,14 @@ from actuals_pipeline_tests.serving.conftest import (
     processes_of,
     sentence_of,
 )
-
-STATE = """
-query ($schedule: ScheduleSelector!) {
-  scheduleOrError(scheduleSelector: $schedule) {
-    ... on Schedule { scheduleState { id status } }
-  }
-}
-"""
-
-SWITCH_OFF = """
-mutation ($id: String!) {
-  stopRunningSchedule(id: $id) { ... on ScheduleStateResult { scheduleState { status } } }
-}
-"""
-
-SCHEDULE = {
-    "repositoryLocationName": "actuals_pipeline",
-    "repositoryName": "__repository__",
-    "scheduleName": "hourly_actuals",
-}
+from actuals_pipeline_tests.serving.up import (
+    SCHEDULE,
+    STATE,
+    SWITCH_OFF,
+    Up,
+    free_port,
+    started,
+)
 
 OF_META = {"DATABASE_URL", "META_ACCESS_TOKEN", "META_APP_SECRET"}
 NEEDED = {
@@ -60,53 +46,6 @@ NEEDED = {
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 
 
-@dataclass(frozen=True)
-class Up:
-    """`actuals up` in a process of its own."""
-
-    process: subprocess.Popen[bytes]
-    home: Path
-    port: int
-    log: Path
-
-    @property
-    def children(self) -> list[int]:
-        """Its processes but itself and its guardian, the code server first."""
-        return sorted(set(processes_of(self.home)) - {self.process.pid})
-
-    def pid_of(self, name: str) -> int | None:
-        """Of one of its processes; None while it is down."""
-        with suppress(OSError):
-            listed = json.loads((self.home / "up.json").read_text())
-            return next((each["pid"] for each in listed if each["name"] == name), None)
-        return None
-
-    def answers(self) -> bool:
-        """Whether the UI does; a failure when the process has ended."""
-        assert self.process.poll() is None, self.log.read_text()
-        try:
-            return "dagster_version" in self.asked("/server_info")
-        except OSError:
-            return False
-
-    def asked(self, path: str, query: dict[str, Any] | None = None, **headers: str) -> Any:
-        """The UI's JSON under `path`."""
-        url = f"http://127.0.0.1:{self.port}{path}"
-        body = json.dumps(query).encode() if query else None
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"} | headers)
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-            return json.load(answer)
-
-    def ended(self, number: int) -> str:
-        """What is in its log after it was sent a signal; nothing of it may be left."""
-        self.process.send_signal(number)
-        # Dagster stops in 2 to 5 s; one that has to be killed takes 30.
-        assert self.process.wait(60) == 0, self.log.read_text()
-        # Dagster's code server takes a moment longer than Dagster.
-        eventually(lambda: not processes_of(self.home), seconds=5)
-        return self.log.read_text()
-
-
 Start = Callable[..., AbstractContextManager[Up]]
 
 
@@ -115,37 +54,7 @@ def start(environment: dict[str, str], tmp_path: Path) -> Start:
     """Start `actuals up`, on a free port unless one is named; it ends with the block."""
     # Far away, so that a tick that falls into the test starts no run.
     environment["ACTUALS_START_DATE"] = "2900-01-01"
-    home = Path(environment["ACTUALS_HOME"])
-    log = tmp_path / "up.log"
-
-    @contextmanager
-    def up(*prefix: str, port: int | None = None, http_port: int | None = None) -> Iterator[Up]:
-        port = port or free_port()
-        http = ["--no-http"] if http_port is None else ["--http-port", str(http_port)]
-        command = [sys.executable, "-m", "actuals_pipeline", "up", "--port", str(port), *http]
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [*prefix, *command],
-                cwd=tmp_path,
-                env={**os.environ, **environment},
-                stdout=output,
-                stderr=output,
-            )
-        try:
-            yield Up(process, home, port, log)
-        finally:
-            process.kill()
-            process.wait()
-            for left in processes_of(home):
-                with suppress(ProcessLookupError):
-                    os.kill(left, signal.SIGKILL)
-
-    return up
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    return partial(started, environment, tmp_path)
 
 
 def test_everything_is_served_starts_again_and_ends_with_all_its_processes(

@@ -1,4 +1,4 @@
-"""The charts as PNG, for where there is no browser: what the page draws, in its light colours."""
+"""The charts as SVG, for where there is no browser: what the page draws, in its light colours."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _KINDS = {
 }
 
 
-def accuracy_png(reading: Reading) -> bytes | None:
+def accuracy_svg(reading: Reading) -> str | None:
     """Accuracy over time of each model version; None where none was scored."""
     rows = [_scored(row) for row in reading["accuracy"] if row["protocol"] in _KINDS]
-    return _png("accuracy", {"accuracy": rows, "alarms": []}) if rows else None
+    return _svg("accuracy", {"accuracy": rows, "alarms": []}) if rows else None
 
 
-def spend_png(reading: Reading, currency: str) -> bytes | None:
+def spend_svg(reading: Reading, currency: str) -> str | None:
     """Spend day by day in one currency; None where there is none."""
     by_day: dict[Any, dict[str, Any]] = {}
     for row in reading["days"]:
@@ -44,7 +44,7 @@ def spend_png(reading: Reading, currency: str) -> bytes | None:
         }
         for day, sums in sorted(by_day.items())
     ]
-    return _png("spend", {"trend": rows}) if rows else None
+    return _svg("spend", {"trend": rows}) if rows else None
 
 
 def _scored(row: Row) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def _scored(row: Row) -> dict[str, Any]:
     }
 
 
-def _png(name: str, datasets: dict[str, list[dict[str, Any]]]) -> bytes:
+def _svg(name: str, datasets: dict[str, list[dict[str, Any]]]) -> str:
     spec = {
         **charts.specs()[name],
         "width": _WIDTH,
@@ -72,8 +72,8 @@ def _png(name: str, datasets: dict[str, list[dict[str, Any]]]) -> bytes:
         "datasets": datasets,
         "config": {"view": {"stroke": None}, "axis": {"gridColor": "#e3e6ea", "domain": False}},
     }
-    png: bytes = vl_convert.vegalite_to_png(_inked(spec, _light()), vl_version=vega.VEGA_LITE)
-    return png
+    svg: str = vl_convert.vegalite_to_svg(_inked(spec, _light()), vl_version=vega.VEGA_LITE)
+    return svg
 
 
 def _light() -> dict[str, str]:

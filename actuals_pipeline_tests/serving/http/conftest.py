@@ -23,7 +23,7 @@ from actuals_pipeline.serving.installation import Installation
 from actuals_pipeline.serving.listening import listening
 from actuals_pipeline.settings import Settings
 from actuals_pipeline_tests.serving.conftest import eventually
-from actuals_pipeline_tests.serving.test_up import free_port
+from actuals_pipeline_tests.serving.up import free_port
 
 TOKEN = "0123456789abcdef-of-the-interface"
 

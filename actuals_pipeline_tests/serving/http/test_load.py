@@ -42,7 +42,7 @@ class Watched:
 
     def paths(self) -> list[str]:
         """Each ad's fetch, with readers in between."""
-        readers = (STATS, SUMMARY, STATUS, "/healthz")
+        readers = (STATS, SUMMARY, STATUS, "/healthz", "/readyz")
         return [
             path
             for ad_id in self.ad_ids
