@@ -23,6 +23,7 @@ from actuals_pipeline.accuracy.contract import (
 )
 from actuals_pipeline.frames import Contract, conform
 from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.warehouse.ad_day_changes import CHANGES
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.store import frame_of
 from actuals_pipeline.warehouse.tables import ads
@@ -51,32 +52,13 @@ def known_changes(
     return _framed(KNOWN_CHANGES, rows)
 
 
-# Of an ad-day's revision what it changed: `listed` counts the rows that Meta gave.
-_LATER: LiteralString = """
-WITH later AS (
-    SELECT
-        known.account_id, known.ad_id, known.report_date, known.as_of_date,
-        coalesce(known.currency, before.currency) AS currency,
-        known.is_listed::int - coalesce(before.is_listed, false)::int AS listed,
-        coalesce(known.impressions, 0) - coalesce(before.impressions, 0) AS impressions,
-        coalesce(known.clicks, 0) - coalesce(before.clicks, 0) AS clicks,
-        coalesce(known.spend, 0) - coalesce(before.spend, 0) AS spend,
-        coalesce(known.conversions, 0) - coalesce(before.conversions, 0) AS conversions,
-        coalesce(known.revenue, 0) - coalesce(before.revenue, 0) AS revenue,
-        known.impressions > 0 AS is_shown
-    FROM actuals.ad_actuals_revisions AS known
-    LEFT JOIN LATERAL (
-        SELECT *
-        FROM actuals.ad_actuals_revisions AS earlier
-        WHERE earlier.account_id = known.account_id AND earlier.ad_id = known.ad_id
-          AND earlier.report_date = known.report_date AND earlier.as_of_date < known.as_of_date
-        ORDER BY earlier.as_of_date DESC
-        LIMIT 1
-    ) AS before ON true
-    -- What was never listed at the end of a day changed nothing.
-    WHERE (known.is_listed OR before.is_listed) AND known.as_of_date > %(since)s"""
+_REVISIONS: LiteralString = """
+WITH revisions AS (
+    SELECT * FROM actuals.ad_actuals_revisions
+    WHERE as_of_date > %(since)s"""
 
-_KNOWN_CHANGES = sql.SQL("""{later} AND known.ad_id = ANY(%(ads)s)
+_KNOWN_CHANGES = sql.SQL("""{revisions} AND ad_id = ANY(%(ads)s)
+), later AS ({changes}
 ), known_by_day AS (
     SELECT
         account_id, ad_id, report_date, max(currency) AS currency,
@@ -139,7 +121,7 @@ SELECT
 FROM changes
 GROUP BY account_id, ad_id, known_on
 ORDER BY account_id, ad_id, known_on
-""").format(later=sql.SQL(_LATER))
+""").format(revisions=sql.SQL(_REVISIONS), changes=sql.SQL(CHANGES))
 
 _EARLIEST: LiteralString = """
 WITH earliest AS (
@@ -234,7 +216,8 @@ def known_account_days(
     return _framed(KNOWN_ACCOUNT_DAYS, rows)
 
 
-_KNOWN_ACCOUNT_DAYS = sql.SQL("""{later} AND known.report_date >= %(oldest)s
+_KNOWN_ACCOUNT_DAYS = sql.SQL("""{revisions} AND report_date >= %(oldest)s
+), later AS ({changes}
 ), changes AS (
     SELECT account_id, report_date, %(since)s::date AS known_on, impressions, clicks, spend, revenue
     FROM actuals.ad_actuals
@@ -251,7 +234,7 @@ SELECT false, account_id, report_date, known_on, sum(impressions)::bigint, sum(c
 FROM changes
 GROUP BY account_id, report_date, known_on
 ORDER BY account_id, report_date, known_on
-""").format(later=sql.SQL(_LATER))
+""").format(revisions=sql.SQL(_REVISIONS), changes=sql.SQL(CHANGES))
 
 _RECONSTRUCTED_ACCOUNT_DAYS = sql.SQL("""{earliest} AND report_date >= %(oldest)s
     ORDER BY account_id, ad_id, report_date, as_of_date

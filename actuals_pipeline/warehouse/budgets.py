@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
+from psycopg import sql
+
+from actuals_pipeline.warehouse.ad_day_changes import CHANGES
 from actuals_pipeline.warehouse.connection import Warehouse
 
 Row = tuple[Any, ...]
@@ -65,37 +68,22 @@ GROUP BY 1, 2, 3, 4, 5
 HAVING sum(spend) <> 0
 """
 
-# A revision adds its spend and takes away that of the one before it.  What an account's first
-# fetch of a day brought is no change.
-_CHANGES = """
-WITH later AS (
+# What an account's first fetch of a day brought is no change.
+_CHANGES = sql.SQL("""
+WITH revisions AS (
     SELECT revision.*
     FROM actuals.ad_actuals_revisions AS revision
     JOIN actuals.known_days AS known USING (account_id, report_date)
     WHERE as_of_date > %(first)s AND as_of_date > known_since
       AND report_date >= %(since)s AND report_date <= %(last)s
-), change AS (
-    SELECT account_id, ad_id, as_of_date, report_date, currency, spend FROM later WHERE is_listed
-    UNION ALL
-    SELECT later.account_id, later.ad_id, later.as_of_date, later.report_date, before.currency,
-           -before.spend
-    FROM later
-    CROSS JOIN LATERAL (
-        SELECT *
-        FROM actuals.ad_actuals_revisions AS known
-        WHERE known.account_id = later.account_id AND known.ad_id = later.ad_id
-          AND known.report_date = later.report_date AND known.as_of_date < later.as_of_date
-        ORDER BY known.as_of_date DESC
-        LIMIT 1
-    ) AS before
-    WHERE before.is_listed
+), change AS ({changes}
 )
 SELECT as_of_date, account_id, campaign_id, adset_id, report_date, currency, sum(spend)
 FROM change
 LEFT JOIN actuals.ads USING (ad_id)
 GROUP BY 1, 2, 3, 4, 5, 6
 HAVING sum(spend) <> 0
-"""
+""").format(changes=sql.SQL(CHANGES))
 
 
 def snapshots(warehouse: Warehouse, first: date, last: date) -> list[Row]:

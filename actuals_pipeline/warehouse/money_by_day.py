@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
+from actuals_pipeline.warehouse.ad_day_changes import CHANGES
 from actuals_pipeline.warehouse.connection import Warehouse
 
 Row = tuple[Any, ...]
@@ -50,8 +51,8 @@ WHERE (account_id, report_date) IN (
 GROUP BY report_date, actual.currency
 """
 
-_LATER = """
-CREATE TEMPORARY TABLE later ON COMMIT DROP AS
+_REVISIONS = """
+CREATE TEMPORARY TABLE revisions ON COMMIT DROP AS
 SELECT * FROM actuals.ad_actuals_revisions
 WHERE as_of_date > %(first)s AND report_date <= %(last)s
 """
@@ -61,45 +62,23 @@ _NEW_DAYS = """
 CREATE TEMPORARY TABLE new_days ON COMMIT DROP AS
 SELECT account_id, report_date, min(as_of_date) AS known_on
 FROM actuals.ad_actuals_revisions
-WHERE report_date >= (SELECT min(report_date) FROM later)
-  AND report_date <= (SELECT max(report_date) FROM later)
+WHERE report_date >= (SELECT min(report_date) FROM revisions)
+  AND report_date <= (SELECT max(report_date) FROM revisions)
 GROUP BY account_id, report_date
 HAVING min(as_of_date) > %(first)s
 """
 
-# A revision adds its figures and takes away those of the one before it; of a listed one some may
-# be unknown, which adds nothing.
-_CHANGES = """
-SELECT change.known_on, report_date, currency, coalesce(sum(impressions), 0)::bigint,
-       coalesce(sum(clicks), 0)::bigint, coalesce(sum(link_clicks), 0)::bigint,
-       coalesce(sum(conversions), 0)::bigint, coalesce(sum(spend), 0), coalesce(sum(revenue), 0)
-FROM (
-    SELECT account_id, as_of_date AS known_on, report_date, currency, impressions, clicks,
-           link_clicks, conversions, spend, revenue
-    FROM later
-    WHERE is_listed
-    UNION ALL
-    SELECT later.account_id, later.as_of_date, later.report_date, before.currency,
-           -before.impressions, -before.clicks, -before.link_clicks, -before.conversions,
-           -before.spend, -before.revenue
-    FROM later
-    CROSS JOIN LATERAL (
-        SELECT *
-        FROM actuals.ad_actuals_revisions AS known
-        WHERE known.account_id = later.account_id AND known.ad_id = later.ad_id
-          AND known.report_date = later.report_date AND known.as_of_date < later.as_of_date
-        ORDER BY known.as_of_date DESC
-        LIMIT 1
-    ) AS before
-    WHERE before.is_listed
-) AS change
+_CHANGES = sql.SQL("""
+SELECT as_of_date, report_date, currency, sum(impressions)::bigint, sum(clicks)::bigint,
+       sum(link_clicks)::bigint, sum(conversions)::bigint, sum(spend), sum(revenue)
+FROM ({changes}) AS change
 LEFT JOIN new_days AS new USING (account_id, report_date)
-WHERE new.known_on IS DISTINCT FROM change.known_on
+WHERE new.known_on IS DISTINCT FROM as_of_date
   AND (account_id, report_date) IN (
       SELECT account_id, report_date FROM actuals.meta_account_totals
   )
-GROUP BY change.known_on, report_date, currency
-"""
+GROUP BY as_of_date, report_date, currency
+""").format(changes=sql.SQL(CHANGES))
 
 _FIRST_KNOWN = """
 SELECT new.report_date, total.currency, max(new.known_on)
@@ -123,7 +102,7 @@ def money_by_day(warehouse: Warehouse, first: date, last: date) -> MoneyByDay:
         # One picture of the warehouse for all of the answers.
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         current = connection.execute(_CURRENT, values).fetchall()
-        connection.execute(_LATER, values)
+        connection.execute(_REVISIONS, values)
         connection.execute(_NEW_DAYS, values)
         return MoneyByDay(current, _all(connection, _CHANGES), _all(connection, _FIRST_KNOWN))
 

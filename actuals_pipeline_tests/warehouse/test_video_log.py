@@ -46,7 +46,7 @@ def test_all_that_scoring_reads_of_a_video_is_logged_when_it_is_said(
     connection.execute("UPDATE public.videos SET created_at = created_at + interval '1 hour'")
     connection.execute("UPDATE public.videos SET id = %s", [UUID(int=2)])
     connection.execute("DELETE FROM public.videos")
-    add(connection, 3, None)
+    add(connection, 3, " ")
     connection.execute("TRUNCATE public.videos")
     later = MADE + timedelta(hours=1)
     assert logged(connection) == [
@@ -111,6 +111,88 @@ def test_what_no_trigger_saw_is_logged_once_and_unattested(
         ("2", None, None, True, False),
         ("3", "6003", MADE, False, False),
     ]
+
+
+def test_a_video_is_logged_when_its_transaction_ends(connection: psycopg.Connection) -> None:
+    with connection.transaction():
+        add(connection, 1, "6001")
+        connection.execute("UPDATE public.videos SET meta_platform_id = '6002'")
+        assert logged(connection) == []
+    assert [row[1] for row in logged(connection)] == ["6001", "6002"]
+
+
+def test_what_was_removed_and_is_there_again_or_has_another_date_is_found(
+    warehouse: Warehouse, connection: psycopg.Connection
+) -> None:
+    for number in (1, 2):
+        add(connection, number, f"600{number}")
+    connection.execute("DELETE FROM public.videos WHERE id = %s", [UUID(int=1)])
+    connection.execute("SET session_replication_role = replica")
+    add(connection, 1, "6001")
+    connection.execute(
+        "UPDATE public.videos SET created_at = %s WHERE id = %s",
+        [(MADE - timedelta(days=1)).replace(tzinfo=None), UUID(int=2)],
+    )
+    # Removed, as is known already.
+    assert video_log.catch_up(warehouse) == 2
+    assert video_log.catch_up(warehouse) == 0
+    # The older one first.
+    assert logged(connection)[3:] == [
+        ("2", "6002", MADE - timedelta(days=1), False, False),
+        ("1", "6001", MADE, False, False),
+    ]
+
+
+def test_an_id_that_the_product_gives_twice_says_what_the_older_row_says(
+    warehouse: Warehouse, connection: psycopg.Connection
+) -> None:
+    connection.execute("ALTER TABLE public.videos RENAME TO ours")
+    try:
+        connection.execute(
+            "CREATE TABLE public.videos (id int, meta_platform_id text, created_at timestamptz)"
+        )
+        connection.execute(
+            "INSERT INTO public.videos VALUES (7, 'newer', '2026-03-02'),"
+            " (7, 'b', '2026-03-01 00:00+00'), (7, 'a', '2026-03-01 00:00+00')"
+        )
+        assert [video_log.catch_up(warehouse) for _ in range(2)] == [1, 0]
+        assert logged(connection) == [("7", "a", MADE, False, False)]
+    finally:
+        connection.execute("DROP TABLE public.videos")
+        connection.execute("ALTER TABLE public.ours RENAME TO videos")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT actuals.catch_up_videos()",
+        (
+            "INSERT INTO actuals.video_log (video_id, is_removed, is_attested)"
+            " VALUES ('x', true, true)"
+        ),
+    ],
+)
+def test_who_adds_to_the_log_waits_for_whoever_does(
+    database: str, connection: psycopg.Connection, statement: str
+) -> None:
+    with psycopg.connect(database) as writer:
+        add(writer, 1, "6001")
+        writer.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        connection.execute("SET lock_timeout = '100ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            connection.execute(statement.encode())
+    connection.execute(statement.encode())
+
+
+def test_the_logs_clock_never_goes_back(connection: psycopg.Connection) -> None:
+    add(connection, 1, "6001")
+    connection.execute("SET session_replication_role = replica")
+    connection.execute("UPDATE actuals.video_log SET logged_at = '2999-01-01'")
+    connection.execute("SET session_replication_role = DEFAULT")
+    add(connection, 2, "6002")
+    times = connection.execute("SELECT logged_at FROM actuals.video_log ORDER BY sequence")
+    (first,), (second,) = times.fetchall()
+    assert second - first == timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize("is_there_before", [True, False])
