@@ -16,7 +16,7 @@ from actuals_pipeline.orchestration.asset_pages import preview
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.resources import WarehouseResource
 from actuals_pipeline.warehouse.connection import Warehouse
-from actuals_pipeline.warehouse.store import Parts, StoredDays, Tally, replace_in_transaction
+from actuals_pipeline.warehouse.store import Parts, Tally, read, replace_in_transaction
 from actuals_pipeline.warehouse.tables import TABLES
 
 
@@ -30,14 +30,13 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         written = (obj, pd.DataFrame()) if isinstance(obj, Tally) else self._written(context, obj)
         self._tell(context, *written)
 
-    def load_input(self, context: dg.InputContext) -> StoredDays | pd.DataFrame:
+    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
         """The upstream table on the run's partitions, with exact types.
 
-        A frame, unless the asset asks for `StoredDays`, to read it in parts.
+        For whom an asset is handed over whole; ours read the days of a part at a time.
         """
         table = TABLES[context.asset_key.path[-1]]
-        days = StoredDays(self._warehouse(), table, window_of(context.asset_partition_keys))
-        return days if context.dagster_type.typing_type is StoredDays else days.read()
+        return read(self._warehouse(), table, window_of(context.asset_partition_keys))
 
     def _warehouse(self) -> Warehouse:
         return self.postgres.warehouse()
