@@ -17,11 +17,13 @@ import dagster as dg
 import hypothesis
 import psycopg
 import pytest
+import yaml  # type: ignore[import-untyped]
 from psycopg import sql
 
 from actuals_pipeline.graph_stand_in.server import GraphStandIn, running_stand_in
 from actuals_pipeline.graph_stand_in.world import AccountPlan, World
-from actuals_pipeline.settings import Settings
+from actuals_pipeline.orchestration.dagster_connections import keep_connections
+from actuals_pipeline.settings import PROJECT_ROOT, Settings
 from actuals_pipeline.warehouse import embedded, schema
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.embedded_place import data_directory
@@ -208,8 +210,14 @@ def actuals(environment: dict[str, str], tmp_path: Path) -> Actuals:
 
 @contextmanager
 def _dagster_instance(database: str, folder: Path) -> Iterator[dg.DagsterInstance]:
+    # The storage of an installation, in another database.
+    told = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text("utf-8"))
+    storages = {name: told[name] for name in told if name.endswith("_storage")}
+    del storages["local_artifact_storage"]
+    for each in storages.values():
+        each["config"]["postgres_url"] = dagster_url(database)
     overrides = {
-        "storage": {"postgres": {"postgres_url": dagster_url(database)}},
+        **storages,
         "concurrency": {"pools": {"default_limit": 1, "granularity": "op"}},
         "telemetry": {"enabled": False},
         # As in a run of the command line: no processes that copy each step's output to a file, and
@@ -220,5 +228,5 @@ def _dagster_instance(database: str, folder: Path) -> Iterator[dg.DagsterInstanc
         },
     }
     with dg.instance_for_test(overrides=overrides, temp_dir=str(folder)) as instance:
-        instance.optimize_for_webserver(statement_timeout=0, pool_recycle=600, max_overflow=5)
+        keep_connections(instance)
         yield instance

@@ -444,27 +444,29 @@ def daily_asset(
     """The decorator of an asset that computes the table called `name`, day by day.
 
     What it decorates takes what it names of these: the run's `context`, the database as
-    `postgres`, and the stored days of other assets under their names.
+    `postgres`, and the stored days of other assets under their names, which are read when they
+    are wanted.
     """
     checks = checks_of(name, settings)
     look = described(name, settings, group=group, kinds={"pandas"})
 
     def decorate(compute: Callable[..., Parts]) -> dg.AssetsDefinition:
         wanted = inspect.signature(compute).parameters.keys()
+        upstream = sorted(wanted - {"context", "postgres"})
 
         def computed_and_checked(
-            context: dg.AssetExecutionContext, postgres: WarehouseResource, **stored: StoredDays
+            context: dg.AssetExecutionContext, postgres: WarehouseResource
         ) -> Iterator[dg.MaterializeResult[Parts] | dg.AssetCheckResult]:
+            warehouse, window = postgres.warehouse(), window_of(context.partition_keys)
+            stored = {each: StoredDays(warehouse, TABLES[each], window) for each in upstream}
             given = {"context": context, "postgres": postgres, **stored}
             yield dg.MaterializeResult(value=compute(**{each: given[each] for each in wanted}))
             # By now the IO manager has written it.
             yield from results(checks, context, postgres)
 
-        upstream = sorted(wanted - {"context", "postgres"})
         asset: dg.AssetsDefinition = dg.asset(
             name=name,
-            deps=deps,
-            ins={each: dg.AssetIn(dagster_type=StoredDays) for each in upstream},
+            deps=[*deps, *upstream],
             check_specs=[check.spec for check in checks],
             **daily,
             **look,

@@ -16,7 +16,7 @@ from actuals_pipeline.orchestration.asset_pages import preview
 from actuals_pipeline.orchestration.partitions import window_of
 from actuals_pipeline.orchestration.resources import WarehouseResource
 from actuals_pipeline.warehouse.connection import Warehouse
-from actuals_pipeline.warehouse.store import Parts, StoredDays, Tally, replace_in_transaction
+from actuals_pipeline.warehouse.store import Parts, Tally, read, replace_in_transaction
 from actuals_pipeline.warehouse.tables import TABLES
 
 
@@ -27,19 +27,16 @@ class PostgresIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Parts | Tally) -> None:
         """Write `obj`, part by part, and say, run-wide and by day, what changed."""
-        if isinstance(obj, Tally):
-            self._tell(context, obj, None)
-        else:
-            self._tell(context, *self._written(context, obj))
+        written = (obj, pd.DataFrame()) if isinstance(obj, Tally) else self._written(context, obj)
+        self._tell(context, *written)
 
-    def load_input(self, context: dg.InputContext) -> StoredDays | pd.DataFrame:
+    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
         """The upstream table on the run's partitions, with exact types.
 
-        A frame, unless the asset asks for `StoredDays`, to read it in parts.
+        For whom an asset is handed over whole; ours read the days of a part at a time.
         """
         table = TABLES[context.asset_key.path[-1]]
-        days = StoredDays(self._warehouse(), table, window_of(context.asset_partition_keys))
-        return days if context.dagster_type.typing_type is StoredDays else days.read()
+        return read(self._warehouse(), table, window_of(context.asset_partition_keys))
 
     def _warehouse(self) -> Warehouse:
         return self.postgres.warehouse()
@@ -58,7 +55,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         return tally, newest_rows
 
     @staticmethod
-    def _tell(context: dg.OutputContext, tally: Tally, newest_rows: pd.DataFrame | None) -> None:
+    def _tell(context: dg.OutputContext, tally: Tally, newest_rows: pd.DataFrame) -> None:
         """For each day its rows and how many a refresh changed or removed; of the run, in words.
 
         What is of the run stands on its newest day alone: said on every day it would be stored
@@ -72,9 +69,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
                 "rows_restated": tally.counts.restated.get(day, 0),
             }
             if day == newest:
-                shown["run_wrote"] = _told(tally)
-                if newest_rows is not None:
-                    shown |= preview(asset.path[-1], newest_rows)
+                shown |= {"run_wrote": _told(tally), **preview(asset.path[-1], newest_rows)}
             # Output metadata lands on every partition of a range run alike; only the step
             # context can tell the days apart.
             context.step_context.add_asset_metadata(shown, asset, key)

@@ -26,7 +26,8 @@ from actuals_pipeline.report_days import DayWindow, report_day
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse import drift
 from actuals_pipeline.warehouse.drift import NewRequest, RetrainState
-from actuals_pipeline.warehouse.store import PART_ROWS, CoveredRows, Parts, Slice, StoredDays
+from actuals_pipeline.warehouse.store import PART_ROWS, CoveredRows, Parts, Slice, read
+from actuals_pipeline.warehouse.tables import TABLES
 
 MOST_DAYS_LATE = 14
 """Days that an as-of day may lie back for something to be asked for."""
@@ -65,10 +66,12 @@ def decided(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
     look = described("retrain_states", settings, group="accuracy", kinds={"pandas"})
 
     def retrain_states(
-        context: dg.AssetExecutionContext, model_drift: StoredDays, postgres: WarehouseResource
+        context: dg.AssetExecutionContext, postgres: WarehouseResource
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         as_of, now = window_of(context.partition_keys).until, postgres.clock()
-        found = decisions(model_drift.read(DayWindow.inclusive(as_of, as_of)))
+        found = decisions(
+            read(postgres.warehouse(), TABLES["model_drift"], DayWindow.inclusive(as_of, as_of))
+        )
         is_lately = (report_day(now, settings.zone) - as_of).days < MOST_DAYS_LATE
         with postgres.warehouse().transaction() as connection:
             is_newest = drift.keep_states(connection, _states(found, as_of), as_of, now)
@@ -82,7 +85,7 @@ def decided(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         yield from results(checks, context, postgres)
 
     thought: dg.AssetsDefinition = dg.asset(
-        check_specs=[check.spec for check in checks], **daily, **look
+        deps=["model_drift"], check_specs=[check.spec for check in checks], **daily, **look
     )(retrain_states)
     return thought
 

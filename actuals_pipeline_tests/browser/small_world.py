@@ -1,4 +1,4 @@
-"""Two accounts over twelve days: few rows, and every section of the page has some of them."""
+"""Two accounts over sixteen days: few rows, and every section of the page has some of them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import psycopg
 
 from actuals_pipeline_tests.serving.conftest import insert_row
 
-DAYS = [date(2026, 3, day) for day in range(1, 13)]
+DAYS = [date(2026, 3, day) for day in range(1, 17)]
 
-NOW = datetime(2026, 3, 12, 9, 30, tzinfo=UTC)
+NOW = datetime(2026, 3, 16, 9, 30, tzinfo=UTC)
 """When the page is looked at: half an hour after the last fetch."""
 
-FETCHED_AT = datetime(2026, 3, 12, 9, tzinfo=UTC)
+FETCHED_AT = datetime(2026, 3, 16, 9, tzinfo=UTC)
 
 MODELS = ("1", "2")
 
@@ -173,14 +173,14 @@ def _predictions() -> Iterator[tuple[str, dict[str, Any]]]:
                     "ctr_verdict": "over" if version == "1" else "within_tolerance",
                     "predicted_roas": 1.1, "actual_roas": 1.0, "roas_low": 0.5, "roas_high": 1.5,
                     "roas_verdict": "unresolved", "roas_accuracy": 0.9, "impressions": 12_000,
-                    "clicks": 12 * (10 + ad.number), "spend": spend([ad], range(12)),
+                    "clicks": 12 * (10 + ad.number), "spend": spend([ad], range(len(DAYS))),
                     "predicted_at": "2026-02-01T00:00:00Z",
                 },
             )  # fmt: skip
 
 
 def _scores() -> Iterator[tuple[str, dict[str, Any]]]:
-    for day in DAYS[6:]:
+    for day in DAYS[10:]:
         for version, value in (("1", 71.0), ("2", 92.5)):
             yield (
                 "model_accuracy",

@@ -53,8 +53,16 @@ def address(filled: str, drawing_home: Path) -> Iterator[str]:
 
 @pytest.fixture
 def shown(open_page: Open, address: str) -> Page:
-    """The page, on a wide screen on which all of it is drawn."""
-    return visit(open_page(viewport=TALL), address)
+    """The page on a usual screen, of whose charts those are drawn that are near."""
+    return visit(open_page(), address)
+
+
+@pytest.fixture
+def drawn(open_page: Open, address: str) -> Page:
+    """The page on a screen on which all of it is drawn."""
+    page = visit(open_page(viewport=TALL), address)
+    all_drawn(page)
+    return page
 
 
 def visit(page: Page, address: str, now: datetime = NOW) -> Page:
@@ -65,7 +73,7 @@ def visit(page: Page, address: str, now: datetime = NOW) -> Page:
     return page
 
 
-def drawn(page: Page) -> None:
+def all_drawn(page: Page) -> None:
     """Wait until every chart is there."""
     there = ".drawing canvas, .drawing svg, .drawing.nothing"
     expect(page.locator(f"figure[data-chart]:not(:has({there}))")).to_have_count(0)
@@ -112,11 +120,11 @@ def test_an_account_is_chosen_in_every_section_and_cleared_again(shown: Page) ->
     for key in ("invested", "accuracy", "coverage"):
         assert shown.inner_text(f"#tile-{key} .note").endswith("; of all accounts")
     assert tile(shown, "reconciled") == ["No"]
-    assert "11 of the 12 account-days" in shown.inner_text("#tile-reconciled .note")
+    assert "15 of the 16 account-days" in shown.inner_text("#tile-reconciled .note")
     total = yen(spend(HATS, ALL_DAYS))
     meta = yen(spend(HATS, ALL_DAYS) + 5)
     (account,) = table(shown, "reconciled")
-    assert account == ["Hats (43)", meta, total, account[3], "11 of 12", "1"]
+    assert account == ["Hats (43)", meta, total, account[3], "15 of 16", "1"]
     ((day, *_),) = table(shown, "gaps")
     assert day == str(DAYS[4])
     assert [row[0] for row in table(shown, "pacing")] == ["Budget of c3"]
@@ -145,6 +153,7 @@ def test_a_campaign_and_a_model_are_chosen(shown: Page) -> None:
     said = f"{len(summer)} predictions score 75.0 % on average"
     assert said in shown.inner_text("#chosen")
     title = shown.locator("#chart-ctr_scatter")
+    title.scroll_into_view_if_needed()
     expect(title).to_have_text("Of 14 predictions of CTR 14 are too high")
 
 
@@ -158,7 +167,7 @@ def test_days_are_chosen_in_the_ads_too_and_the_address_keeps_them(
     assert tile(shown, "spend") == chosen
     first, *_ = table(shown, "ads")
     assert first[:3] == [HOSTILE, euros(spend([ADS[27]], three)), euros(ADS[27].revenue(3))]
-    assert [row[4] for row in table(shown, "reconciled")] == ["2 of 3", "3 of 3"][::-1]
+    assert [row[4] for row in table(shown, "reconciled")] == ["3 of 3", "2 of 3"]
     # Whoever is sent the address sees the same.
     kept = shown.url
     assert kept.startswith(f"{address}#")
@@ -186,13 +195,23 @@ def test_a_page_of_very_many_ads_leads_to_that_of_the_chosen_days(
     )
 
 
-def test_each_chart_says_in_its_title_what_it_shows(shown: Page) -> None:
-    drawn(shown)
+def test_each_chart_says_in_its_title_what_it_shows(drawn: Page) -> None:
     titles = {
         figure.get_attribute("data-chart"): figure.locator("h3").inner_text()
-        for figure in shown.locator("figure[data-chart]").all()
+        for figure in drawn.locator("figure[data-chart]").all()
     }
-    assert titles["spend"] == f"{euros(spend(SHOES, ALL_DAYS))} spent on 12 days"
+    # Without the newest day, which is not over.
+    now, before = spend(SHOES, range(8, 15)), spend(SHOES, range(1, 8))
+    more = f"{100 * (now - before) / before:.0f} % more than in the 7 before"
+    assert titles["spend"] == f"{euros(now / 7)} spent a day in the 7 days to 15 Mar, {more}"
+    assert titles["revenue"].endswith(
+        " earned a day in the 7 days to 15 Mar; late purchases still come"
+    )
+    assert re.fullmatch(
+        r"ROAS of \d\.\d\d\N{MULTIPLICATION SIGN} in the 7 days to 15 Mar, "
+        r"1\.\d\d\N{MULTIPLICATION SIGN} over all 16 days",
+        titles["roas"],
+    )
     assert titles["ctr_scatter"] == "Of 60 predictions of CTR 30 are right, 30 are too high"
     assert titles["roas_scatter"] == "Of 60 predictions of ROAS 60 cannot be told yet"
     assert titles["calibration"] == (
@@ -208,11 +227,11 @@ def test_each_chart_says_in_its_title_what_it_shows(shown: Page) -> None:
     assert titles["pacing"] == "Of 3 budgets 1 spends too much, 1 spends too little, 1 is on track"
     assert titles["quota"] == "At most 12.5 % of Meta's call limit was used up"
     assert re.search("had 50.0 % of today's revenue", titles["restated"])
-    shown.select_option("select[name=account]", label="Hats (43)")
-    expect(shown.locator("#chart-pacing")).to_have_text("Of 1 budget 1 spends too little")
+    drawn.select_option("select[name=account]", label="Hats (43)")
+    expect(drawn.locator("#chart-pacing")).to_have_text("Of 1 budget 1 spends too little")
     # No title and no drawing is of what was not chosen.
-    shown.select_option("select[name=account]", label="Shoes (42)")
-    expect(shown.locator("#chart-pacing")).to_have_text(
+    drawn.select_option("select[name=account]", label="Shoes (42)")
+    expect(drawn.locator("#chart-pacing")).to_have_text(
         "Of 2 budgets 1 spends too much, 1 is on track"
     )
 
@@ -243,9 +262,8 @@ def test_an_ads_story_opens_with_its_evidence_and_gives_the_focus_back(shown: Pa
     expect(opener).to_be_focused()
 
 
-def test_a_mark_of_a_chart_opens_the_story_of_its_ad(shown: Page) -> None:
-    drawn(shown)
-    canvas = shown.locator("[data-chart=ctr_scatter] canvas")
+def test_a_mark_of_a_chart_opens_the_story_of_its_ad(drawn: Page) -> None:
+    canvas = drawn.locator("[data-chart=ctr_scatter] canvas")
     # The highest mark that is drawn as too high; what is no mark is paler.
     place = canvas.evaluate(
         """(canvas) => {
@@ -261,10 +279,10 @@ def test_a_mark_of_a_chart_opens_the_story_of_its_ad(shown: Page) -> None:
     width = canvas.evaluate("(canvas) => canvas.width")
     at: Position = {"x": place % width, "y": place // width + 3}
     canvas.hover(position=at)
-    expect(shown.locator("#tooltip")).to_contain_text("Ad 30")
-    expect(shown.locator("#tooltip")).to_contain_text("5.60 %")
+    expect(drawn.locator("#tooltip")).to_contain_text("Ad 30")
+    expect(drawn.locator("#tooltip")).to_contain_text("5.60 %")
     canvas.click(position=at)
-    expect(shown.get_by_role("dialog").locator("h2")).to_have_text("Ad 30")
+    expect(drawn.get_by_role("dialog").locator("h2")).to_have_text("Ad 30")
 
 
 def downloaded(page: Page, button: Locator) -> bytes:
@@ -273,21 +291,20 @@ def downloaded(page: Page, button: Locator) -> bytes:
     return Path(started.value.path()).read_bytes()
 
 
-def test_what_is_shown_can_be_taken_along(shown: Page) -> None:
-    drawn(shown)
-    shown.select_option("select[name=account]", label="Shoes (42)")
-    figure = shown.locator("[data-chart=spend]")
-    text = downloaded(shown, figure.get_by_role("button", name="CSV")).decode("utf-8-sig")
+def test_what_is_shown_can_be_taken_along(drawn: Page) -> None:
+    drawn.select_option("select[name=account]", label="Shoes (42)")
+    figure = drawn.locator("[data-chart=spend]")
+    text = downloaded(drawn, figure.get_by_role("button", name="CSV")).decode("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["day"] for row in rows] == [str(day) for day in DAYS]
     assert [Decimal(row["spend"]) for row in rows] == [spend(SHOES, [day]) for day in ALL_DAYS]
     assert {row["state"] for row in rows[:6]} == {"settled"}
-    text = downloaded(shown, shown.get_by_role("button", name="The ads as CSV")).decode("utf-8-sig")
+    text = downloaded(drawn, drawn.get_by_role("button", name="The ads as CSV")).decode("utf-8-sig")
     ads = list(csv.DictReader(io.StringIO(text)))
     assert len(ads) == len(SHOES)
     # A spreadsheet computes nothing of it.
     assert ads[0]["name"] == f"'{HOSTILE}"
-    picture = downloaded(shown, figure.get_by_role("button", name="PNG"))
+    picture = downloaded(drawn, figure.get_by_role("button", name="PNG"))
     assert picture.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", picture[16:24])
     assert width > 1500
@@ -339,7 +356,7 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(
 
 def test_nothing_stands_in_the_way_of_anybody(open_page: Open, address: str) -> None:
     page = visit(open_page(viewport=TALL, color_scheme="dark"), address)
-    drawn(page)
+    all_drawn(page)
     page.locator("[data-chart=spend] summary").click()
     page.select_option("select[name=model]", label="ranker 1")
     assert accessibility_violations(page) == []
@@ -347,7 +364,7 @@ def test_nothing_stands_in_the_way_of_anybody(open_page: Open, address: str) -> 
 
 def test_a_phone_shows_all_of_it_without_scrolling_sideways(open_page: Open, address: str) -> None:
     page = visit(open_page(viewport=PHONE, has_touch=True), address)
-    drawn(page)
+    all_drawn(page)
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     assert not page.locator("select[name=account]").is_visible()
     page.locator("#choices summary").click()
@@ -355,6 +372,21 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(open_page: Open, add
     assert tile(page, "spend") == [yen(spend(HATS, ALL_DAYS))]
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     assert accessibility_violations(page) == []
+
+
+def test_bars_become_weeks_where_days_would_be_too_thin(drawn: Page) -> None:
+    figure = drawn.locator("[data-chart=spend]")
+    expect(figure.locator("figcaption p")).to_have_text("Spend by day, EUR.")
+    drawn.set_viewport_size({"width": 160, "height": 20_000})
+    expect(figure.locator("figcaption p")).to_have_text("Spend by week, EUR.")
+    figure.locator("summary").click()
+    expect(figure.locator("details table")).to_be_visible()
+    weeks = [row[:3] for row in texts(figure.locator("details tbody tr"))]
+    spans = [range(2), range(2, 9), range(9, 16)]
+    assert weeks == [
+        [str(DAYS[span[0]]), str(DAYS[span[-1]]), f"{spend(SHOES, span).normalize():f}"]
+        for span in spans
+    ]
 
 
 def test_old_figures_say_so_and_what_to_do(open_page: Open, address: str) -> None:
@@ -381,7 +413,7 @@ def test_a_day_is_the_accounts_whatever_the_readers_time_zone(
 ) -> None:
     for zone in ("America/Los_Angeles", "Pacific/Kiritimati"):
         page = visit(open_page(viewport=TALL, timezone_id=zone), address)
-        drawn(page)
+        all_drawn(page)
         page.locator("[data-chart=spend] summary").click()
         expect(page.locator("[data-chart=spend] details table")).to_be_visible()
         rows = texts(page.locator("[data-chart=spend] details tbody tr"))

@@ -93,25 +93,28 @@ class LivePages:
         A plain page with 503 where none can be made; `InputError` for days that cannot be.
         """
         days = (since, until)
-        page = self._young(days)
-        if page is None:
-            page, making = self._newest(days), self._begun(days)
-            # A first one is waited for until the worker gives up.
-            await asyncio.wait({making}, timeout=self._patience if page else None)
-            if page is None or (making.done() and making.exception() is None):
-                try:
-                    page = making.result()
-                except InputError:
-                    raise
-                except ActualsError as error:
-                    return _plain(refusal(error))
-                except Refusal as refused:
-                    return _plain(refused)
+        try:
+            page = self._young(days) or await self._newer(days)
+        except InputError:
+            raise
+        except ActualsError as error:
+            return _plain(refusal(error))
+        except Refusal as refused:
+            return _plain(refused)
         return self._sent(page, headers)
 
     def give_up(self) -> None:
         """Tell all who wait that the service stops."""
         self._workers.give_up()
+
+    async def _newer(self, days: Days) -> _Made:
+        """A new page; the last one, if there is one, where that takes longer or fails."""
+        last, making = self._newest(days), self._begun(days)
+        # A first one is waited for until the worker gives up.
+        await asyncio.wait({making}, timeout=self._patience if last else None)
+        if last and (not making.done() or making.exception()):
+            return last
+        return making.result()
 
     def _begun(self, days: Days) -> asyncio.Task[_Made]:
         """What makes the page of these days, for whoever asks meanwhile."""
@@ -125,8 +128,9 @@ class LivePages:
         del self._making[days]
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, InputError):
-            # Whoever asked may have got an older page.
-            logger.error("the page was not made: %s", error)
+            # Whoever asked may have got the last page.
+            is_known = isinstance(error, ActualsError | Refusal)
+            logger.error("The page was not made: %s", error, exc_info=None if is_known else error)
 
     def _remade(self, days: Days) -> _Made:
         """The page, kept also where nobody has waited for it so long; in the worker's thread."""

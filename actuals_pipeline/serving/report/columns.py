@@ -63,7 +63,6 @@ def data_of(reading: Reading) -> dict[str, Any]:
             "name": [row["ad_name"] for row in ads],
             **_belonging(ads, places, currencies),
             **_figures(ads),
-            "last": days(ads, "last_day"),
         },
         "ads_in_all": ads[0]["ads"] if ads else 0,
         "ad_days": _ad_days(reading["ad_days"], ads, since),

@@ -78,7 +78,7 @@ ORDER BY report_date, account_id, campaign_id, currency
 _ADS: LiteralString = """
 SELECT account_id, ad_id, currency, sum(spend) AS spend, sum(revenue) AS revenue,
        sum(conversions)::bigint AS conversions, sum(impressions)::bigint AS impressions,
-       sum(clicks)::bigint AS clicks, min(report_date) AS first_day, max(report_date) AS last_day,
+       sum(clicks)::bigint AS clicks,
        (max(ARRAY[report_date::text, coalesce(ad_name, '')]))[2] AS ad_name,
        (max(ARRAY[report_date::text, coalesce(campaign_id, '')]))[2] AS campaign_id,
        count(*) OVER () AS ads
@@ -134,17 +134,6 @@ SELECT as_of_date, model_name, model_version, protocol, prediction_accuracy,
 FROM actuals.model_accuracy
 WHERE as_of_date BETWEEN %(since)s AND %(until)s AND prediction_accuracy IS NOT NULL
 ORDER BY as_of_date, model_name, model_version, protocol
-"""
-
-_STATISTICS: LiteralString = """
-SELECT model_name, model_version, protocol, statistic, segment, value, low, high, unit, n_pairs
-FROM actuals.model_statistics
-WHERE as_of_date = (
-    SELECT max(as_of_date) FROM actuals.model_statistics WHERE as_of_date <= %(until)s
-) AND statistic IN (
-    'ctr_calibration', 'roas_calibration', 'ctr_slope', 'ctr_explained', 'ctr_skill', 'roas_skill'
-) AND (segment = '' OR segment LIKE 'currency %%')
-ORDER BY model_name, model_version, protocol, statistic, segment
 """
 
 _DRIFT: LiteralString = """
@@ -252,7 +241,6 @@ _QUERIES: dict[str, LiteralString] = {
     "pairs": _PAIRS,
     "models": _MODELS,
     "accuracy": _ACCURACY,
-    "statistics": _STATISTICS,
     "drift": _DRIFT,
     "states": _STATES,
     "development": _DEVELOPMENT,

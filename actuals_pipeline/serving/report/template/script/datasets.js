@@ -148,7 +148,8 @@ const lineOver = (rows) => {
   return values.length ? [{ at: least(values) }, { at: most(values) }] : [];
 };
 
-const calibration = () => {
+// The pairs with clicks to compare, of each model.
+const calibratedByModel = () => {
   const rows = told.pairs;
   const byModel = new Map();
   for (const each of pairPlaces()) {
@@ -157,8 +158,12 @@ const calibration = () => {
     if (!byModel.has(model)) byModel.set(model, []);
     byModel.get(model).push(each);
   }
+  return byModel;
+};
+const calibration = () => {
+  const rows = told.pairs;
   const bins = [];
-  for (const [model, kept] of byModel) {
+  for (const [model, kept] of calibratedByModel()) {
     kept.sort((a, b) => rows.ctr_said[a] - rows.ctr_said[b]);
     const size = Math.max(1, Math.ceil(kept.length / 10));
     for (let start = 0; start < kept.length; start += size) {
@@ -179,7 +184,6 @@ const calibration = () => {
         high: middle + half,
         ads: bin.length,
         clicks,
-        impressions: n,
         said_told: share(said, 2),
         was_told: share(rate, 2),
       });

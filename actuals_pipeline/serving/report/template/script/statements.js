@@ -13,21 +13,22 @@ const weeks = () => {
   const days = dailySums();
   const end = days.length - (days.length && days[days.length - 1].day === lastDay ? 1 : 0);
   const [now, before] = [weekBefore(days, end), weekBefore(days, end - 7)];
-  return { days, now: summed(now), before: summed(before), areWhole: now.length === 7 && before.length === 7 };
+  const said = now.length ? `in the 7 days to ${dayOf(dayAt(now[now.length - 1].day))}` : "";
+  return { days, now: summed(now), before: summed(before), said, areWhole: now.length === 7 && before.length === 7 };
 };
 const daily = (name, done) => () => {
-  const { days, now, before, areWhole } = weeks();
+  const { days, now, before, said, areWhole } = weeks();
   if (!areWhole) return `${amount(summed(days)[name], chosen.currency)} ${done} on ${several(days.length, "day")}`;
-  const pace = `${amount(now[name] / 7, chosen.currency)} ${done} a day in the last 7 whole days`;
+  const pace = `${amount(now[name] / 7, chosen.currency)} ${done} a day ${said}`;
   // Not compared with days that have had more time for late purchases.
   const isMoving = name === "revenue" && !now.settled;
   return isMoving ? `${pace}; late purchases still come` : `${pace}${change(now[name], before[name])}`;
 };
 const rate = (above, below, form, label) => () => {
-  const { days, now, areWhole } = weeks();
+  const { days, now, said, areWhole } = weeks();
   const whole = summed(days);
   const over = `${form(ratio(whole[above], whole[below]))} over all ${several(days.length, "day")}`;
-  return areWhole ? `${label} ${form(ratio(now[above], now[below]))} in the last 7 whole days, ${over}` : `${label} ${over}`;
+  return areWhole ? `${label} ${form(ratio(now[above], now[below]))} ${said}, ${over}` : `${label} ${over}`;
 };
 // Such as: 3 are right, 1 is too high, 2 cannot be told yet.
 const counted = (counts) =>
@@ -51,12 +52,14 @@ const STATEMENTS = {
   cpa: rate("spend", "conversions", (value) => amount(value, chosen.currency), "A purchase costs"),
   ctr_scatter: verdicts("ctr", "CTR"),
   roas_scatter: verdicts("roas", "ROAS"),
-  calibration: (bins) =>
-    [...new Set(bins.map((bin) => bin.model))]
-      .map((model) => {
-        const own = bins.filter((bin) => bin.model === model);
-        const by = total(own.map((bin) => bin.said * bin.impressions)) / total(own.map((bin) => bin.clicks));
-        return `${model} predicts ${shown(by, 2)} clicks for each that came`;
+  // Of all pairs: a tenth without a click has no place on the chart.
+  calibration: () =>
+    [...calibratedByModel()]
+      .map(([model, kept]) => {
+        const rows = told.pairs;
+        const expected = total(kept.map((each) => rows.ctr_said[each] * rows.impressions[each]));
+        const came = total(kept.map((each) => rows.clicks[each]));
+        return `${told.models[model]} predicts ${shown(ratio(expected, came), 2)} clicks for each that came`;
       })
       .join("; "),
   accuracy: (rows) => {

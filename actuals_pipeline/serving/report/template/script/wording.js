@@ -12,5 +12,6 @@ const multiple = (value) => (value === null ? "unknown" : `${shown(value, 2)}\u0
 const share = (value, digits = 0) => (value === null ? "unknown" : `${shown(100 * value, digits)} %`);
 const percent = (value, digits = 1) => (value === null ? "unknown" : `${shown(value, digits)} %`);
 const several = (number, one) => `${shown(number, 0)} ${one}${number === 1 ? "" : "s"}`;
+const dayOf = (time) => new Date(time).toLocaleDateString("en-GB", { day: "numeric", month: "short" });
 const dateOf = (time) =>
   new Date(time).toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short", year: "numeric" });
