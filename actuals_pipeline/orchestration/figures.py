@@ -26,12 +26,13 @@ def fetches_by_day(context: dg.AssetExecutionContext, log: Sequence[Mapping[str,
     `log` has the rows of `fetch_log` that the run wrote.
     """
     failed = [row for row in log if row["outcome"] != "complete"]
+    newest = max(context.partition_keys)
     for key in context.partition_keys:
         missing = {
             row["account_id"] for row in failed if str(row["since"]) <= key <= str(row["until"])
         }
         shown: dict[str, Any] = {"accounts_not_fetched": len(missing)}
-        if key == max(context.partition_keys) and log:
+        if key == newest and log:
             shown["fetches"] = _fetches(log)
         context.add_asset_metadata(shown, asset_key="raw_meta_insights", partition_key=key)
 

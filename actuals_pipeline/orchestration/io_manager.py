@@ -27,10 +27,8 @@ class PostgresIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Parts | Tally) -> None:
         """Write `obj`, part by part, and say, run-wide and by day, what changed."""
-        if isinstance(obj, Tally):
-            self._tell(context, obj, None)
-        else:
-            self._tell(context, *self._written(context, obj))
+        written = (obj, pd.DataFrame()) if isinstance(obj, Tally) else self._written(context, obj)
+        self._tell(context, *written)
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
         """The upstream table on the run's partitions, with exact types.
@@ -57,7 +55,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         return tally, newest_rows
 
     @staticmethod
-    def _tell(context: dg.OutputContext, tally: Tally, newest_rows: pd.DataFrame | None) -> None:
+    def _tell(context: dg.OutputContext, tally: Tally, newest_rows: pd.DataFrame) -> None:
         """For each day its rows and how many a refresh changed or removed; of the run, in words.
 
         What is of the run stands on its newest day alone: said on every day it would be stored
@@ -71,9 +69,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
                 "rows_restated": tally.counts.restated.get(day, 0),
             }
             if day == newest:
-                shown["run_wrote"] = _told(tally)
-                if newest_rows is not None:
-                    shown |= preview(asset.path[-1], newest_rows)
+                shown |= {"run_wrote": _told(tally), **preview(asset.path[-1], newest_rows)}
             # Output metadata lands on every partition of a range run alike; only the step
             # context can tell the days apart.
             context.step_context.add_asset_metadata(shown, asset, key)

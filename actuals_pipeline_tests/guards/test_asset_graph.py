@@ -144,6 +144,8 @@ def test_one_job_runs_every_asset_and_check_and_one_step_at_a_time_asks_meta() -
     assert pools == {"meta_insights_fetch": {"meta_api"}}
     assert job.executor_def.name == "in_process"
     assert job.tags["dagster/max_runtime"] == "7200"
+    # Unless whoever launches it says otherwise, as the schedule and the sensor do.
+    assert job.tags["actuals/tier"] == "by hand"
     schedules = [schedule.name for schedule in defs.schedules or ()]
     assert schedules == ["hourly_actuals", "daily_health", "weekly_maintenance", "regular_report"]
     schedule = defs.resolve_schedule_def("hourly_actuals")

@@ -42,7 +42,9 @@ def test_an_ad_is_fetched_stored_and_told_and_one_that_is_not_ends_in_a_sentence
     assert fetched.dagster_run.tags["actuals/tier"] == "by hand"
 
     unknown = run(pipeline, ad_id="99")
-    assert "99" in sentence_of(unknown)
+    told = event_of(unknown, dg.DagsterEventType.STEP_FAILURE).user_failure_data.description
+    assert "99" in told
+    assert "Traceback" not in told
     assert "ad_id" in sentence_of(run(pipeline, ad_id="act_42"))
 
 
