@@ -193,6 +193,20 @@ def test_who_adds_to_the_log_waits_for_whoever_does(
     connection.execute(statement.encode())
 
 
+def test_the_product_needs_no_right_to_the_log(connection: psycopg.Connection) -> None:
+    connection.execute("CREATE ROLE the_product_of_videos")
+    try:
+        connection.execute("GRANT USAGE ON SCHEMA public TO the_product_of_videos")
+        connection.execute("GRANT INSERT ON public.videos TO the_product_of_videos")
+        connection.execute("SET ROLE the_product_of_videos")
+        add(connection, 1, "6001")
+    finally:
+        connection.execute("RESET ROLE")
+        connection.execute("DROP OWNED BY the_product_of_videos")
+        connection.execute("DROP ROLE the_product_of_videos")
+    assert logged(connection) == [("1", "6001", MADE, False, True)]
+
+
 def test_the_logs_clock_never_goes_back(connection: psycopg.Connection) -> None:
     add(connection, 1, "6001")
     connection.execute("SET session_replication_role = replica")
