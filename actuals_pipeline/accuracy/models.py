@@ -186,7 +186,8 @@ def _with_headline(scored: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFram
 
 def _counts(pairs: pd.DataFrame) -> dict[str, Positions]:
     """By model: how many pairs there are of each sort."""
-    status, counted = pairs["status"], pairs["in_headline"]
+    # As categories, because texts would be compared letter by letter for each of them.
+    status, counted = pairs["status"].astype("category"), pairs["in_headline"]
     flags = {
         "n_pairs": counted,
         "n_ctr": counted & pairs["ctr_accuracy"].notna(),

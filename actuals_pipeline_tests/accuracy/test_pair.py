@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from actuals_pipeline.accuracy.as_known import Knowledge
 from actuals_pipeline.accuracy.contract import PAIRS
 from actuals_pipeline.accuracy.pair import delivered_ads, pair, unmatched_videos
 from actuals_pipeline.errors import FrameMismatch, InputError
@@ -492,6 +493,29 @@ def test_an_ad_whose_days_since_launch_are_not_all_known_is_not_compared(
     as_of = [date(2026, 3, 10)]
     got = only_row(pair(*frames, ZONES, as_of, known_days=known, **AGES))
     assert got["status"] == status
+
+
+def test_days_begin_where_the_account_is_and_count_once_they_are_known(
+    known_days_of: Frames,
+) -> None:
+    days = [date(2026, 3, number) for number in range(1, 11)]
+    # The fifth was fetched on the ninth.
+    known = known_days_of(
+        *({"report_date": day, "known_since": max(day, date(2026, 3, 9))} for day in days[4:5]),
+        *({"report_date": day} for day in days[:4] + days[5:]),
+    )
+    # 05:00 in UTC is still the last of February in Honolulu.
+    rows = pd.DataFrame(
+        {
+            "account_id": ["42"] * 3 + ["43"],
+            "created_at": [instant("2026-03-01T12:00")] * 2 + [instant("2026-03-01T05:00")] * 2,
+        }
+    )
+    by = pd.Series([date(2026, 3, 8), *[date(2026, 3, 9)] * 3], dtype=object)
+    until = pd.Series([date(2026, 3, 8)] * 4, dtype=object)
+    of_accounts = pd.concat([known, known.assign(account_id="43")], ignore_index=True)
+    knowledge = Knowledge.of(of_accounts, ZONES, "UTC")
+    assert knowledge.is_whole(rows, until=until, known_by=by).tolist() == [False, True, False, True]
 
 
 def test_what_predicts_nothing_is_no_prediction(

@@ -69,6 +69,19 @@ def test_every_link_leads_somewhere() -> None:
     assert not lost
 
 
+def test_every_picture_is_shown_and_all_are_small() -> None:
+    """Whoever clones the project gets them each time they are taken anew."""
+    pages = [generated_docs.README, *generated_docs.DOCS.glob("*.md")]
+    shown = {
+        (page.parent / link).resolve()
+        for page in pages
+        for link in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text("utf-8"))
+    }
+    pictures = set((generated_docs.DOCS / "images").iterdir())
+    assert not pictures - shown
+    assert sum(picture.stat().st_size for picture in pictures) < 1_500_000
+
+
 def headings(page: Path) -> list[str]:
     return re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
 

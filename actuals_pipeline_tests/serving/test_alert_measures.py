@@ -36,11 +36,13 @@ def measured(database: str) -> Measured:
             connection.execute("SET TIME ZONE 'Asia/Tokyo'")
             found, rules = measure(connection, Watched.of(settings, "hourly_actuals"), NOW)
         assert rule in rules
-        return {
+        of_rule = [each for each in found if each.rule == rule]
+        by_subject = {
             each.subject: (None if each.value is None else pytest.approx(each.value), each.why)
-            for each in found
-            if each.rule == rule
+            for each in of_rule
         }
+        assert len(by_subject) == len(of_rule), "a subject has one measurement"
+        return by_subject
 
     return find
 

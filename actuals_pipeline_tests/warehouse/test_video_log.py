@@ -143,7 +143,7 @@ def test_what_was_removed_and_is_there_again_or_has_another_date_is_found(
     ]
 
 
-def test_an_id_that_the_product_gives_twice_says_what_the_older_row_says(
+def test_an_id_that_comes_twice_says_what_the_older_row_says_and_one_that_comes_back_is_there(
     warehouse: Warehouse, connection: psycopg.Connection
 ) -> None:
     connection.execute("ALTER TABLE public.videos RENAME TO ours")
@@ -157,6 +157,15 @@ def test_an_id_that_the_product_gives_twice_says_what_the_older_row_says(
         )
         assert [video_log.catch_up(warehouse) for _ in range(2)] == [1, 0]
         assert logged(connection) == [("7", "a", MADE, False, False)]
+        # Of one that never had ad nor date, being there is all that is known.
+        for statement in (
+            "INSERT INTO public.videos VALUES (8)",
+            "DELETE FROM public.videos WHERE id = 8",
+            "INSERT INTO public.videos VALUES (8)",
+        ):
+            connection.execute(statement.encode())
+            assert video_log.catch_up(warehouse) == 1
+        assert logged(connection)[-1] == ("8", None, None, False, False)
     finally:
         connection.execute("DROP TABLE public.videos")
         connection.execute("ALTER TABLE public.ours RENAME TO videos")
@@ -182,6 +191,20 @@ def test_who_adds_to_the_log_waits_for_whoever_does(
         with pytest.raises(psycopg.errors.LockNotAvailable):
             connection.execute(statement.encode())
     connection.execute(statement.encode())
+
+
+def test_the_product_needs_no_right_to_the_log(connection: psycopg.Connection) -> None:
+    connection.execute("CREATE ROLE the_product_of_videos")
+    try:
+        connection.execute("GRANT USAGE ON SCHEMA public TO the_product_of_videos")
+        connection.execute("GRANT INSERT ON public.videos TO the_product_of_videos")
+        connection.execute("SET ROLE the_product_of_videos")
+        add(connection, 1, "6001")
+    finally:
+        connection.execute("RESET ROLE")
+        connection.execute("DROP OWNED BY the_product_of_videos")
+        connection.execute("DROP ROLE the_product_of_videos")
+    assert logged(connection) == [("1", "6001", MADE, False, True)]
 
 
 def test_the_logs_clock_never_goes_back(connection: psycopg.Connection) -> None:

@@ -118,6 +118,7 @@ const begin = () => {
     event.preventDefault();
     clear();
   });
+  linkToNewest();
   beginAds();
   beginExports();
   beginSections();
@@ -131,6 +132,15 @@ const begin = () => {
   setInterval(tellAge, 60000);
   chooseByAddress();
   show();
+};
+
+// From a page of days that were asked for there is a way back.
+const linkToNewest = () => {
+  if (!told.live || !location.search) return;
+  const link = document.createElement("a");
+  link.href = location.pathname;
+  link.textContent = "the newest days";
+  byId("window").append("; see ", link);
 };
 
 // The address says what was chosen, so the links to sections leave it as it is.
