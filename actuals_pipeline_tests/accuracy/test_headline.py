@@ -178,3 +178,18 @@ def test_before_an_account_was_seen_its_earliest_known_rates_count(pairs_of: Fra
     for seen, rate in ((date(2026, 3, 10), 0.01), (date(2026, 3, 11), 0.03)):
         got = account_rates(pairs_of({}), days, {"42": seen})
         assert got["baseline_ctr"].iloc[0] == pytest.approx(rate)
+
+
+def test_what_a_purchase_is_worth_is_drawn_to_the_ads_own_account_if_that_is_known(
+    pairs_of: Frames,
+) -> None:
+    figures = {"conversions": 10, "revenue": Decimal("300.00")}
+    unknown = {
+        "ad_id": "a3", "account_id": None, "currency": None, "status": "no_delivery",
+        "impressions": 0, "clicks": 0, "conversions": 0, "spend": Decimal(0),
+        "revenue": Decimal(0), "first_delivery_on": None, "last_delivery_on": None,
+        "settled_spend_share": None,
+    }  # fmt: skip
+    other = {"ad_id": "a2", "account_id": "43", "conversions": 10, "revenue": Decimal("900.00")}
+    rows = judged(pairs_of(unknown, figures, other))
+    assert rows["order_value"].tolist() == pytest.approx([float("nan"), 30, 90], nan_ok=True)

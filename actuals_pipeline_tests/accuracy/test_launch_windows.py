@@ -71,6 +71,19 @@ def test_a_window_grows_to_its_length_and_is_frozen_on_the_day_it_matures(
     assert (window["matures_on"] <= as_of) == is_final
 
 
+def test_what_was_known_by_one_day_is_read_once_and_by_another_for_itself(
+    pairs_of: Frames,
+) -> None:
+    shown = [{"as_of_date": day(number), "first_delivery_on": FIRST} for number in (7, 8, 9)]
+    windows = asked_windows(pairs_of(*shown), NO_SEEN, evaluation_days=365)
+    first_days = windows[windows["protocol"].eq("launch_d7")].set_index("as_of_date")
+    # Of the same seven days; on the eighth they are final.
+    assert first_days["until"].nunique() == 1
+    before, final, after = (first_days["reading"][day(number)] for number in (7, 8, 9))
+    assert before != final == after
+    assert windows["reading"].nunique() == 2 + 3
+
+
 def test_ads_never_shown_or_shown_long_ago_have_no_window(pairs_of: Frames) -> None:
     assert asked(pairs_of({"first_delivery_on": None})) == {}
     assert asked(pairs_of({"as_of_date": day(366), "first_delivery_on": FIRST})) == {}
