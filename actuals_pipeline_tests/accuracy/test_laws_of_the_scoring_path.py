@@ -11,6 +11,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from actuals_pipeline.accuracy.contract import REVISIONS
+from actuals_pipeline.accuracy.intervals import wilson
 from actuals_pipeline_tests.accuracy.simulated_ads import AS_OF, Scored, SimulatedAds, cents
 
 ADS = SimulatedAds.made(60, n_campaigns=12)
@@ -46,6 +47,15 @@ def headlines(scored: Scored) -> pd.DataFrame:
     found = rows[rows["protocol"].eq("headline")].set_index(["model_name", "model_version"])
     assert len(found) == 2
     return found[SCORE]
+
+
+def test_campaigns_are_what_is_drawn_and_what_their_scatter_is_estimated_of(usual: Scored) -> None:
+    assert usual.headline("1")["n_clusters"] == 12
+    rows = usual.of("1", "launch_d7")
+    known = wilson(rows["clicks"], rows["impressions"], overdispersion=rows["dispersion"])
+    # It is an estimate, which widens the interval.
+    assert (rows["ctr_low"] < known.low).all()
+    assert (rows["ctr_high"] > known.high).all()
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

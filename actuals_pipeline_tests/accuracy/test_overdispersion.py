@@ -59,6 +59,13 @@ def test_one_ad_by_hand() -> None:
     ]
 
 
+def test_a_median_of_many_ads_tells_two_thirds_of_what_their_days_would() -> None:
+    shown, clicks = daily_clicks(2.0, campaigns=1, ads=20, days=7)
+    frame = overdispersion_by_campaign(shown.ravel(), clicks.ravel(), **labels(shown))
+    # Each has six degrees of freedom; two ads more stand for what campaigns have in common.
+    assert frame["freedom"].item() == pytest.approx((20 + 2) * 6 * 2 / np.pi)
+
+
 def test_two_days_have_one_degree_of_freedom_however_uneven_they_are() -> None:
     frame = overdispersion_by_campaign([100, 900], [28, 72], ads=["a"] * 2, campaigns=["c"] * 2)
     chi_square = 18**2 / 9 + 18**2 / 81
