@@ -42,7 +42,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 
-# The generated parts of README.md and .env.example.
+# The generated parts of README.md and docs/, and .env.example.
 docs: $(INSTALLED)
 	$(BIN)/python -m actuals_pipeline_tests.guards.generated_docs
 

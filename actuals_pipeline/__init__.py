@@ -9,7 +9,7 @@ The map, one line a package; nothing here imports Dagster but `orchestration`:
     alerts/          telling others that something is to be done: rules, channels, signed webhooks
     warehouse/       Postgres: tables, migrations, atomic day replacement, embedded server
     orchestration/   the thin Dagster shell: assets, checks, schedule, resources
-    serving/         the command line, the HTTP interface, and the read models behind both
+    serving/         the command line, the HTTP interface, the page, and what they read
     graph_stand_in/  a small Graph API on a real port, for the demo and the tests
 
 One word an idea: *account* (a Meta ad account), *report day* (a calendar day in the account's own

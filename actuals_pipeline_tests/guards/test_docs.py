@@ -16,6 +16,7 @@ import psycopg
 from actuals_pipeline.graph_stand_in.world import World
 from actuals_pipeline.serving import cli
 from actuals_pipeline.settings import PROJECT_ROOT
+from actuals_pipeline.warehouse import schema
 from actuals_pipeline_tests.conftest import Actuals
 from actuals_pipeline_tests.guards import generated_docs
 
@@ -113,6 +114,21 @@ def is_command(words: Sequence[str]) -> bool:
         elif word.startswith("-") and not any(word in each.opts for each in command.params):
             return False
     return True
+
+
+def test_every_test_that_is_mentioned_exists() -> None:
+    pages = [generated_docs.README, *generated_docs.DOCS.glob("*.md")]
+    mentioned = {
+        path
+        for page in pages
+        for path in re.findall(r"`([\w/]*test_\w+\.py)`", page.read_text("utf-8"))
+    }
+    assert len(mentioned) > 10
+    assert not {path for path in mentioned if not (PROJECT_ROOT / path).is_file()}
+
+
+def test_the_revision_that_is_mentioned_is_the_newest() -> None:
+    assert re.findall(r"schema: at revision (\d+)", PAGE) == [schema.revisions()[-1]]
 
 
 def test_every_target_that_the_page_names_is_in_the_makefile() -> None:
