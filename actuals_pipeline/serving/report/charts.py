@@ -229,7 +229,7 @@ def _accuracy() -> Drawing:
     dash = alt.StrokeDash(
         "kind:N",
         scale=alt.Scale(
-            domain=["final, attested", "final, imported", "provisional"],
+            domain=["final, attested", "final, imported, unattested", "provisional"],
             range=[[1, 0], [6, 3], [2, 3]],
         ),
         legend=None,

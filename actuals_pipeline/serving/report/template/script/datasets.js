@@ -4,7 +4,7 @@ const MOST_INTERVALS = 400;
 const VERDICTS = ["within tolerance", "too high", "too low", "cannot be told yet"];
 const KINDS = {
   headline: "final, attested",
-  headline_unattested: "final, imported",
+  headline_unattested: "final, imported, unattested",
   launch_to_date: "provisional",
 };
 

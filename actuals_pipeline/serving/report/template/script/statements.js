@@ -64,10 +64,8 @@ const STATEMENTS = {
       .join("; "),
   accuracy: (rows) => {
     const newest = most(rows.map((row) => row.day));
-    const kind = Object.keys(KINDS).find((each) => rows.some((row) => row.day === newest && row.protocol === each));
-    const [best] = rows
-      .filter((row) => row.day === newest && row.protocol === kind)
-      .sort((a, b) => b.value - a.value);
+    // The rows of a day come in the order of what they are worth, as the tile's do.
+    const best = rows.find((row) => row.day === newest);
     const possible = best.ceiling === null ? "" : ` of the ${percent(best.ceiling)} that are possible`;
     return `${best.model} scores ${percent(best.value)}${possible} (${best.kind})`;
   },
