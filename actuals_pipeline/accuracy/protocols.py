@@ -24,6 +24,9 @@ HEADLINE = "headline"
 HEADLINE_UNATTESTED = "headline_unattested"
 """Of a model: the final comparisons of predictions that were imported with a time of their own."""
 
+BY_WORTH = (HEADLINE, HEADLINE_UNATTESTED, LAUNCH_TO_DATE)
+"""Of a model, which is told first: final and attested, then final alone, then what still moves."""
+
 LEAST_COMPLETENESS = 0.90
 """Share of the final revenue that must be known, by spend, before a ROAS may be quoted."""
 

@@ -23,7 +23,20 @@ REPORT_SCHEDULE_NAME = "regular_report"
 REPORT_CRON = "27 */6 * * *"
 """Twenty minutes after the figures; four times a day, for Dagster keeps each picture."""
 
-_MADE_OF = ("ad_actuals", "model_accuracy", "model_drift", "spend_reconciliation", "winners")
+_MADE_OF = (
+    "ad_actuals",
+    "budget_pacing",
+    "investment_summary",
+    "meta_account_totals",
+    "model_accuracy",
+    "model_drift",
+    "prediction_accuracy",
+    "retrain_states",
+    "revenue_development",
+    "spend_reconciliation",
+    "winners",
+)
+"""The assets whose tables the page reads."""
 
 
 def reported(settings: Settings) -> dg.AssetsDefinition:

@@ -15,6 +15,7 @@ from typing import Any, Literal, LiteralString
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from actuals_pipeline.accuracy.protocols import BY_WORTH
 from actuals_pipeline.report_days import SETTLED_AFTER_DAYS, DayWindow, report_day, time_zone
 from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.connection import Warehouse
@@ -215,14 +216,9 @@ LEFT JOIN (
 WHERE as_of_date = (SELECT as_of_date FROM last_scored)
   AND (protocol <> 'headline_unattested' OR n_pairs > 0)
 ORDER BY
-    -- What may be quoted first, if there is anything; then what moves; imports at the end.
-    CASE
-        WHEN protocol = 'headline' AND n_pairs > 0 THEN 0
-        WHEN protocol = 'launch_to_date' THEN 1
-        WHEN protocol = 'headline' THEN 2
-        ELSE 3
-    END,
-    n_pairs DESC, model_name, model_version DESC
+    -- A headline of nothing says only what it left out, and comes last.
+    protocol = 'headline' AND n_pairs = 0,
+    array_position(%(by_worth)s::text[], protocol), n_pairs DESC, model_name, model_version DESC
 """
 
 _RECONCILED: LiteralString = """
@@ -449,11 +445,12 @@ def provisional(warehouse: Warehouse, window: DayWindow) -> list[Row]:
 def models(warehouse: Warehouse, until: date) -> list[Row]:
     """Accuracy of each model version and protocol as of the last scored day.
 
-    Final, attested comparisons first, then those of everything since launch, then imports; of each
-    the version with most pairs first.  `attribution` is what the ad sets of the 28 days before
-    count as a purchase; `ctr_calibration` predicted over observed clicks, of headlines alone.
+    In the order of `protocols.BY_WORTH`: final, attested comparisons first, then final ones of
+    imports, then those of everything since launch; of each the version with most pairs first.
+    `attribution` is what the ad sets of the 28 days before count as a purchase; `ctr_calibration`
+    predicted over observed clicks, of headlines alone.
     """
-    return _all(warehouse, _MODELS, {"until": until})
+    return _all(warehouse, _MODELS, {"until": until, "by_worth": list(BY_WORTH)})
 
 
 def reconciliation(warehouse: Warehouse, window: DayWindow) -> list[Row]:

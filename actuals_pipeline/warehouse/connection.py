@@ -201,6 +201,7 @@ def explanation(name: str, state: str | None, said: str | None) -> WarehouseErro
 _BROKEN = ("08", "57P")
 """Connection exceptions; and the end, the crash or the start of the server or the session."""
 
+_OTHER_WRITER = "wait for the other writer"
 _MORE_TIME = "raise the time limit, if it names one, for this database or for its role"
 _LOOK_AT_THE_SERVER = "look into the server's log and at its disk"
 
@@ -208,6 +209,8 @@ _REMEDIES = {
     "25006": "let DATABASE_URL name a server that takes writes",
     "25P03": _MORE_TIME,
     "25P04": _MORE_TIME,
+    "40001": _OTHER_WRITER,
+    "40P01": _OTHER_WRITER,
     "42501": (
         "use the account that owns the tables, or give this one its rights with `actuals db roles`"
     ),

@@ -10,8 +10,10 @@ Most rows of a refresh are no news: they are found and set aside in one comparis
 Several writers at once: each holds the months that it writes, from the copied rows to its commit,
 so overlapping replacements follow one another.  Whoever comes last does not win by that: a slice
 says by `known_at` of which fetch its figures are, and gives way where the warehouse holds those of
-a newer one.  A transaction that replaces several tables does so in the order of `LOCK_ORDER`, so
-that no two of them ever wait for each other.
+a newer one.  Two transactions replace rows of several tables: an account's fetch replaces
+`raw_meta_insights`, then `meta_account_totals`; a single ad's fetch replaces `raw_meta_insights`,
+then `ad_actuals`, then holds `spend_reconciliation`.  Both follow the flow of the figures, and
+whatever writes several more must too, so that no two of them ever wait for each other.
 
 What changes in a table with revisions is remembered there in the same transaction.
 
@@ -42,25 +44,6 @@ from actuals_pipeline.report_days import DayWindow, report_day, time_zone
 from actuals_pipeline.storable import storable_json
 from actuals_pipeline.warehouse import months
 from actuals_pipeline.warehouse.connection import Warehouse
-
-LOCK_ORDER = (
-    "raw_meta_insights",
-    "meta_account_totals",
-    "ad_actuals",
-    "spend_reconciliation",
-    "revenue_development",
-    "prediction_accuracy",
-    "model_accuracy",
-    "model_drift",
-    "investment_summary",
-    "winners",
-    "budget_advice",
-    "budget_snapshots",
-    "plan_snapshots",
-    "budget_pacing",
-)
-"""The tables as they are derived from one another, and so the order in which writers hold them."""
-
 
 PART_ROWS = 10_000
 """Rows written in one transaction.  Chosen: 20 MB of payloads, and a commit every other second."""

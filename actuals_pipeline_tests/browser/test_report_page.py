@@ -12,12 +12,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import psycopg
 import pytest
 from playwright.sync_api import Locator, Page, Position, expect
 
+from actuals_pipeline.report_days import DayWindow
+from actuals_pipeline.serving import answers
 from actuals_pipeline.serving.report import columns, reading, story
 from actuals_pipeline.serving.report.contents import contents_of
 from actuals_pipeline.serving.report.page import page_of
+from actuals_pipeline.settings import Settings
 from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.embedded import EmbeddedPostgres
 from actuals_pipeline_tests.browser import small_world
@@ -25,6 +29,7 @@ from actuals_pipeline_tests.browser.chromium import accessibility_violations
 from actuals_pipeline_tests.browser.conftest import Open
 from actuals_pipeline_tests.browser.small_world import ADS, DAYS, HOSTILE, NOW, spend
 from actuals_pipeline_tests.conftest import copied
+from actuals_pipeline_tests.serving.conftest import insert_row
 from actuals_pipeline_tests.serving.http.conftest import serving
 
 SHOES = [ad for ad in ADS if not ad.is_of_hats]
@@ -157,6 +162,31 @@ def test_a_campaign_and_a_model_are_chosen(shown: Page) -> None:
     expect(title).to_have_text("Of 14 predictions of CTR 14 are too high")
 
 
+def test_what_is_not_kept_by_campaign_says_of_what_it_is(shown: Page) -> None:
+    notes = shown.locator("[data-wider]:not([hidden])")
+    expect(notes).to_have_count(0)
+    shown.select_option("select[name=campaign]", label="Summer")
+    whats = ("Accuracy over time and the scores of the models are", "This is", "Reconciliation is")
+    of_all = [f"{what} of all accounts, not only of what you chose." for what in whats]
+    assert notes.all_inner_texts() == [
+        *of_all,
+        "Fetches are of all accounts, not only of what you chose.",
+    ]
+    assert shown.inner_text("#tile-reconciled .note").endswith("; of all accounts")
+    shown.select_option("select[name=account]", label="Shoes (42)")
+    assert notes.all_inner_texts() == of_all[:1]
+    assert not shown.inner_text("#tile-reconciled .note").endswith("account")
+    shown.select_option("select[name=campaign]", label="Summer")
+    of_account = [
+        f"{what} of the whole account, not only of what you chose."
+        for what in (*whats[1:], "Fetches are")
+    ]
+    assert notes.all_inner_texts() == [*of_all[:1], *of_account]
+    assert shown.inner_text("#tile-reconciled .note").endswith("; of the whole account")
+    shown.get_by_role("button", name="Clear").click()
+    expect(notes).to_have_count(0)
+
+
 def test_days_are_chosen_in_the_ads_too_and_the_address_keeps_them(
     shown: Page, address: str
 ) -> None:
@@ -197,6 +227,21 @@ def test_a_page_of_very_many_ads_leads_to_that_of_the_chosen_days(
     expect(page.locator("#window")).to_have_text(f"{DAYS[0]} to {DAYS[-1]}")
 
 
+def test_each_tile_leads_to_its_section_and_the_choice_stays(shown: Page) -> None:
+    shown.select_option("select[name=account]", label="Hats (43)")
+    kept = shown.url
+    led = {}
+    for each in shown.locator(".tile").all():
+        each.get_by_role("link").click()
+        led[each.get_attribute("id")] = shown.evaluate("document.activeElement.id")
+    assert led == {
+        "tile-invested": "budgets", "tile-spend": "money", "tile-reconciled": "reconciliation",
+        "tile-accuracy": "predicted", "tile-revenue": "money", "tile-roas": "money",
+        "tile-cpa": "money", "tile-coverage": "predicted", "tile-fetched": "health",
+    }  # fmt: skip
+    assert shown.url == kept
+
+
 def test_each_chart_says_in_its_title_what_it_shows(drawn: Page) -> None:
     titles = {
         figure.get_attribute("data-chart"): figure.locator("h3").inner_text()
@@ -227,7 +272,7 @@ def test_each_chart_says_in_its_title_what_it_shows(drawn: Page) -> None:
         "A day's revenue is known to 50 % on the day itself and to 80 % after 3 days"
     )
     assert titles["pacing"] == "Of 3 budgets 1 spends too much, 1 spends too little, 1 is on track"
-    assert titles["quota"] == "At most 12.5 % of Meta's call limit was used up"
+    assert titles["quota"] == "At most 21.0 % of Meta's call limits was used up (the app's)"
     assert re.search("had 50.0 % of today's revenue", titles["restated"])
     drawn.select_option("select[name=account]", label="Hats (43)")
     expect(drawn.locator("#chart-pacing")).to_have_text("Of 1 budget 1 spends too little")
@@ -236,6 +281,66 @@ def test_each_chart_says_in_its_title_what_it_shows(drawn: Page) -> None:
     expect(drawn.locator("#chart-pacing")).to_have_text(
         "Of 2 budgets 1 spends too much, 1 is on track"
     )
+    expect(drawn.locator("#chart-quota")).to_have_text(
+        "At most 12.5 % of Meta's call limits was used up (the account's)"
+    )
+    drawn.locator("[data-chart=quota] summary").click()
+    ((_, account, *limits, _, _, _, _),) = texts(drawn.locator("[data-chart=quota] tbody tr"))
+    assert (account, limits) == ("Shoes", ["12.5", "4"])
+
+
+def test_one_row_is_told_first_by_the_tile_the_chart_and_the_summary(
+    open_page: Open, database: str, drawing_home: Path, tmp_path: Path
+) -> None:
+    warehouse = Warehouse(database)
+
+    small_world.fill(database)
+    with psycopg.connect(database) as connection:
+        connection.execute("DELETE FROM actuals.model_accuracy")
+    page = open_page(viewport=TALL)
+
+    def told_first() -> tuple[str, str, str]:
+        """The row as the summary has it, the tile's number and the chart's title."""
+        file = tmp_path / "page.html"
+        file.write_text(page_of(contents_of(reading.read(warehouse)), drawing_home).html, "utf-8")
+        visit(page, file.as_uri())
+        title = page.locator("#chart-accuracy")
+        expect(title).to_contain_text("scores")
+        window = DayWindow.inclusive(DAYS[-1], DAYS[-1])
+        answer = answers.summary(warehouse, window, Settings.from_environment({}), NOW)
+        row = answer["ml_accuracy"]
+        accuracy = f"{row['prediction_accuracy']:.1f} %"
+        said = f"{row['model_name']} {row['model_version']} scores {accuracy} of the 99.0 % that"
+        assert said in title.inner_text()
+        assert tile(page, "accuracy")[0] == accuracy
+        return accuracy, page.inner_text("#tile-accuracy .note"), page.inner_text(".headline")
+
+    def score(protocol: str, version: str, value: float, n_pairs: int) -> None:
+        row = {
+            "as_of_date": DAYS[-1], "protocol": protocol, "model_version": version,
+            "prediction_accuracy": value, "noise_ceiling": 99.0, "n_pairs": n_pairs,
+        }  # fmt: skip
+        with psycopg.connect(database) as connection:
+            insert_row(connection, "model_accuracy", row)
+
+    unquoted = "No accuracy may be quoted yet: none is both final and attested."
+    # Neither the best score nor the most ads come before what a figure is worth.
+    score("launch_to_date", "1", 81.0, 40)
+    score("launch_to_date", "2", 80.0, 60)
+    accuracy, note, headline = told_first()
+    assert (accuracy, note) == ("80.0 %", "ranker 2, since launch, provisional, on 60 ads")
+    assert unquoted in headline
+    assert "Provisional, since launch: ranker 2 80.0 %" in headline
+    score("headline_unattested", "1", 60.0, 30)
+    score("headline_unattested", "2", 95.0, 20)
+    accuracy, note, headline = told_first()
+    assert (accuracy, note) == ("60.0 %", "ranker 1, final, imported, unattested, on 30 ads")
+    assert unquoted in headline
+    assert "Final, imported, unattested: ranker 1 60.0 %" in headline
+    score("headline", "2", 50.0, 10)
+    accuracy, note, headline = told_first()
+    assert (accuracy, note) == ("50.0 %", "ranker 2, final, attested, on 10 ads")
+    assert unquoted not in headline
 
 
 def test_an_ads_story_opens_with_its_evidence_and_gives_the_focus_back(shown: Page) -> None:

@@ -46,7 +46,11 @@ GRAPH = {
     "accuracy_report": (
         "report",
         "altair",
-        "ad_actuals model_accuracy model_drift spend_reconciliation winners",
+        (
+            "ad_actuals budget_pacing investment_summary meta_account_totals model_accuracy"
+            " model_drift prediction_accuracy retrain_states revenue_development"
+            " spend_reconciliation winners"
+        ),
     ),
 }
 """By asset: its group, its kinds, and what it is made of."""
@@ -220,7 +224,6 @@ def test_all_daily_assets_share_one_definition_of_their_days() -> None:
     partitions = daily[0].partitions_def
     # Two that are equal make two runs of what a backfill should do in one.
     assert all(asset.partitions_def is partitions for asset in daily)
-    assert {asset.backfill_policy for asset in daily} == {dg.BackfillPolicy.single_run()}
     assert isinstance(partitions, dg.DailyPartitionsDefinition)
     assert partitions.get_first_partition_key() == start
     assert (
@@ -234,6 +237,23 @@ def test_all_daily_assets_share_one_definition_of_their_days() -> None:
         assert partitions.get_partition_keys()[-2:] == ["2026-03-07", "2026-03-08"]
     with dg.partition_loading_context(effective_dt=noon - timedelta(hours=3)):
         assert partitions.get_last_partition_key() == "2026-03-07"
+
+
+@pytest.mark.parametrize(
+    ("environment", "policy"),
+    [
+        ({}, dg.BackfillPolicy.single_run()),
+        ({"ACTUALS_BACKFILL_DAYS": "4"}, dg.BackfillPolicy.multi_run(4)),
+    ],
+    ids=["unset", "4 days"],
+)
+def test_all_daily_assets_are_backfilled_in_runs_of_as_many_days_as_are_set(
+    environment: dict[str, str], policy: dg.BackfillPolicy
+) -> None:
+    graph = definitions(**environment).resolve_asset_graph()
+    daily = GRAPH.keys() - WITHOUT_DAYS
+    got = {name: graph.get(dg.AssetKey(name)).backfill_policy for name in daily}
+    assert got == dict.fromkeys(daily, policy)
 
 
 @pytest.mark.parametrize("is_stand_in", [False, True], ids=["of Meta", "of the stand-in"])

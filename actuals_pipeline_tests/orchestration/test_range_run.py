@@ -27,6 +27,8 @@ from actuals_pipeline_tests.orchestration.conftest import (
 )
 
 ADVICE = ("winners", "budget_advice")
+WRITTEN = ("rows_inserted", "rows_updated", "rows_unchanged", "rows_deleted")
+Versions = dict[tuple[Any, ...], str]
 SUMMED = ("impressions", "clicks", "conversions", "spend", "revenue")
 
 
@@ -177,12 +179,16 @@ def test_a_refresh_writes_only_what_meta_restated_and_says_how_much_that_was(
     pipeline: Pipeline, today: date
 ) -> None:
     window = DayWindow.trailing(today - timedelta(days=1), 4)
-    assert pipeline.run(window).success
+    first = pipeline.run(window)
+    assert first.success
     before = {asset: pipeline.versions(asset) for asset in DAILY_ASSETS}
     known = by_key(pipeline.rows("ad_actuals"))
+    assert logged(pipeline, first) == written({}, before["raw_meta_insights"])
 
     second = pipeline.run(window)
     assert second.success
+    # That nothing was written is told by the versions, which are those of before.
+    assert logged(pipeline, second) == written(*[before["raw_meta_insights"]] * 2)
     for asset in set(DAILY_ASSETS) - {"meta_account_totals"}:
         assert pipeline.versions(asset) == before[asset]
     # The totals say when their account-day was last fetched, which is no restatement either.
@@ -196,7 +202,11 @@ def test_a_refresh_writes_only_what_meta_restated_and_says_how_much_that_was(
         assert shown[-1]["run_wrote"] == told, asset
 
     pipeline.graph.world.now += timedelta(days=3)
-    assert pipeline.run(window).success
+    third = pipeline.run(window)
+    assert third.success
+    counts = logged(pipeline, third)
+    assert counts == written(before["raw_meta_insights"], pipeline.versions("raw_meta_insights"))
+    assert all(each["rows_updated"] and each["rows_unchanged"] for each in counts.values())
     assert pipeline.rows("ad_actuals", *FIGURES) == pipeline.truth(window)
     now_known = by_key(pipeline.rows("ad_actuals"))
     # A purchase that comes late may give an ad a row on a day on which it had none.
@@ -207,6 +217,28 @@ def test_a_refresh_writes_only_what_meta_restated_and_says_how_much_that_was(
     for day in window:
         n_restated = sum(report_date == day for _, _, report_date in restated)
         assert pipeline.metadata("ad_actuals", day)["rows_restated"] == n_restated
+
+
+def logged(pipeline: Pipeline, run: dg.ExecuteInProcessResult) -> dict[str, dict[str, int]]:
+    """By account, what the log of fetches says that the run wrote; one fetch of each."""
+    fetches = [row for row in pipeline.rows("fetch_log") if row["run_id"] == run.run_id]
+    told = {row["account_id"]: {name: row[name] for name in WRITTEN} for row in fetches}
+    assert len(told) == len(fetches)
+    return told
+
+
+def written(before: Versions, after: Versions) -> dict[str, dict[str, int]]:
+    """By account, the rows that came, changed, stayed and went from one state to the next."""
+    told: dict[str, dict[str, int]] = {}
+    for key in before.keys() | after.keys():
+        if key not in before:
+            name = "rows_inserted"
+        elif key not in after:
+            name = "rows_deleted"
+        else:
+            name = "rows_unchanged" if before[key] == after[key] else "rows_updated"
+        told.setdefault(key[0], dict.fromkeys(WRITTEN, 0))[name] += 1
+    return told
 
 
 def by_key(rows: list[Row]) -> dict[tuple[Any, ...], Row]:

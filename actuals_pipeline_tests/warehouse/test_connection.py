@@ -45,13 +45,13 @@ def test_a_block_is_committed_at_its_end_and_the_connection_closed(
         ("SELECT 1 / 0", psycopg.errors.DivisionByZero),
         ("INSERT INTO public.videos (created_at) VALUES (NULL)", psycopg.errors.NotNullViolation),
         # An OperationalError, but of a connection that lives.
-        (f"DO $$ BEGIN {raising('40P01')} END $$", psycopg.errors.DeadlockDetected),
+        (f"DO $$ BEGIN {raising('55006')} END $$", psycopg.errors.ObjectInUse),
         ("SET statement_timeout = 1; SELECT pg_sleep(5)", WarehouseHindered),
         ("SELECT FROM actuals.nothing", SchemaOutOfDate),
         # With Postgres all is well, so that nothing but the exception speaks against a commit.
         ("SELECT 1", KeyError),
     ],
-    ids=["calculation", "constraint", "deadlock", "timeout", "schema", "our own"],
+    ids=["calculation", "constraint", "in use", "timeout", "schema", "our own"],
 )
 def test_a_block_that_fails_writes_nothing_and_says_what_happened(
     warehouse: Warehouse,
@@ -114,6 +114,8 @@ def test_a_connection_that_breaks_is_no_failure_of_ours(
         ("25006", "let DATABASE_URL name a server that takes writes"),
         ("25P03", "raise the time limit"),
         ("25P04", "raise the time limit"),
+        ("40001", "wait for the other writer"),
+        ("40P01", "wait for the other writer"),
         ("53000", "give the server more of it"),
         ("53100", "make room on its disk"),
         ("53200", "give the server more of it"),

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from actuals_pipeline.accuracy.protocols import HEADLINE, LAUNCH_TO_DATE
+from actuals_pipeline.accuracy.protocols import HEADLINE, HEADLINE_UNATTESTED, LAUNCH_TO_DATE
 from actuals_pipeline.serving.report import wording
 from actuals_pipeline.serving.report.reading import Row
+
+_UNQUOTED = {
+    HEADLINE_UNATTESTED: "Final, imported, unattested",
+    LAUNCH_TO_DATE: "Provisional, since launch",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """`may_be_quoted` says that the sentence may be told to an investor."""
+    """`may_be_quoted` says that the sentence may be told to an investor.
+
+    `unquoted` is what else is known of the models, and why it may not be quoted.
+    """
 
     may_be_quoted: bool
     sentence: str
     advice: str
-    provisional: str
+    unquoted: str
 
 
 def headline_of(models: Sequence[Row], *, is_empty: bool) -> Headline:
@@ -30,12 +38,16 @@ def headline_of(models: Sequence[Row], *, is_empty: bool) -> Headline:
                 "Run `actuals sync` for the last week, or `actuals backfill --since DAY --until "
                 "DAY` for history; `actuals doctor` says what is missing."
             ),
-            provisional="",
+            unquoted="",
         )
     best = models[0] if models else None
     if best is not None and best["protocol"] == HEADLINE:
         return Headline(
-            may_be_quoted=True, sentence=_quoted(best), advice="", provisional=_young(models)
+            may_be_quoted=True,
+            sentence=_quoted(best),
+            advice="",
+            # Beside what is final and attested, only what moves tells more.
+            unquoted=_unquoted([row for row in models if row["protocol"] == LAUNCH_TO_DATE]),
         )
     return Headline(
         may_be_quoted=False,
@@ -47,38 +59,40 @@ def headline_of(models: Sequence[Row], *, is_empty: bool) -> Headline:
             else "Load predictions with `actuals predictions import FILE` before the ads run; the "
             "next run scores them."
         ),
-        provisional=_young(models),
+        unquoted=_unquoted(models),
     )
 
 
 def _quoted(row: Row) -> str:
-    low, high = row["prediction_accuracy_low"], row["prediction_accuracy_high"]
-    between = (
-        f"95 % interval {low:.1f} to {high:.1f} %"
-        if low is not None and high is not None
-        else f"no interval, which takes ten campaigns; these are {row['n_clusters']}"
-    )
     covered = row["coverage_spend"]
     of_spend = "" if covered is None else f" ({wording.share(covered)} of the spend)"
     return (
         f"On {row['n_pairs']:,} matured, pre-registered ad predictions{of_spend} the accuracy of "
-        f"{_name(row)} was {wording.percent(row['prediction_accuracy'])} ({between}), against "
-        f"{wording.percent(row['baseline_accuracy'])} for the account's own average and "
+        f"{_name(row)} was {wording.percent(row['prediction_accuracy'])} ({_between(row)}), "
+        f"against {wording.percent(row['baseline_accuracy'])} for the account's own average and "
         f"{wording.percent(row['noise_ceiling'])} for a perfect forecaster at these volumes."
     )
 
 
-def _young(models: Sequence[Row]) -> str:
-    """What moves while nothing is final: the best version since launch."""
-    row = next((each for each in models if each["protocol"] == LAUNCH_TO_DATE), None)
-    if row is None or row["prediction_accuracy"] is None:
+def _unquoted(models: Sequence[Row]) -> str:
+    """The first figure of these that is no headline, with what it is."""
+    known = (row for row in models if row["prediction_accuracy"] is not None)
+    row = next((each for each in known if each["protocol"] in _UNQUOTED), None)
+    if row is None:
         return ""
     return (
-        f"Provisional, since launch: {_name(row)} {wording.percent(row['prediction_accuracy'])} on "
-        f"{row['n_pairs']:,} ads; a perfect forecaster would score "
+        f"{_UNQUOTED[row['protocol']]}: {_name(row)} {wording.percent(row['prediction_accuracy'])} "
+        f"({_between(row)}) on {row['n_pairs']:,} ads; a perfect forecaster would score "
         f"{wording.percent(row['noise_ceiling'])}, the account's own average "
         f"{wording.percent(row['baseline_accuracy'])}."
     )
+
+
+def _between(row: Row) -> str:
+    low, high = row["prediction_accuracy_low"], row["prediction_accuracy_high"]
+    if low is None or high is None:
+        return f"no interval, which takes ten campaigns; these are {row['n_clusters']}"
+    return f"95 % interval {low:.1f} to {high:.1f} %"
 
 
 def _name(row: Row) -> str:

@@ -16,7 +16,7 @@ _WIDTH = 640
 
 _KINDS = {
     HEADLINE: "final, attested",
-    HEADLINE_UNATTESTED: "final, imported",
+    HEADLINE_UNATTESTED: "final, imported, unattested",
     LAUNCH_TO_DATE: "provisional",
 }
 

@@ -12,6 +12,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.rows import dict_row
 
+from actuals_pipeline.accuracy.protocols import BY_WORTH
 from actuals_pipeline.report_days import SETTLED_AFTER_DAYS, DayWindow
 from actuals_pipeline.warehouse.connection import Warehouse
 
@@ -117,23 +118,24 @@ ORDER BY spend DESC NULLS LAST, ad_id, model_name, model_version, protocol
 LIMIT 6 * %(most_ads)s
 """
 
-# What may be quoted first, if there is anything; then what moves; imports at the end.
 _MODELS: LiteralString = """
 SELECT *
 FROM actuals.model_accuracy
 WHERE as_of_date = (
     SELECT max(as_of_date) FROM actuals.model_accuracy WHERE as_of_date <= %(until)s
 ) AND n_pairs > 0
-ORDER BY CASE protocol WHEN 'headline' THEN 0 WHEN 'launch_to_date' THEN 1 ELSE 2 END,
-         n_pairs DESC, model_name, model_version DESC
+ORDER BY array_position(%(by_worth)s::text[], protocol), n_pairs DESC, model_name,
+         model_version DESC
 """
 
+# Each day in the order of the models, so that what is told of it first is the same.
 _ACCURACY: LiteralString = """
 SELECT as_of_date, model_name, model_version, protocol, prediction_accuracy,
        prediction_accuracy_low, prediction_accuracy_high, noise_ceiling, baseline_accuracy, n_pairs
 FROM actuals.model_accuracy
 WHERE as_of_date BETWEEN %(since)s AND %(until)s AND prediction_accuracy IS NOT NULL
-ORDER BY as_of_date, model_name, model_version, protocol
+ORDER BY as_of_date, array_position(%(by_worth)s::text[], protocol), n_pairs DESC, model_name,
+         model_version DESC
 """
 
 _DRIFT: LiteralString = """
@@ -264,6 +266,7 @@ def read(warehouse: Warehouse, window: DayWindow | None = None) -> Reading:
             "most_ads": MOST_ADS,
             "most_ad_days": MOST_AD_DAYS,
             "most_fetches": MOST_FETCHES,
+            "by_worth": list(BY_WORTH),
         }
         rows = {"fetches": _all(connection, _FETCHES, values)}
         if shown is not None:

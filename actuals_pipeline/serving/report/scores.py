@@ -12,7 +12,7 @@ from actuals_pipeline.serving.report.reading import Row
 
 STANDINGS = {
     "headline": "final, attested",
-    "headline_unattested": "final, imported",
+    "headline_unattested": "final, imported, unattested",
     "launch_to_date": "since launch, provisional",
     "launch_d7": "CTR of 7 days",
     "launch_ltd28": "ROAS of 28 days",

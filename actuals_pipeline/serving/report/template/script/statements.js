@@ -64,10 +64,8 @@ const STATEMENTS = {
       .join("; "),
   accuracy: (rows) => {
     const newest = most(rows.map((row) => row.day));
-    const kind = Object.keys(KINDS).find((each) => rows.some((row) => row.day === newest && row.protocol === each));
-    const [best] = rows
-      .filter((row) => row.day === newest && row.protocol === kind)
-      .sort((a, b) => b.value - a.value);
+    // The rows of a day come in the order of what they are worth, as the tile's do.
+    const best = rows.find((row) => row.day === newest);
     const possible = best.ceiling === null ? "" : ` of the ${percent(best.ceiling)} that are possible`;
     return `${best.model} scores ${percent(best.value)}${possible} (${best.kind})`;
   },
@@ -90,7 +88,11 @@ const STATEMENTS = {
     const counts = Object.values(PACES).map(([, word]) => [rows.filter((row) => row.said === word).length, word]);
     return `Of ${several(rows.length, "budget")} ${counted(counts)}`;
   },
-  quota: (rows) => `At most ${percent(most(rows.map((row) => row.quota)))} of Meta's call limit was used up`,
+  quota: (rows) => {
+    const highest = rows.reduce((a, b) => (b.quota > a.quota ? b : a));
+    const whose = highest.quota === highest.account_quota ? "the account's" : "the app's";
+    return `At most ${percent(highest.quota)} of Meta's call limits was used up (${whose})`;
+  },
 };
 
 const inBars = (name) => (width) => `${name} by ${daysInBar(width) === 1 ? "day" : "week"}, ${told.currencies[chosen.currency][0]}.`;
