@@ -188,6 +188,7 @@ def test_a_past_day_stays_the_same_after_restatements_imports_and_relinks_alone_
     published = installation.scores(DayWindow.inclusive(PUBLISHED, PUBLISHED))
     (headline,) = published["models"].query("protocol == 'headline_unattested'").to_dict("records")
     assert headline["n_ctr"] == headline["n_roas"] == N_ADS
+    assert headline["n_reconstructed"] == 0
     assert headline["prediction_accuracy_low"] < headline["prediction_accuracy_high"]
 
     for number in range(46, 50):
@@ -234,3 +235,12 @@ def test_the_tolerance_that_is_set_for_a_metric_decides_its_verdicts(
         for metric in ("ctr", "roas")
     }
     assert within == {"ctr": 0, "roas": 0, wide: N_ADS}
+
+
+def test_ads_that_were_first_seen_when_their_windows_were_over_are_reconstructed(
+    installation: Installation,
+) -> None:
+    installation.fetch(PUBLISHED, 46)
+    models = installation.scores(DayWindow.inclusive(PUBLISHED, PUBLISHED))["models"]
+    (headline,) = models.query("protocol == 'headline_unattested'").to_dict("records")
+    assert headline["n_pairs"] == headline["n_reconstructed"] == N_ADS
