@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,9 @@ from actuals_pipeline.warehouse.connection import Warehouse
 from actuals_pipeline.warehouse.embedded_place import data_directory
 from actuals_pipeline.warehouse.urls import dagster_url
 from actuals_pipeline_tests import other_postgres
+
+# What is started under nohup ignores it, and so would the processes that tests end by it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 hypothesis.settings.register_profile("machines_are_noisy", deadline=None)
 hypothesis.settings.load_profile("machines_are_noisy")

@@ -30,7 +30,7 @@ D7, LTD28 = {"protocol": "launch_d7"}, {"protocol": "launch_ltd28", "completenes
 def headline(pairs_of: Frames, delivered_of: Frames) -> Callable[..., dict[str, dict[str, Any]]]:
     """The rows of model_accuracy by protocol; each argument changes an ad's two final pairs."""
 
-    def build(*ads: tuple[dict[str, Any], dict[str, Any]], **baseline: float) -> dict[str, Any]:
+    def build(*ads: tuple[dict[str, Any], dict[str, Any]], **baseline: Any) -> dict[str, Any]:
         pairs = [
             FINAL | {"ad_id": f"a{i}"} | window | change
             for i, (ctr, roas) in enumerate(ads)
@@ -105,6 +105,13 @@ def test_what_was_predicted_after_the_launch_is_told_apart_and_scores_nothing(
     assert np.isnan(headline(({}, {}))["headline"]["leaked_accuracy"])
 
 
+def test_of_the_pairs_that_count_those_learnt_afterwards_are_counted(headline: Headline) -> None:
+    learnt = {"is_reconstructed": True}
+    young = learnt | {"status": "immature", "is_provisional": True}
+    row = headline(({}, {}), (learnt, learnt), (learnt, learnt), (young, young))["headline"]
+    assert (row["n_pairs"], row["n_reconstructed"]) == (3, 2)
+
+
 def test_missing_revenue_is_allowed_for(headline: Headline) -> None:
     """Of spend that has brought only half of its revenue so far, twice the ROAS is expected."""
     row = headline(({}, {"completeness": 0.5, "revenue": Decimal("142.50")}))["headline"]
@@ -121,6 +128,41 @@ def test_the_ceiling_is_what_a_perfect_model_would_score_and_the_baseline_what_n
     assert row["baseline_accuracy"] == pytest.approx(75)
     assert row["prediction_accuracy"] == pytest.approx(100)
     assert row["accuracy_of_achievable"] == pytest.approx((100 - 75) / (92.957974 - 75))
+
+
+def test_the_achievable_is_told_of_the_pairs_that_have_a_baseline(headline: Headline) -> None:
+    known = ({"impressions": 5000, "clicks": 125}, {"predicted_roas": None})
+    unknown = ({"impressions": 300, "clicks": 3}, {"predicted_roas": None})
+    row = headline(known, unknown, baseline_ctr=[0.02, 0.02, np.nan, np.nan])["headline"]
+    assert row["prediction_accuracy"] == pytest.approx((100 + 40) / 2)
+    assert row["noise_ceiling"] == pytest.approx((92.957974 + 71.150388) / 2, abs=1e-6)
+    assert row["baseline_accuracy"] == pytest.approx(75)
+    assert row["accuracy_of_achievable"] == pytest.approx((100 - 75) / (92.957974 - 75))
+
+
+def test_the_ceiling_of_roas_is_that_of_the_purchases_to_be_expected_so_far(
+    pairs_of: Frames,
+) -> None:
+    half = LTD28 | {"completeness": 0.5, "conversions": 20, "revenue": Decimal(300)}
+    [ceiling] = judged(pairs_of(FINAL | half))["roas_ceiling"]
+    # 100 spent at 3 bring 300, of which half is known: ten purchases of 15.
+    assert ceiling == pytest.approx(1 - np.sqrt(2 / np.pi * 1.64 / 10))
+
+
+def test_not_knowing_how_much_is_missing_is_an_error_of_its_own(pairs_of: Frames) -> None:
+    known, guessed = judged(
+        pairs_of(
+            *(
+                FINAL | LTD28 | {"ad_id": f"a{error}", "completeness_se": error}
+                for error in (0.0, 0.2)
+            )
+        )
+    ).to_dict("records")
+    assert known["roas_relative_se"] == pytest.approx(np.sqrt(1.64 / 20))
+    assert guessed["roas_relative_se"] == pytest.approx(np.sqrt(1.64 / 20 + 0.2**2))
+    assert guessed["roas_low"] < known["roas_low"] < known["roas_high"] < guessed["roas_high"]
+    assert 0 < abs(guessed["roas_z"]) < abs(known["roas_z"])
+    assert guessed["roas_ceiling"] < known["roas_ceiling"]
 
 
 def test_an_interval_takes_ten_campaigns_and_is_the_same_every_time(headline: Headline) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from actuals_pipeline.accuracy.achievable import ctr_ceiling
 from actuals_pipeline.accuracy.contract import REVISIONS
 from actuals_pipeline.accuracy.intervals import wilson
 from actuals_pipeline_tests.accuracy.simulated_ads import AS_OF, Scored, SimulatedAds, cents
@@ -56,6 +57,14 @@ def test_campaigns_are_what_is_drawn_and_what_their_scatter_is_estimated_of(usua
     # It is an estimate, which widens the interval.
     assert (rows["ctr_low"] < known.low).all()
     assert (rows["ctr_high"] > known.high).all()
+
+
+def test_the_ceiling_of_ctr_is_that_of_independent_impressions(usual: Scored) -> None:
+    rows = usual.of("1", "launch_d7")
+    assert (rows["dispersion"] > 1).any()
+    independent = np.rint(rows["impressions"] / rows["dispersion"])
+    want = ctr_ceiling(rows["predicted_ctr"], independent)
+    assert rows["ctr_ceiling"].to_numpy() == pytest.approx(want)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -159,6 +159,20 @@ def test_two_versions_are_compared_on_the_ads_of_both(
     assert row["verdict"] == verdict
 
 
+def test_a_version_that_reappears_is_still_the_older_one(final: Pairs) -> None:
+    days = [datetime(2026, 3, day, tzinfo=UTC) for day in (1, 2, 3)]
+    good = [{"clicks": 275 + (i % 3), "predicted_roas": None} for i in range(12)]
+    first = [ad | {"predicted_at": days[0 if i < 6 else 2]} for i, ad in enumerate(good)]
+    second = [
+        ad | {"predicted_ctr": 0.0275, "model_version": "2", "predicted_at": days[1]} for ad in good
+    ]
+    both = pd.concat([final(*first), final(*second)], ignore_index=True)
+    found = model_statistics(both)
+    [row] = found[found["statistic"].eq("accuracy_difference")].to_dict("records")
+    assert (row["model_version"], row["segment"]) == ("2", "version 1")
+    assert (row["value"] > 0, row["verdict"]) == (True, "better")
+
+
 def test_the_order_of_rows_changes_no_digit(final: Pairs) -> None:
     ads = [
         {"clicks": 150 + 17 * i, "predicted_ctr": 0.02 + i / 1000, "predicted_roas": 1 + i / 7}

@@ -89,11 +89,15 @@ def _rows() -> Iterator[tuple[str, dict[str, Any]]]:
     yield from _predictions()
     yield from _scores()
     yield from _advice()
-    for account, outcome, quota in (("42", "complete", 12.5), ("43", "refused", 3.0)):
+    for account, outcome, quota, of_app in (
+        ("42", "complete", 12.5, 4.0),
+        ("43", "refused", None, 21.0),
+    ):
         yield (
             "fetch_log",
             {
                 "account_id": account, "outcome": outcome, "account_quota_percent": quota,
+                "app_quota_percent": of_app,
                 "calls": 3, "rows": 30, "started_at": FETCHED_AT, "duration_seconds": 2.5,
                 "error_message": "" if outcome == "complete" else "Meta refused the token.",
             },

@@ -162,6 +162,31 @@ def test_a_campaign_and_a_model_are_chosen(shown: Page) -> None:
     expect(title).to_have_text("Of 14 predictions of CTR 14 are too high")
 
 
+def test_what_is_not_kept_by_campaign_says_of_what_it_is(shown: Page) -> None:
+    notes = shown.locator("[data-wider]:not([hidden])")
+    expect(notes).to_have_count(0)
+    shown.select_option("select[name=campaign]", label="Summer")
+    whats = ("Accuracy over time and the scores of the models are", "This is", "Reconciliation is")
+    of_all = [f"{what} of all accounts, not only of what you chose." for what in whats]
+    assert notes.all_inner_texts() == [
+        *of_all,
+        "Fetches are of all accounts, not only of what you chose.",
+    ]
+    assert shown.inner_text("#tile-reconciled .note").endswith("; of all accounts")
+    shown.select_option("select[name=account]", label="Shoes (42)")
+    assert notes.all_inner_texts() == of_all[:1]
+    assert not shown.inner_text("#tile-reconciled .note").endswith("account")
+    shown.select_option("select[name=campaign]", label="Summer")
+    of_account = [
+        f"{what} of the whole account, not only of what you chose."
+        for what in (*whats[1:], "Fetches are")
+    ]
+    assert notes.all_inner_texts() == [*of_all[:1], *of_account]
+    assert shown.inner_text("#tile-reconciled .note").endswith("; of the whole account")
+    shown.get_by_role("button", name="Clear").click()
+    expect(notes).to_have_count(0)
+
+
 def test_days_are_chosen_in_the_ads_too_and_the_address_keeps_them(
     shown: Page, address: str
 ) -> None:
@@ -202,6 +227,21 @@ def test_a_page_of_very_many_ads_leads_to_that_of_the_chosen_days(
     expect(page.locator("#window")).to_have_text(f"{DAYS[0]} to {DAYS[-1]}")
 
 
+def test_each_tile_leads_to_its_section_and_the_choice_stays(shown: Page) -> None:
+    shown.select_option("select[name=account]", label="Hats (43)")
+    kept = shown.url
+    led = {}
+    for each in shown.locator(".tile").all():
+        each.get_by_role("link").click()
+        led[each.get_attribute("id")] = shown.evaluate("document.activeElement.id")
+    assert led == {
+        "tile-invested": "budgets", "tile-spend": "money", "tile-reconciled": "reconciliation",
+        "tile-accuracy": "predicted", "tile-revenue": "money", "tile-roas": "money",
+        "tile-cpa": "money", "tile-coverage": "predicted", "tile-fetched": "health",
+    }  # fmt: skip
+    assert shown.url == kept
+
+
 def test_each_chart_says_in_its_title_what_it_shows(drawn: Page) -> None:
     titles = {
         figure.get_attribute("data-chart"): figure.locator("h3").inner_text()
@@ -232,7 +272,7 @@ def test_each_chart_says_in_its_title_what_it_shows(drawn: Page) -> None:
         "A day's revenue is known to 50 % on the day itself and to 80 % after 3 days"
     )
     assert titles["pacing"] == "Of 3 budgets 1 spends too much, 1 spends too little, 1 is on track"
-    assert titles["quota"] == "At most 12.5 % of Meta's call limit was used up"
+    assert titles["quota"] == "At most 21.0 % of Meta's call limits was used up (the app's)"
     assert re.search("had 50.0 % of today's revenue", titles["restated"])
     drawn.select_option("select[name=account]", label="Hats (43)")
     expect(drawn.locator("#chart-pacing")).to_have_text("Of 1 budget 1 spends too little")
@@ -241,6 +281,12 @@ def test_each_chart_says_in_its_title_what_it_shows(drawn: Page) -> None:
     expect(drawn.locator("#chart-pacing")).to_have_text(
         "Of 2 budgets 1 spends too much, 1 is on track"
     )
+    expect(drawn.locator("#chart-quota")).to_have_text(
+        "At most 12.5 % of Meta's call limits was used up (the account's)"
+    )
+    drawn.locator("[data-chart=quota] summary").click()
+    ((_, account, *limits, _, _, _, _),) = texts(drawn.locator("[data-chart=quota] tbody tr"))
+    assert (account, limits) == ("Shoes", ["12.5", "4"])
 
 
 def test_one_row_is_told_first_by_the_tile_the_chart_and_the_summary(

@@ -166,8 +166,6 @@ def installation(
     found = Installation(warehouse, rows_of)
     found.date_videos(1, day(0))
     found.predict(ctr=0.02, logged_on=day(0))
-    for number in range(46):
-        found.fetch(day(number), 4)
     return found
 
 
@@ -185,6 +183,8 @@ def of_day(scores: Scores, on: date) -> Scores:
 def test_a_past_day_stays_the_same_after_restatements_imports_and_relinks_alone_or_among_others(
     installation: Installation,
 ) -> None:
+    for number in range(46):
+        installation.fetch(day(number), 4)
     published = installation.scores(DayWindow.inclusive(PUBLISHED, PUBLISHED))
     (headline,) = published["models"].query("protocol == 'headline_unattested'").to_dict("records")
     assert headline["n_ctr"] == headline["n_roas"] == N_ADS
@@ -213,3 +213,24 @@ def test_a_past_day_stays_the_same_after_restatements_imports_and_relinks_alone_
         [0],
         [2],
     ]
+
+
+@pytest.mark.parametrize("wide", ["ctr", "roas"])
+def test_the_tolerance_that_is_set_for_a_metric_decides_its_verdicts(
+    installation: Installation, wide: str
+) -> None:
+    installation.fetch(PUBLISHED, 46)
+    installation.settings = Settings.from_environment(
+        {
+            "ACTUALS_MAX_AGE_DAYS": "100",
+            "ACTUALS_CTR_TOLERANCE": "10" if wide == "ctr" else "0",
+            "ACTUALS_ROAS_TOLERANCE": "10" if wide == "roas" else "0",
+        }
+    )
+    pairs = installation.scores(DayWindow.inclusive(PUBLISHED, PUBLISHED))["pairs"]
+    to_date = pairs[pairs["protocol"].eq("launch_to_date")]
+    within = {
+        metric: int(to_date[f"{metric}_verdict"].eq("within_tolerance").sum())
+        for metric in ("ctr", "roas")
+    }
+    assert within == {"ctr": 0, "roas": 0, wide: N_ADS}

@@ -417,7 +417,8 @@ def _quota() -> Drawing:
                 alt.Tooltip("at:T", title="Started", format="%-d %b %H:%M"),
                 *_told(
                     account="Account",
-                    quota_told="Limit used",
+                    account_quota_told="Of the account's limit",
+                    app_quota_told="Of the app's limit",
                     seconds_told="Took",
                     waited_told="Waited for Meta",
                     rows="Rows",

@@ -74,7 +74,9 @@ def _notes(reading: Reading) -> dict[str, str]:
             "All figures are of a single day so far. From the second day of fetching on, this "
             "shows what Meta added to and took from each report day."
         )
-    if not any(row["account_quota_percent"] for row in reading["fetches"]):
+    if not any(
+        row["account_quota_percent"] or row["app_quota_percent"] for row in reading["fetches"]
+    ):
         notes["quota"] = "Meta has named no use of its limits yet."
     return notes
 

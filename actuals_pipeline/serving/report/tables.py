@@ -247,7 +247,10 @@ def _fetches_table(reading: Reading, names: Mapping[str, str], places: Places) -
     return Table(
         "fetches",
         "Each account's last fetch",
-        ("Account", "Started", "Outcome", "Rows", "Calls", "Waited", "Quota used", "Said"),
+        (
+            *("Account", "Started", "Outcome", "Rows", "Calls", "Waited"),
+            *("Account's limit used", "App's limit used", "Said"),
+        ),
         [
             (
                 _account(account, names),
@@ -257,11 +260,12 @@ def _fetches_table(reading: Reading, names: Mapping[str, str], places: Places) -
                 wording.count(row["calls"]),
                 f"{row['throttled_seconds'] or 0:.0f} s",
                 wording.percent(row["account_quota_percent"]),
+                wording.percent(row["app_quota_percent"]),
                 row["error_message"] or "",
             )
             for account, row in last.items()
         ],
-        frozenset({3, 4, 5, 6}),
+        frozenset({3, 4, 5, 6, 7}),
         "Nothing was fetched yet: run `actuals sync`, or `actuals backfill` for history.",
         [{"account": places.account(row)} for row in last.values()],
         frozenset({1}),

@@ -17,6 +17,14 @@ _OUTLOOKS = {
     "unconverted": "how long it lasts cannot be told: import exchange rates with `actuals rates`",
 }
 
+_SECTIONS = {
+    "invested": "budgets",
+    **dict.fromkeys(("spend", "revenue", "roas", "cpa"), "money"),
+    "reconciled": "reconciliation",
+    **dict.fromkeys(("accuracy", "coverage"), "predicted"),
+    "fetched": "health",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -33,6 +41,11 @@ class Tile:
     state: str = ""
     leads: bool = False
     filled: float | None = None
+
+    @property
+    def section(self) -> str:
+        """The id of the section that tells more of it."""
+        return _SECTIONS[self.key]
 
 
 def tiles_of(reading: Reading) -> list[Tile]:

@@ -101,6 +101,22 @@ def test_a_newer_version_ends_it_and_an_abandoned_one_is_not_asked_about() -> No
     assert drift(old, sunday(47)).empty
 
 
+def test_an_older_version_that_reappears_does_not_end_what_is_asked_of_the_newer_one() -> None:
+    newer = shifted(model_version="2")
+    newer = newer[(newer["matures_on"] > sunday(4)) & (newer["matures_on"] <= sunday(23))]
+    older = ctr_models(runs=1, weeks=30, seed=9)
+    older["ad_id"] = "o" + older["ad_id"]
+    is_away = (older["matures_on"] > sunday(4)) & (older["matures_on"] <= sunday(20))
+    both = pd.concat([older[~is_away], newer], ignore_index=True)
+    (request,) = requests(both, sunday(20))
+    assert [each.key for each in requests(both, sunday(24))] == [request.key]
+    standings = {
+        each.model_version: each.standing.state
+        for each in decisions(drift(both, sunday(24))).metrics
+    }
+    assert standings == {"1": State.OK, "2": State.COOLDOWN}
+
+
 def test_a_perfect_but_worse_ordering_model_is_to_be_trained_again() -> None:
     pairs = ctr_models(runs=1, weeks=30, seed=5, error=0.05)
     late = pairs["matures_on"] > sunday(14)

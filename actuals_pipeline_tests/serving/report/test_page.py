@@ -245,6 +245,24 @@ def test_the_command_writes_a_page_of_the_days_asked_for(
     assert "check the id given with --ad" in sentence_of(unknown)
 
 
+def test_a_winners_row_has_its_rate_and_the_chance_that_it_is_the_best(
+    warehouse: Warehouse, week: None, insert: Insert
+) -> None:
+    for ad_id, chance in (("ad-42", 0.873), ("ad-44", 0.127)):
+        insert(
+            "winners", as_of_date=DAYS[-1], adset_id="s", metric="ctr", ad_id=ad_id, n_days=12,
+            rate=0.03, low=0.02, high=0.04, p_best=chance, missing="more days",
+            basis="observational", computed_at=datetime(2026, 3, 8, tzinfo=UTC),
+        )  # fmt: skip
+    table = contents_of(reading.read(warehouse)).tables["winners"]
+    (row,) = table.rows
+    told = dict(zip(table.head, row, strict=True))
+    assert told == {
+        "Ad": HOSTILE, "Metric": "CTR", "Rate": "3.00 %", "95 % interval": "2.00 % to 4.00 %",
+        "P(best)": "87.3 %", "Days": "12", "Verdict": "not yet: it lacks more days",
+    }  # fmt: skip
+
+
 def test_each_accounts_last_fetch_is_told_with_how_it_ended(
     warehouse: Warehouse, week: None, insert: Insert
 ) -> None:
@@ -252,12 +270,12 @@ def test_each_accounts_last_fetch_is_told_with_how_it_ended(
         insert(
             "fetch_log", account_id="42", outcome=outcome, calls=3, rows=1234,
             started_at=datetime(2026, 3, 8, hour, tzinfo=UTC), throttled_seconds=61.0,
-            account_quota_percent=12.5, error_message=outcome,
+            account_quota_percent=12.5, app_quota_percent=40.0, error_message=outcome,
         )  # fmt: skip
     contents = contents_of(reading.read(warehouse))
     (row,) = contents.tables["fetches"].rows
     assert list(row[1:]) == [
-        *("2026-03-08 08:00 UTC", "refused", "1,234", "3", "61 s", "12.5 %", "refused")
+        *("2026-03-08 08:00 UTC", "refused", "1,234", "3", "61 s", "12.5 %", "40.0 %", "refused")
     ]
     tile = next(each for each in contents.tiles if each.key == "fetched")
     assert tile.state == "bad"

@@ -331,11 +331,15 @@ const budgets = () => {
 
 const fetches = () => {
   const rows = told.fetches;
-  return places(rows.at, (each) => rows.account_quota[each] !== null && (chosen.account < 0 || rows.account[each] === chosen.account)).map((each) => ({
+  const higher = (each) => most([rows.account_quota[each], rows.app_quota[each]].map((value) => value ?? -Infinity));
+  return places(rows.at, (each) => higher(each) >= 0 && (chosen.account < 0 || rows.account[each] === chosen.account)).map((each) => ({
     at: Date.parse(rows.at[each]),
     account: accountName(rows.account[each]),
-    quota: rows.account_quota[each],
-    quota_told: percent(rows.account_quota[each]),
+    quota: higher(each),
+    account_quota: rows.account_quota[each],
+    app_quota: rows.app_quota[each],
+    account_quota_told: percent(rows.account_quota[each]),
+    app_quota_told: percent(rows.app_quota[each]),
     seconds_told: `${shown(rows.seconds[each], 1)} s`,
     waited_told: `${shown(rows.waited[each], 0)} s`,
     outcome: rows.outcome[each],
@@ -382,12 +386,12 @@ const COLUMNS = {
   development: ["account", "age", "share", "error", "source"],
   restated: ["day", "known", "revenue", "share"],
   budgets: ["full_name", "currency", "budget", "spent", "expected", "projected", "low", "high", "said"],
-  fetches: ["at", "account", "quota", "outcome", "seconds", "waited", "rows"],
+  fetches: ["at", "account", "account_quota", "app_quota", "outcome", "seconds", "waited", "rows"],
 };
 const LABELS = {
   between: "95 % interval", said: "predicted", really: "actual", was: "observed", low: "low end", high: "high end", at: "started",
   known: "as known on", value: "accuracy, %", ceiling: "perfect model, %", baseline: "no model, %", pairs: "ads",
-  cpa: "cost per purchase", quota: "quota used, %", seconds: "took, s", waited: "waited, s", share: "share",
+  cpa: "cost per purchase", account_quota: "of the account's limit, %", app_quota: "of the app's limit, %", seconds: "took, s", waited: "waited, s", share: "share",
   model_name: "model", ctr: "CTR", predicted_ctr: "predicted CTR", actual_ctr: "actual CTR", ctr_verdict: "CTR is", predicted_roas: "predicted ROAS",
   actual_roas: "actual ROAS", roas_verdict: "ROAS is", protocol: "compared", as_of_date: "known on", is_settled: "settled",
   age: "age, days", conversions: "purchases", standing: "comparison", kind: "figures are",

@@ -145,9 +145,10 @@ const linkToNewest = () => {
 
 // The address says what was chosen, so the links to sections leave it as it is.
 const beginSections = () => {
-  byId("sections").addEventListener("click", (event) => {
-    const target = byId(event.target.hash?.slice(1));
-    if (!target) return;
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("#sections a, .tile a");
+    if (!link) return;
+    const target = byId(link.hash.slice(1));
     event.preventDefault();
     target.scrollIntoView();
     target.focus({ preventScroll: true });

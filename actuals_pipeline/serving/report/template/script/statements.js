@@ -88,7 +88,11 @@ const STATEMENTS = {
     const counts = Object.values(PACES).map(([, word]) => [rows.filter((row) => row.said === word).length, word]);
     return `Of ${several(rows.length, "budget")} ${counted(counts)}`;
   },
-  quota: (rows) => `At most ${percent(most(rows.map((row) => row.quota)))} of Meta's call limit was used up`,
+  quota: (rows) => {
+    const highest = rows.reduce((a, b) => (b.quota > a.quota ? b : a));
+    const whose = highest.quota === highest.account_quota ? "the account's" : "the app's";
+    return `At most ${percent(highest.quota)} of Meta's call limits was used up (${whose})`;
+  },
 };
 
 const inBars = (name) => (width) => `${name} by ${daysInBar(width) === 1 ? "day" : "week"}, ${told.currencies[chosen.currency][0]}.`;

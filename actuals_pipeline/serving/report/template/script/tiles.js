@@ -23,9 +23,20 @@ const retell = () => {
   retellReconciled();
   retellScore();
   for (const key of ["invested", "coverage"]) asWritten(key);
+  tellWider();
   // These are of all accounts, whichever was chosen.
   if (!isAnyChosen("account", "campaign")) return;
   for (const key of ["invested", "accuracy", "coverage"]) byId(`tile-${key}`)?.querySelector(".note").append("; of all accounts");
+  if (isAnyChosen("campaign")) byId("tile-reconciled").querySelector(".note").append(`; of ${widest()}`);
+};
+// What is not kept by campaign is of its account, if one was chosen; some is kept by none of both.
+const widest = (isKeptByAccount = true) => (isKeptByAccount && chosen.account >= 0 ? "the whole account" : "all accounts");
+const tellWider = () => {
+  for (const note of document.querySelectorAll("[data-wider]")) {
+    const isKeptByAccount = note.dataset.wider === "account";
+    note.hidden = !isAnyChosen("campaign") && (isKeptByAccount || !isAnyChosen("account"));
+    note.textContent = `${note.dataset.what} of ${widest(isKeptByAccount)}, not only of what you chose.`;
+  }
 };
 
 const retellMoney = () => {
