@@ -25,6 +25,9 @@ Source: Insights best practices, "do not change after 28 days of being reported"
 RETENTION_MONTHS = 37
 """Months of totals that Meta keeps; an older start is error 3018 (Insights reference)."""
 
+MOST_DAYS_BACK = 1100
+"""Most trailing days that one may ask of an ad: those of the months that Meta keeps."""
+
 MOST_RETENTION_MONTHS = 1200
 """Months that one may ask to keep: a hundred years, before which calendars make no sense here."""
 

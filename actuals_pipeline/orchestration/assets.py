@@ -279,10 +279,8 @@ def judged(settings: Settings, daily: Daily) -> dg.AssetsDefinition:
         postgres: WarehouseResource,
     ) -> Parts:
         window, warehouse = window_of(context.partition_keys), postgres.warehouse()
-        launches, predictions = (
-            Launches(warehouse, settings, window),
-            prediction_log.predictions(warehouse),
-        )
+        launches = Launches(warehouse, settings, window)
+        predictions = prediction_log.predictions(warehouse)
 
         def judged_models(days: DayWindow) -> CoveredRows:
             models = score_models(

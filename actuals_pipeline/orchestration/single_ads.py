@@ -9,14 +9,12 @@ from actuals_pipeline.orchestration.descriptions import META_POOL, source_tags
 from actuals_pipeline.orchestration.jobs import BY_HAND, MAX_RUNTIME_TAG, TIER_TAG
 from actuals_pipeline.orchestration.reactions import reacting_to_errors
 from actuals_pipeline.orchestration.resources import WarehouseResource
+from actuals_pipeline.report_days import MOST_DAYS_BACK
 from actuals_pipeline.serving import single_ad
 from actuals_pipeline.settings import Settings
 
 SINGLE_AD_JOB_NAME = "single_ad_job"
 OP_NAME = "fetch_one_ad"
-
-MOST_DAYS_BACK = 1100
-"""Of the 37 months that Meta keeps, as the command line has it."""
 
 _RUN_SECONDS = 900
 

@@ -28,7 +28,13 @@ from actuals_pipeline.errors import (
     MetaRefused,
     WarehouseError,
 )
-from actuals_pipeline.report_days import MOST_RETENTION_MONTHS, DayWindow, parse_day, report_day
+from actuals_pipeline.report_days import (
+    MOST_DAYS_BACK,
+    MOST_RETENTION_MONTHS,
+    DayWindow,
+    parse_day,
+    report_day,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -135,24 +141,15 @@ def _json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
-def _port_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--port",
-        default=DEFAULT_PORT,
-        show_default=True,
-        type=click.IntRange(1, 65535),
-        help="Port of the UI.",
-    )(command)
+def _port_option(name: str, default: int, text: str) -> Callable[..., Any]:
+    port = click.IntRange(1, 65535)
+    return click.option(name, default=default, show_default=True, type=port, help=text)
 
 
-def _http_port_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--http-port",
-        default=DEFAULT_HTTP_PORT,
-        show_default=True,
-        type=click.IntRange(1, 65535),
-        help="Port of the HTTP interface and its page.",
-    )(command)
+_ui_port = _port_option("--port", DEFAULT_PORT, "Port of the UI.")
+_http_port = _port_option(
+    "--http-port", DEFAULT_HTTP_PORT, "Port of the HTTP interface and its page."
+)
 
 
 def _print(answer: Any, printer: Callable[[Any], None], *, as_json: bool) -> None:
@@ -182,8 +179,8 @@ def main(*, verbose: bool) -> None:
 @main.command()
 @click.option("--keep", is_flag=True, help="Keep the Dagster UI and the page open until Ctrl-C.")
 @click.option("--days", default=60, show_default=True, type=click.IntRange(1, 60))
-@_port_option
-@_http_port_option
+@_ui_port
+@_http_port
 @_json_option
 def demo(*, keep: bool, days: int, port: int, http_port: int, as_json: bool) -> None:
     """Backfill made-up data from a local Graph API and show what comes out; needs nothing."""
@@ -203,9 +200,9 @@ def demo(*, keep: bool, days: int, port: int, http_port: int, as_json: bool) -> 
 
 
 @main.command()
-@_port_option
+@_ui_port
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@_http_port_option
+@_http_port
 @click.option("--no-http", is_flag=True, help="Leave the HTTP interface out.")
 @click.option("--read-only", is_flag=True, help="Let nobody launch or change anything in the UI.")
 @click.pass_context
@@ -308,7 +305,9 @@ def _run(
 @main.command()
 @click.argument("ad_id")
 @click.option("--video-id", help="Video to name in the answer; default: the ad's own.")
-@click.option("--days-back", default=SYNC_DAYS, show_default=True, type=click.IntRange(1, 1100))
+@click.option(
+    "--days-back", default=SYNC_DAYS, show_default=True, type=click.IntRange(1, MOST_DAYS_BACK)
+)
 @_json_option
 def fetch(*, ad_id: str, video_id: str | None, days_back: int, as_json: bool) -> None:
     """Fetch and store one ad's trailing days."""

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from actuals_pipeline.errors import ActualsError, InputError
 from actuals_pipeline.meta.limits import Limits
-from actuals_pipeline.report_days import DayWindow, parse_day
+from actuals_pipeline.report_days import MOST_DAYS_BACK, DayWindow, parse_day
 from actuals_pipeline.serving import answers, queries, single_ad
 from actuals_pipeline.serving.http import answer_shapes as shapes
 from actuals_pipeline.serving.http import description, metrics
@@ -173,7 +173,7 @@ class FetchParameters(_Parameters):
     video_id: str | None = Field(
         None, max_length=200, description="Video to name in the answer; default: the ad's own."
     )
-    days_back: int = Field(7, ge=1, le=1100, description="Trailing days, today included.")
+    days_back: int = Field(7, ge=1, le=MOST_DAYS_BACK, description="Trailing days, today included.")
 
 
 class AgeParameters(_Parameters):
